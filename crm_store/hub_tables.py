@@ -1,0 +1,201 @@
+"""The hub's own tables in schema `sync` that do not depend on entities (crosswalks do: crm_store.entity_tables).
+
+::
+
+    run ─┬─< run_into >── feed ──> id_space        file ──> run
+         ├─< held  >───── feed                     journal ··> run
+         └─< conflict
+
+A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
+(review); views `reject`, `parked` and `review` show them by kind.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from mappings.words import OUTCOMES, RUN_STATES
+
+metadata = MetaData(schema="sync")
+_now = text("now()")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+id_space = Table(
+    "id_space", metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    UniqueConstraint("system", "name", "entity"),
+)
+
+feed = Table(
+    "feed", metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("label", Text, nullable=False, comment="the into's name"),
+    Column("system", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("id_space", Integer, ForeignKey("sync.id_space.id"), nullable=False),
+    Column("full_mark", BigInteger, comment="order mark of the newest full read that was applied"),
+    Column("confirmed_at", DateTime(timezone=True), comment="end of the last good run"),
+    UniqueConstraint("flow", "label"),
+)
+
+field_set = Table(
+    "field_set", metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False, comment="sorted; the fields of a crosswalk entry that have a base"),
+    UniqueConstraint("entity", "fields"),
+)
+
+run = Table(
+    "run", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="landing"),
+    Column("trigger", Text, nullable=False, server_default="cli", comment="cli, schedule, sensor, replay, retry, settle"),
+    Column("full", Boolean, nullable=False, server_default=text("false")),
+    Column("mark", BigInteger, comment="order mark of the file: its dated or numbered part"),
+    Column("source", Text, comment="path or resource read"),
+    Column("digest", Text, comment="of the content read"),
+    Column("mapping", Text, nullable=False, comment="digest of the mapping as it was"),
+    Column("detected", JSONB, comment="what the mapping left open and the reader found: encoding, delimiter ..."),
+    Column("rows_read", BigInteger, nullable=False, server_default=text("0")),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("landed_at", DateTime(timezone=True)),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("cursor", JSONB, comment="pass and row number applied last"),
+    Column("problem", JSONB, comment="why it waits in review, was refused or failed: code and params"),
+    Column("dagster_run", Text),
+    _one_of("state", RUN_STATES),
+    Index("run_flow", "flow", "id"),
+)
+
+run_into = Table(
+    "run_into", metadata,
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), primary_key=True),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), primary_key=True),
+    Column("rows_read", BigInteger, nullable=False, server_default=text("0")),
+    *[Column(outcome, BigInteger, nullable=False, server_default=text("0")) for outcome in OUTCOMES],
+    Column("archived", BigInteger, nullable=False, server_default=text("0"), comment="absent entries, not input rows"),
+    Column("unlinked", BigInteger, nullable=False, server_default=text("0"), comment="absent entries, not input rows"),
+    Column("conflicts", BigInteger, nullable=False, server_default=text("0")),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint("NOT closed OR rows_read = " + " + ".join(OUTCOMES), name="conservation"),
+)
+
+file = Table(
+    "file", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("flow", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("mark", BigInteger),
+    Column("parts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id")),
+    Column("state", Text, nullable=False, server_default="claimed"),
+    _one_of("state", ("claimed", "done", "failed", "review", "refused", "repeated", "older")),
+    Index("file_flow_digest", "flow", "digest"),
+)
+
+held = Table(
+    "held", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("identity", Text, nullable=False, comment="the row's key, or '#' and a digest of its raw content"),
+    Column("key", Text),
+    Column("mark", BigInteger),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), nullable=False, comment="the run that read it last"),
+    Column("row_no", BigInteger, nullable=False),
+    Column("source", Text),
+    Column("line", BigInteger),
+    Column("code", Text, nullable=False, comment="first cause; a key of mappings.messages.REASONS"),
+    Column("field", Text),
+    Column("causes", JSONB, nullable=False, comment="[{field, code, params, value}]"),
+    Column("waits_for", JSONB, comment="parked: [{entity, id_space, key}]"),
+    Column("candidates", ARRAY(BigInteger), comment="review: the records it may be"),
+    Column("raw", JSONB, comment="source column to text, in the source's order; null for a damaged line"),
+    Column("raw_text", Text, comment="the physical line, where it could not be split"),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_by", BigInteger, comment="the run whose good row, or newer full read, closed it"),
+    Column("decision", JSONB, comment="what a person decided, and who"),
+    _one_of("outcome", ("rejected", "parked", "review")),
+    _one_of("state", ("open", "closed", "dismissed", "replaying")),
+    Index("held_open", "feed", "identity", unique=True, postgresql_where=text("state = 'open'")),
+    Index("held_run", "run_id"),
+)
+
+conflict = Table(
+    "conflict", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), nullable=False),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("entity", Text, nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("base", JSONB),
+    Column("ours", JSONB),
+    Column("theirs", JSONB),
+    Column("winner", Text, nullable=False, comment="crm, remote, or nobody yet"),
+    Column("state", Text, nullable=False, server_default="logged"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    _one_of("winner", ("crm", "remote", "open")),
+    _one_of("state", ("logged", "open", "settled")),
+    Index("conflict_record", "entity", "record_id"),
+)
+
+journal = Table(
+    "journal", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("entity", Text, nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("system", Text, comment="the system a hub run wrote for; null: a person or another application"),
+    Column("author", Text, nullable=False, comment="the database session's user"),
+    Column("run_id", BigInteger),
+    Column("old", JSONB, comment="changed columns only"),
+    Column("new", JSONB, comment="changed columns only; on create all that are not null"),
+    _one_of("op", ("create", "update")),
+    Index("journal_record", "record_id", "id"),
+)
+
+master = Table(
+    "master", metadata,
+    Column("entity", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("type", Text, primary_key=True, comment="'' where the rule holds for every type"),
+    Column("systems", ARRAY(Text), nullable=False),
+    Column("locked", Boolean, nullable=False),
+    Column("ranked", Boolean, nullable=False),
+)

@@ -1,0 +1,54 @@
+"""An entity file: the fields of a kind of CRM record, and which system masters them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mappings.language.strict import Names, OneOrMore, Strict
+from mappings.words import FieldType
+
+Format = Literal["siren", "siret", "vat", "iban", "phone", "email", "postal_code", "country", "currency"]
+
+
+class FieldSpec(Strict):
+    """One field of an entity. Columns in the store: one, or two for money (`_currency`) and quantity (`_unit`)."""
+
+    type: FieldType = "text"
+    label: str = ""
+    values: tuple[str, ...] = ()  # choice, choices
+    to: str = ""  # link, links: the entity linked to
+    scale: Annotated[int, Field(ge=0, le=12)] = 2  # decimal, money, quantity: digits kept after the point
+    max: Annotated[int | None, Field(gt=0)] = None  # text: longest value, in characters
+    format: Format | None = None  # text that has a canonical form; stored canonical
+    required: bool = False  # a record cannot exist without it (NOT NULL)
+    index: bool = False  # looked up often (match rules and links are indexed without it)
+
+
+class MasterRule(Strict):
+    """Who owns one field: ranked systems (the first that has a value), or 'crm', or 'shared'."""
+
+    systems: Annotated[Names, Field(alias="system")]
+    lock: bool = True
+
+
+MasterValue = str | tuple[str, ...] | MasterRule | dict[str, "str | tuple[str, ...] | MasterRule"]
+"""sage | [sage, accounting] | {system: sage, lock: false} | by type: {customer: sage, supplier: accounting, else: crm}"""
+
+
+class EntityFile(Strict):
+    """mappings/entities/NAME.yaml: a whole entity, or what is added to a built-in one."""
+
+    entity: str
+    label: str = ""
+    types: tuple[str, ...] = ()  # values of `type`; the first is the default
+    families: tuple[str, ...] = ()  # values of `family`; empty: any text
+    fields: dict[str, FieldSpec] = {}
+    masters: dict[str, MasterValue] = {}  # by field name, `archived`, `type`, `family`; `else` for all others
+    on_conflict: dict[str, str] = {}  # field or `else`: newest | crm | review | a system
+    show: Annotated[tuple[str, ...], OneOrMore] = ()  # the fields that name a record in lists and reports
+
+
+ENTITY_COLUMNS = ("type", "family", "archived")
+"""What every record has besides its own fields and may be mapped; `archived` is a boolean in the language."""

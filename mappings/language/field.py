@@ -1,0 +1,102 @@
+"""One line under `fields:`: where the value comes from, what it is, what happens to blanks and codes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mappings.language.strict import Column, Columns, Strict
+
+
+def _from_only(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str | int) else value
+
+
+class Part(Strict):
+    """The second half of money (currency) or quantity (unit): from a column, or the same for all rows."""
+
+    from_: Annotated[Column | None, Field(alias="from")] = None
+    blank: str | None = None  # what an empty cell means
+
+
+def _part(value: Any) -> Any:
+    return {"blank": value} if isinstance(value, str) else value
+
+
+AnyPart = Annotated[Part, BeforeValidator(_part)]
+"""`currency: EUR` for all rows, or `currency: {from: DEVISE, blank: EUR}`."""
+
+
+class Join(Strict):
+    columns: Columns
+    with_: Annotated[str, Field(alias="with")] = " "
+
+
+class Refers(Strict):
+    """A link found through another record's external id, or through one of its fields.
+
+    Either `in`/`ids` (the crosswalk of that system and id space; default: this flow's system, and the space that the
+    flow filling this entity there uses) or `by` (a field of the entity, compared normalised; must hit exactly one).
+    """
+
+    entity: str
+    in_: Annotated[str | None, Field(alias="in")] = None
+    ids: str | None = None
+    by: str | None = None
+    else_: Annotated[Literal["park", "blank", "reject"], Field(alias="else")] = "park"
+
+
+def _refers(value: Any) -> Any:
+    return {"entity": value} if isinstance(value, str) else value
+
+
+class FieldMap(Strict):
+    """How one CRM field is read. Exactly one source: from, first, join, constant or compute."""
+
+    # sources
+    from_: Annotated[Column | None, Field(alias="from")] = None
+    first: Columns | None = None  # the first of these columns that is not blank
+    join: Join | None = None
+    constant: Any = None
+    compute: str | None = None
+    # the codec, and what it needs
+    as_: Annotated[str | None, Field(alias="as")] = None  # default: by the field's type and format
+    format: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
+    decimal: Literal[".", ","] | None = None  # default: the file's, else both are told apart
+    scale: int | None = None  # digits after the point in a number written without one: 000034501668 with 2
+    round: bool = False  # more digits than the field keeps: round half up instead of rejecting
+    region: str | None = None  # phone, postal_code, vat: ISO country of numbers without prefix
+    timezone: str | None = None  # datetime without offset: IANA name; default UTC
+    currency: AnyPart | None = None
+    unit: AnyPart | None = None
+    true: tuple[str, ...] | None = None  # boolean: words for true and false beside the usual ones
+    false: tuple[str, ...] | None = None
+    trim: bool = True
+    collapse: bool = False  # runs of white space become one space
+    case: Literal["upper", "lower", "title"] | None = None
+    max: int | None = None  # text: longest value
+    cut: bool = False  # text: cut at max instead of rejecting
+    html: bool = False  # text: HTML entities and tags become plain text
+    replace: dict[str, str] | None = None  # text: literal replacements, in order ('\\n' to a line break)
+    pattern: str | None = None  # a regular expression the raw text must match whole
+    extract: str | None = None  # a regular expression; its first group is the raw value (no match: blank)
+    split: str | None = None  # choices, links: separator of several values in one cell; '\\' + separator is literal
+    part: int | None = None  # with split: take only this part (from 1; -1 is the last)
+    values: Annotated[dict[str, Any] | str | None, Field(union_mode="left_to_right")] = None  # {raw: crm} or "@codes"
+    else_: Annotated[Literal["reject", "blank", "keep"] | None, Field(alias="else")] = None  # a code not in `values`
+    # links
+    refers: Annotated[Refers | None, BeforeValidator(_refers)] = None
+    many: bool = False
+    # rules
+    required: bool = False
+    blank: Any = None  # keep: an empty cell says nothing; any other value: what an empty cell means; default: cleared
+    default: Any = None  # the value when a record is created and the cell is empty
+
+    @property
+    def keeps_blank(self) -> bool:
+        return bool(self.blank == "keep")
+
+
+AnyFieldMap = Annotated[FieldMap, BeforeValidator(_from_only)]
+"""`name: CT_INTITULE` is short for `name: {from: CT_INTITULE}`."""

@@ -1,0 +1,112 @@
+"""What `read:` says of a source: which files, their form, their order and completeness."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from mappings.language.strict import Column, Strict
+
+LineEnd = Literal["any", "\n", "\r\n", "\r"]
+
+
+class CsvFormat(Strict):
+    """Delimited text. What is None is detected, shown in the run, and can be pinned here."""
+
+    delimiter: str | None = None
+    quote: str | None = '"'  # null: quotes are ordinary characters
+    escape: str | None = None  # e.g. "\\"; a doubled quote always counts
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    header: bool | int | tuple[str, ...] = True  # true: first line | line number from 1 | false: none | the names
+    skip: int = 0  # lines before the header
+    comment: str | None = None  # lines that begin with this are skipped
+
+
+class FixedFormat(Strict):
+    """Fixed width: name to [start, width], start counts from 1 and widths count characters (bytes: true: bytes)."""
+
+    columns: dict[str, tuple[int, int]] = {}
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    skip: int = 0
+    bytes: bool = False
+    short: Literal["pad", "reject"] = "pad"  # a line shorter than the last column
+
+
+class ExcelFormat(Strict):
+    """xlsx, xls or ods."""
+
+    sheet: str | int | None = None  # name, or position from 1; None: the first that has rows
+    header: int | bool = 1  # row of the headers, from 1; false: none
+    skip: int = 0  # rows between header and data
+    range: str | None = None
+    decimal: Literal[".", ","] | None = None
+
+
+class JsonlFormat(Strict):
+    """One JSON object a line; paths (a.b.c) name nested values."""
+
+    encoding: str = "utf-8"
+
+
+class FecFormat(Strict):
+    """The French accounting file: 18 columns by law, more are kept; separator and encoding are detected."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+
+
+class Format(Strict):
+    """Exactly one of these; `format: csv` is short for `format: {csv: {}}`. None: told by the file's name and content."""
+
+    csv: CsvFormat | None = None
+    fixed: FixedFormat | None = None
+    excel: ExcelFormat | None = None
+    jsonl: JsonlFormat | None = None
+    fec: FecFormat | None = None
+
+
+def _format(value: Any) -> Any:
+    return {value: {}} if isinstance(value, str) else value
+
+
+class Records(Strict):
+    """Several record types in one file: only lines whose column `by` is `use` are this flow's rows."""
+
+    by: Column | tuple[int, int]  # a column, or [start, width] in fixed width
+    use: str | tuple[str, ...]
+    columns: dict[str, tuple[int, int]] | tuple[str, ...] | None = None  # the layout of this type
+
+
+class Trailer(Strict):
+    """A last line that tells a row count or a sum; the file is refused when they differ."""
+
+    by: Column | tuple[int, int]
+    is_: Annotated[str, Field(alias="is")]
+    rows: Column | tuple[int, int] | None = None
+    sum: dict[str, Column | tuple[int, int]] = {}  # column of the rows: where the trailer has its sum
+
+
+class Each(Strict):
+    """Continuation lines: rows whose `blank` columns are empty take the values of the row above (`fill`)."""
+
+    blank: tuple[Column, ...]
+    fill: tuple[Column, ...]
+
+
+class Read(Strict):
+    files: str | None = None  # pattern: * and ?, {part}, {day:%Y%m%d}, {number:d}; parts become $part
+    format: Annotated[Format | None, BeforeValidator(_format)] = None
+    full: bool = False  # the source holds everything: what is absent is gone
+    order: str | None = None  # the part that puts files in order; default: the first dated or numbered part
+    expected_by: Annotated[str | None, Field(pattern=r"^\d\d:\d\d$")] = None
+    every: Literal["day", "weekday", "week", "month"] | None = None  # gaps in a dated series are reported
+    version: Column | None = None  # the row's own version (a number) or stamp: its order mark
+    stamp: Column | None = None  # the row's own time of change; also its order mark where there is no version
+    stamp_format: str | None = None
+    timezone: str | None = None
+    records: Records | None = None
+    trailer: Trailer | None = None
+    continues: Each | None = None

@@ -1,0 +1,73 @@
+"""Why a row was refused, set aside or kept back: one template per code, so that a report can be told in any language.
+
+A fault stores code and params, never a sentence; `render` makes the sentence when it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+REASONS: dict[str, str] = {
+    # decode
+    "required": "{field}: a value is required, the cell is empty",
+    "not_text": "{field}: {value!r} holds characters that cannot be stored",
+    "too_long": "{field}: {length} characters, at most {max} are allowed",
+    "not_integer": "{field}: {value!r} is not a whole number",
+    "not_decimal": "{field}: {value!r} is not a number (decimal sign: {decimal!r})",
+    "too_many_decimals": "{field}: {value!r} has more than {scale} decimals",
+    "out_of_range": "{field}: {value!r} is out of range ({min} to {max})",
+    "not_date": "{field}: {value!r} is not a date of the form {format}",
+    "not_datetime": "{field}: {value!r} is not a time of the form {format}",
+    "not_boolean": "{field}: {value!r} is neither one of {true} nor one of {false}",
+    "not_a_choice": "{field}: {value!r} is not one of {allowed}",
+    "unknown_code": "{field}: the code {value!r} is not in {table}",
+    "pattern": "{field}: {value!r} does not match {pattern}",
+    "not_siren": "{field}: {value!r} is not a valid SIREN (9 digits with a check digit)",
+    "not_siret": "{field}: {value!r} is not a valid SIRET (14 digits with a check digit)",
+    "not_vat": "{field}: {value!r} is not a valid VAT number",
+    "not_iban": "{field}: {value!r} is not a valid IBAN",
+    "not_phone": "{field}: {value!r} is not a valid phone number (region {region})",
+    "not_email": "{field}: {value!r} is not a valid e-mail address",
+    "not_postal_code": "{field}: {value!r} is not a postal code of {country}",
+    "not_country": "{field}: {value!r} is not a country",
+    "not_currency": "{field}: {value!r} is not a currency (three letters, ISO 4217)",
+    "no_currency": "{field}: an amount without a currency",
+    "not_url": "{field}: {value!r} is not a web address (http or https)",
+    "not_file": "{field}: {value!r} is not a usable file reference",
+    "compute": "{field}: {expression} cannot be computed: {detail}",
+    "no_key": "the key {field} is empty, so the row cannot be told from others",
+    # damaged lines
+    "columns": "the line has {found} columns, {expected} are expected",
+    "bytes": "the line holds bytes that are not {encoding}",
+    "quote": "a quote is opened and never closed",
+    "record": "the line is not a JSON object: {detail}",
+    "width": "the line is {found} characters wide, {expected} are expected",
+    # validate
+    "expectation": "{field}: {value!r} fails {expectation}",
+    # match and resolve
+    "ambiguous": "{count} records fit by {rule}: {candidates}",
+    "doubtful": "record {candidates} fits by {rule} but differs in {differs}",
+    "taken": "record {candidates} fits by {rule} but is already {key} in {space}",
+    "twins": "{count} new rows of this run are the same by {rule}: {keys}",
+    "on_match": "record {candidates} fits by {rule}; the mapping asks for a decision",
+    "waits_for": "{field}: waits for {entity} {value!r} of {space}",
+    "owner_refused": "the owner {entity} of this row was not taken in",
+    "gone": "the row is absent from the full file; the mapping asks for a decision",
+    "conflict": "{field}: both sides changed since they last agreed ({ours!r} here, {theirs!r} there)",
+    "store": "the store refused the row: {detail}",
+}
+
+
+class _Blanks(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def render(code: str, params: Mapping[str, Any]) -> str:
+    """The sentence for `code`; an unknown code or a missing parameter never hides the rest."""
+    template = REASONS.get(code, code + ": {field} {value}")
+    try:
+        return template.format_map(_Blanks(params))
+    except (ValueError, IndexError, KeyError):
+        return f"{code}: {dict(params)}"

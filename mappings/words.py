@@ -1,0 +1,22 @@
+"""The glossary's closed sets, spelled once: outcomes, run states, directions, field types."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Outcome = Literal["created", "updated", "unchanged", "skipped", "superseded", "rejected", "parked", "review"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+RunState = Literal["landing", "landed", "applying", "done", "review", "refused", "failed"]
+RUN_STATES: tuple[RunState, ...] = get_args(RunState)
+
+Direction = Literal["in", "out", "two-way"]
+
+FieldType = Literal[
+    "text", "long_text", "number", "decimal", "money", "quantity", "date", "datetime", "boolean",
+    "choice", "choices", "link", "links", "url", "file",
+]
+FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
+
+KEY_SEPARATOR = "|"
+"""Parts of a composite key are joined by this; inside a part it is written ``\\|`` and a backslash ``\\\\``."""
