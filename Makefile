@@ -1,0 +1,92 @@
+# Navette: every command. Plain `make` lists them; each does whatever set-up it still lacks.
+#
+# Set-up, by stamps, so that a second run starts at once:
+#
+#   Python 3.11–3.13 ─▶ .venv + uv ─▶ locked packages (hashes) ─▶ this project, editable
+#                                └──▶ .venv-bench (dlt, for `make bench` alone)
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-long check format bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_READY := .venv-bench/.ready
+JOBS ?= 2
+ROWS ?= 1000000
+ARGS ?=
+
+# uv knows nothing of pip's own settings (mirrors, certificates): where uv cannot fetch, pip does, slower.
+UV_INSTALL = UV_NO_PROGRESS=1 $(BIN)/uv pip install --quiet --python $(1)/bin/python
+LOCKED = $(call UV_INSTALL,$(1)) --require-hashes -r $(2) \
+	|| { echo "uv could not install $(2); trying pip" >&2; $(1)/bin/python -m pip install --quiet --no-deps --require-hashes -r $(2); }
+
+help:  ## this list
+	@echo "Navette: make COMMAND"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
+		printf '  %-10s %s\n' "$${line%%:*}" "$${line##*## }"; done
+
+setup: $(READY)  ## create .venv with the locked packages and this project (the others do it by themselves)
+
+demo: $(READY)  ## load the systems of a made-up company and show what happened
+	$(BIN)/python -m demo.run $(ARGS)
+
+test: $(READY)  ## all tests but the long ones (JOBS=2 at a time; ARGS="-k name" for some)
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+test-long: $(READY)  ## the long forms: many kills, millions of rows
+	$(BIN)/pytest -q -m long --timeout 7200 $(ARGS)
+
+check: $(READY)  ## everything: ruff, mypy, import-linter, tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(MAKE) --no-print-directory test
+
+format: $(READY)  ## let ruff sort imports and mend what it can
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) $(BENCH_READY)  ## measure against a floor made by hand and dlt (ROWS=1000000)
+	$(BIN)/python -m benchmarks.run --rows $(ROWS) $(ARGS)
+
+lock: $(READY)  ## write requirements/*.txt anew (ARGS=--upgrade: with newer versions)
+	@for name in uv bench; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; done
+	@$(COMPILE) pyproject.toml --extra dev -o requirements/lock.txt $(ARGS)
+
+clean:  ## remove environments, caches and the demo's data (your own store in .navette stays)
+	@if [ -x $(BIN)/navette ] && [ -d demo/.navette ]; then $(BIN)/navette --project demo store stop || true; fi
+	rm -rf $(VENV) .venv-bench demo/.navette demo/data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# A version manager's shim may bear the right name and still not run: only a candidate that answers is taken.
+$(VENV)/.uv: requirements/uv.txt
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 /usr/bin/python3; do \
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+		then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo "Navette needs Python 3.11, 3.12 or 3.13 with its venv module; none of python3.11, python3.12, python3.13" >&2; \
+		echo "and python3 is one. Install it (Debian: python3.11 and python3.11-venv) or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; fi; \
+	echo "creating $(VENV) with $$($$found --version)"; \
+	"$$found" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.locked: requirements/lock.txt $(VENV)/.uv
+	@echo "installing the locked packages"
+	@$(call LOCKED,$(VENV),requirements/lock.txt)
+	@touch $@
+
+$(READY): pyproject.toml $(VENV)/.locked
+	@$(call UV_INSTALL,$(VENV)) --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+$(BENCH_READY): requirements/bench.txt $(VENV)/.uv
+	@echo "installing dlt for the bench, in an environment of its own"
+	@$(BIN)/python -m venv .venv-bench
+	@$(call LOCKED,.venv-bench,requirements/bench.txt)
+	@touch $@
