@@ -28,7 +28,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from mappings.words import OUTCOMES, RUN_STATES
 
@@ -142,7 +142,7 @@ held = Table(
     Column("causes", JSONB, nullable=False, comment="[{field, code, params, value}]"),
     Column("waits_for", JSONB, comment="parked: [{entity, id_space, key}]"),
     Column("candidates", ARRAY(BigInteger), comment="review: the records it may be"),
-    Column("raw", JSONB, comment="source column to text, in the source's order; null for a damaged line"),
+    Column("raw", JSON, comment="source column to text, in the source's order; null for a damaged line"),
     Column("raw_text", Text, comment="the physical line, where it could not be split"),
     Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("closed_at", DateTime(timezone=True)),
