@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
@@ -13,51 +11,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import python_calamine
 from stdnum.fr import siret as siret_numbers
 
-EXPORTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "exports"
-DIALECTS = {
-    "dolibarr_companies_iso_semicolon.csv": ("latin-1", ";"),
-    "dolibarr_contacts_iso_semicolon.csv": ("latin-1", ";"),
-    "dolibarr_contracts_iso_semicolon.csv": ("latin-1", ";"),
-    "dolibarr_interventions_utf8_comma.csv": ("utf-8", ","),
-    "dolibarr_invoices_payments_iso_comma.csv": ("latin-1", ","),
-    "dolibarr_products_iso_semicolon.csv": ("latin-1", ";"),
-    "dolibarr_ledger_FEC.txt": ("utf-8", "\t"),
-    "tryton_addresses.csv": ("utf-8", ","),
-    "tryton_identifiers.csv": ("utf-8", ","),
-    "tryton_contact_mechanisms.csv": ("utf-8", ";"),
-    "tryton_employees.csv": ("utf-8", ","),
-    "tryton_parties.csv": ("utf-8", ","),
-    "tryton_parties_fr_semicolon.csv": ("utf-8", ";"),
-    "tryton_parties_client_cp1252.csv": ("cp1252", ";"),
-    "tryton_products.csv": ("utf-8-sig", ","),
-    "tryton_sales.csv": ("utf-16", "\t"),
-}
-Row = dict[str, str]
+sys.path.insert(0, str(Path(__file__).parent))
+from raw_exports import EXPORTS, Row, rows
+
 Outcomes = dict[str, dict[str, int]]
-
-
-def cells(name: str, day: str) -> list[list[str]]:
-    path = EXPORTS / day / name
-    if name.endswith(".xlsx"):
-        sheet = python_calamine.CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()
-        return [[str(int(v)) if isinstance(v, float) else str(v) for v in row] for row in sheet]
-    encoding, delimiter = DIALECTS[name]
-    text = io.StringIO(path.read_bytes().decode(encoding), newline="")
-    return list(csv.reader(text, delimiter=delimiter))
-
-
-def rows(name: str, day: str) -> list[Row]:
-    """As dictionaries; the second of equal headers is `Header#2`."""
-    table = cells(name, day)
-    seen: Counter[str] = Counter()
-    header = []
-    for title in table[0]:
-        seen[title] += 1
-        header.append(title if seen[title] == 1 else f"{title}#{seen[title]}")
-    return [dict(zip(header, row, strict=False)) for row in table[1:]]
 
 
 def folded(text: str) -> str:
