@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import python_calamine
 
@@ -50,3 +51,35 @@ def rows(name: str, day: str) -> list[Row]:
         seen[title] += 1
         header.append(title if seen[title] == 1 else f"{title}#{seen[title]}")
     return [dict(zip(header, row, strict=False)) for row in table[1:]]
+
+
+def changes(name: str, key: str) -> dict[str, Any]:
+    """What day 2 says differently: gone, new, and for each column how many rows changed."""
+    before = {r[key]: r for r in rows(name, "day1")}
+    after = {r[key]: r for r in rows(name, "day2")}
+    changed = [k for k in before if k in after and before[k] != after[k]]
+    return {
+        "rows": len(after),
+        "gone": sorted(before.keys() - after.keys()),
+        "new": sorted(after.keys() - before.keys()),
+        "changed": len(changed),
+        "columns": Counter(c for k in changed for c in before[k] if before[k][c] != after[k].get(c)),
+    }
+
+
+KEYS = {
+    "dolibarr_companies.xlsx": "Id",
+    "dolibarr_contacts_iso_semicolon.csv": "Identifiant contact",
+    "dolibarr_contracts_iso_semicolon.csv": "Identifiant de ligne",
+    "dolibarr_interventions_utf8_comma.csv": "Id ligne intervention",
+    "dolibarr_invoices_payments_iso_comma.csv": "Id facture",
+    "dolibarr_products_iso_semicolon.csv": "Id",
+    "tryton_addresses.csv": "ID",
+    "tryton_identifiers.csv": "ID",
+    "tryton_contact_mechanisms.csv": "ID",
+    "tryton_employees.csv": "ID",
+    "tryton_parties.csv": "ID",
+    "tryton_parties_fr_semicolon.csv": "ID",
+    "tryton_products.csv": "ID",
+    "horilla_employees.xlsx": "email",
+}
