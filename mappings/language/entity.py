@@ -22,6 +22,7 @@ class FieldSpec(Strict):
     scale: Annotated[int, Field(ge=0, le=12)] = 2  # decimal, money, quantity: digits kept after the point
     max: Annotated[int | None, Field(gt=0)] = None  # text: longest value, in characters
     format: Format | None = None  # text that has a canonical form; stored canonical
+    compare: Literal["text", "company"] = "text"  # matching: company names also without legal form, words in any order
     required: bool = False  # a record cannot exist without it (NOT NULL)
     index: bool = False  # looked up often (match rules and links are indexed without it)
 
@@ -34,7 +35,7 @@ class MasterRule(Strict):
 
 
 MasterValue = str | tuple[str, ...] | MasterRule | dict[str, "str | tuple[str, ...] | MasterRule"]
-"""sage | [sage, accounting] | {system: sage, lock: false} | by type: {customer: sage, supplier: accounting, else: crm}"""
+"""sage | [sage, accounting] | {system: sage, lock: false} | by type: {customer: sage, supplier: cmms, else: crm}"""
 
 
 class EntityFile(Strict):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from mappings.language.strict import Column, Columns, Strict
 
+SOURCES = ("from", "first", "join", "constant", "compute")
+
 
 def _from_only(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str | int) else value
+    return {"from": value} if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
 class Part(Strict):
     """The second half of money (currency) or quantity (unit): from a column, or the same for all rows."""
+
+    expected: ClassVar[str] = "a word for all rows such as EUR, or {from: COLUMN}"
 
     from_: Annotated[Column | None, Field(alias="from")] = None
     blank: str | None = None  # what an empty cell means
@@ -29,6 +34,8 @@ AnyPart = Annotated[Part, BeforeValidator(_part)]
 
 
 class Join(Strict):
+    expected: ClassVar[str] = "{columns: [A, B]}, with `with` for what stands between"
+
     columns: Columns
     with_: Annotated[str, Field(alias="with")] = " "
 
@@ -39,6 +46,8 @@ class Refers(Strict):
     Either `in`/`ids` (the crosswalk of that system and id space; default: this flow's system, and the space that the
     flow filling this entity there uses) or `by` (a field of the entity, compared normalised; must hit exactly one).
     """
+
+    expected: ClassVar[str] = "an entity, or {entity: …} with `in`, `ids` or `by`"
 
     entity: str
     in_: Annotated[str | None, Field(alias="in")] = None
@@ -54,6 +63,8 @@ def _refers(value: Any) -> Any:
 class FieldMap(Strict):
     """How one CRM field is read. Exactly one source: from, first, join, constant or compute."""
 
+    expected: ClassVar[str] = "a column, or where the value comes from: {from: COLUMN}"
+
     # sources
     from_: Annotated[Column | None, Field(alias="from")] = None
     first: Columns | None = None  # the first of these columns that is not blank
@@ -66,7 +77,8 @@ class FieldMap(Strict):
     decimal: Literal[".", ","] | None = None  # default: the file's, else both are told apart
     scale: int | None = None  # digits after the point in a number written without one: 000034501668 with 2
     round: bool = False  # more digits than the field keeps: round half up instead of rejecting
-    region: str | None = None  # phone, postal_code, vat: ISO country of numbers without prefix
+    # phone, postal_code, vat: ISO country of numbers without prefix; FR for all rows, or {from: PAYS, blank: FR}
+    region: Annotated[str | Part | None, Field(union_mode="left_to_right")] = None
     timezone: str | None = None  # datetime without offset: IANA name; default UTC
     currency: AnyPart | None = None
     unit: AnyPart | None = None
@@ -90,8 +102,20 @@ class FieldMap(Strict):
     many: bool = False
     # rules
     required: bool = False
+    invalid: Literal["reject", "as_is"] = "reject"  # as_is: text that the codec refuses is kept as it stands
     blank: Any = None  # keep: an empty cell says nothing; any other value: what an empty cell means; default: cleared
     default: Any = None  # the value when a record is created and the cell is empty
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        written = {(type(self).model_fields[name].alias or name) for name in self.model_fields_set}
+        given = [word for word in SOURCES if word in written]
+        if len(given) > 1:
+            raise PydanticCustomError("said", "one source is enough: {given}", {"given": " and ".join(given)})
+        if not given:
+            question = "where does the value come from? Write from, first, join, constant or compute"
+            raise PydanticCustomError("incomplete", question)
+        return self
 
     @property
     def keeps_blank(self) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
-from mappings.language.strict import Column, Columns, Names, OneOrMore, Strict
+from mappings.language.strict import Column, Columns, Expected, Names, OneOrMore, Strict
 from mappings.words import Direction
 
 
@@ -38,6 +38,7 @@ class MatchRule(Strict):
 
     on: Names
     agree: Names = ()
+    unless: Names = ()  # a record that has another value in one of these (neither empty) is a stranger, not a candidate
 
 
 def _match_rule(value: Any) -> Any:
@@ -55,7 +56,10 @@ class Matches(Strict):
     matches: str  # a regular expression on the whole raw value
 
 
-Condition = Annotated[tuple[str | int | float | bool | None, ...], OneOrMore] | Not | Matches
+Condition = Annotated[
+    Annotated[tuple[str | int | float | bool | None, ...], OneOrMore] | Not | Matches,
+    Expected("a raw value, a list of them, {not: [...]} or {matches: REGEX}"),
+]
 """Raw values (compared as text, blanks as '') that let a row pass, or that do not."""
 
 
@@ -87,11 +91,14 @@ class Into(Strict):
 
 def _percent(value: Any) -> Any:
     if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            return value
     return value
 
 
-Share = Annotated[float, BeforeValidator(_percent), Field(ge=0, le=1)]
+Share = Annotated[float, BeforeValidator(_percent), Field(ge=0, le=1), Expected("a share such as 5% or 0.05")]
 """`5%` or 0.05."""
 
 
@@ -118,6 +125,8 @@ class Flow(Strict):
     """One mapping file, after `like` was laid under it."""
 
     flow: str
+    like: str | None = None  # another flow: what is not said here is as there
+    abstract: bool = False  # only a model for others: never run, and may be incomplete
     system: str
     direction: Direction = "in"
     description: str = ""
@@ -126,6 +135,11 @@ class Flow(Strict):
     into: Annotated[tuple[Into, ...], OneOrMore, Field(min_length=1)]
     guard: Guard = Guard()
     schedule: Annotated[Schedule | None, BeforeValidator(_schedule)] = None
+
+    def space_of(self, into: Into) -> str:
+        """The id space that the keys of `into` (one of this flow's) belong to."""
+        first = self.into[0].label == into.label
+        return into.ids or (self.flow if first else f"{self.flow}.{into.label}")
 
 
 __all__ = ["Column", "Flow", "Guard", "Into", "MatchRule", "Owner", "Schedule"]

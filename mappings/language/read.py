@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Strict
+from mappings.language.strict import Column, Expected, Strict
 
-LineEnd = Literal["any", "\n", "\r\n", "\r"]
+TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class CsvFormat(Strict):
@@ -22,6 +23,7 @@ class CsvFormat(Strict):
     header: bool | int | tuple[str, ...] = True  # true: first line | line number from 1 | false: none | the names
     skip: int = 0  # lines before the header
     comment: str | None = None  # lines that begin with this are skipped
+    html: bool = False  # HTML entities become characters before lines are split (the `;` of &eacute; is no delimiter)
 
 
 class FixedFormat(Strict):
@@ -59,7 +61,9 @@ class FecFormat(Strict):
 
 
 class Format(Strict):
-    """Exactly one of these; `format: csv` is short for `format: {csv: {}}`. None: told by the file's name and content."""
+    """Exactly one of these; `format: csv` is short for `format: {csv: {}}`. None: told by name and content."""
+
+    expected: ClassVar[str] = "one of csv, fixed, excel, jsonl or fec, alone or with its keys below"
 
     csv: CsvFormat | None = None
     fixed: FixedFormat | None = None
@@ -67,8 +71,19 @@ class Format(Strict):
     jsonl: JsonlFormat | None = None
     fec: FecFormat | None = None
 
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise PydanticCustomError("said", "a file has one format, not {given}", {"given": " and ".join(given)})
+        if not given:
+            raise PydanticCustomError("incomplete", "which format? csv, fixed, excel, jsonl or fec")
+        return self
+
 
 def _format(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: {} if inner is None else inner for name, inner in value.items()}
     return {value: {}} if isinstance(value, str) else value
 
 
@@ -94,6 +109,7 @@ class Each(Strict):
 
     blank: tuple[Column, ...]
     fill: tuple[Column, ...]
+    number: str | None = None  # a column of this name is added: 0 on a head line, then 1, 2 … until the next head
 
 
 class Read(Strict):
@@ -101,7 +117,7 @@ class Read(Strict):
     format: Annotated[Format | None, BeforeValidator(_format)] = None
     full: bool = False  # the source holds everything: what is absent is gone
     order: str | None = None  # the part that puts files in order; default: the first dated or numbered part
-    expected_by: Annotated[str | None, Field(pattern=r"^\d\d:\d\d$")] = None
+    expected_by: Annotated[str | None, Field(pattern=TIME_OF_DAY), Expected('a time such as "06:00"')] = None
     every: Literal["day", "weekday", "week", "month"] | None = None  # gaps in a dated series are reported
     version: Column | None = None  # the row's own version (a number) or stamp: its order mark
     stamp: Column | None = None  # the row's own time of change; also its order mark where there is no version

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import Strict as Exactly
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    """A number written where text is meant is that text: `use: 1` is the record type "1"."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True
+    )
+    expected: ClassVar[str] = ""  # how a message calls a value of this model; default: its keys
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How a message calls what a key takes, where the type alone says too little."""
+
+    text: str
 
 
 def _as_list(value: Any) -> Any:
@@ -19,6 +33,6 @@ OneOrMore = BeforeValidator(_as_list)
 """`key: a` and `key: [a]` mean the same."""
 
 Names = Annotated[tuple[str, ...], OneOrMore]
-Column = int | str
-"""A source column: a header, `Header#2` (the second of equal headers), a position from 1, a path a.b.c, or $variable."""
+Column = Annotated[Annotated[int, Exactly()] | str, Expected("a column (its header, or its position from 1)")]
+"""A source column: a header, `Header#2` (the second of equal headers), a position from 1, a path a.b.c, $variable."""
 Columns = Annotated[tuple[Column, ...], OneOrMore]
