@@ -77,7 +77,8 @@ run = Table(
     Column("flow", Text, nullable=False),
     Column("system", Text, nullable=False),
     Column("state", Text, nullable=False, server_default="landing"),
-    Column("trigger", Text, nullable=False, server_default="cli", comment="cli, schedule, sensor, replay, retry, settle"),
+    Column("trigger", Text, nullable=False, server_default="cli",
+           comment="cli, schedule, sensor, replay, retry, settle"),
     Column("full", Boolean, nullable=False, server_default=text("false")),
     Column("mark", BigInteger, comment="order mark of the file: its dated or numbered part"),
     Column("source", Text, comment="path or resource read"),
@@ -198,4 +199,20 @@ master = Table(
     Column("systems", ARRAY(Text), nullable=False),
     Column("locked", Boolean, nullable=False),
     Column("ranked", Boolean, nullable=False),
+)
+
+applied = Table(
+    "applied", metadata,
+    Column("name", Text, primary_key=True, comment="store: what the last migration brought the store to"),
+    Column("value", Text, nullable=False, comment="a digest"),
+)
+
+succession = Table(
+    "succession", metadata,
+    Column("predecessor", BigInteger, primary_key=True, comment="the record that was converted, a lead"),
+    Column("predecessor_entity", Text, nullable=False),
+    Column("successor", BigInteger, nullable=False, comment="the record it became, a company"),
+    Column("successor_entity", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("succession_successor", "successor"),
 )

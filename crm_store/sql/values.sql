@@ -1,0 +1,30 @@
+-- crm.fold: text as it is compared when records are looked for: lower case, no accents, œ as oe and ß as ss,
+-- punctuation and runs of blanks as one blank; null when nothing is left. `L'Orée & Cie` = `l oree cie`.
+--   The body is bound when it is created and inlined into queries and indexes: no search_path can change it, no call is
+--   paid for. Plain ASCII, the common case, is told by its length in bytes and needs one regular expression.
+--   The other half decomposes (NFKD), drops combining marks and invisible characters, spells out the letters that
+--   Unicode does not decompose, and lowers last, since lower() knows only ASCII where a server runs in the C locale.
+CREATE OR REPLACE FUNCTION crm.fold(text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN octet_length($1) = char_length($1)
+    THEN nullif(btrim(regexp_replace(lower($1), '[^a-z0-9]+', ' ', 'g')), '')
+    ELSE nullif(btrim(regexp_replace(
+        lower(translate(
+            replace(replace(replace(replace(replace(replace(replace(replace(
+                regexp_replace(normalize($1, NFKD), '[\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufeff]+', '', 'g'),
+                'œ', 'oe'), 'Œ', 'oe'), 'æ', 'ae'), 'Æ', 'ae'), 'ß', 'ss'), 'ẞ', 'ss'), 'þ', 'th'), 'Þ', 'th'),
+            'øØđĐðÐłŁħĦıŋŊŧŦ', 'ooddddllhhinntt')),
+        '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u2bff\u3000-\u303f\ufe00-\ufe0f]+',
+        ' ', 'g')), '') END;
+
+-- crm.is_set: whether an array is a set as the store keeps it: sorted, no value twice, none null. Null for no array.
+CREATE OR REPLACE FUNCTION crm.is_set(text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN cardinality($1) < 2 AND array_position($1, NULL) IS NULL
+    OR $1 = (SELECT array_agg(DISTINCT item COLLATE "C" ORDER BY item COLLATE "C") FROM unnest($1) AS item
+        WHERE item IS NOT NULL);
+
+CREATE OR REPLACE FUNCTION crm.is_set(bigint[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN cardinality($1) < 2 AND array_position($1, NULL) IS NULL
+    OR $1 = (SELECT array_agg(DISTINCT item ORDER BY item) FROM unnest($1) AS item WHERE item IS NOT NULL);
