@@ -96,7 +96,8 @@ class FieldMap(Strict):
     split: str | None = None  # choices, links: separator of several values in one cell; '\\' + separator is literal
     part: int | None = None  # with split: take only this part (from 1; -1 is the last)
     values: Annotated[dict[str, Any] | str | None, Field(union_mode="left_to_right")] = None  # {raw: crm} or "@codes"
-    else_: Annotated[Literal["reject", "blank", "keep"] | None, Field(alias="else")] = None  # a code not in `values`
+    # a code not in `values`: refuse the row, clear the field, say nothing on it, or take the code itself as the value
+    else_: Annotated[Literal["reject", "blank", "keep", "raw"] | None, Field(alias="else")] = None
     # links
     refers: Annotated[Refers | None, BeforeValidator(_refers)] = None
     many: bool = False

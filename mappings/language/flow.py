@@ -137,9 +137,9 @@ class Flow(Strict):
     schedule: Annotated[Schedule | None, BeforeValidator(_schedule)] = None
 
     def space_of(self, into: Into) -> str:
-        """The id space that the keys of `into` (one of this flow's) belong to."""
-        first = self.into[0].label == into.label
-        return into.ids or (self.flow if first else f"{self.flow}.{into.label}")
+        """The id space of `into` (one of this flow's): as declared, else the flow (and the label from the second on)."""
+        first = next(other for other in self.into if other.entity == into.entity)
+        return into.ids or (self.flow if first.label == into.label else f"{self.flow}.{into.label}")
 
 
 __all__ = ["Column", "Flow", "Guard", "Into", "MatchRule", "Owner", "Schedule"]
