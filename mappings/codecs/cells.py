@@ -1,0 +1,132 @@
+"""Cells: a column of raw text in Arrow, and the few moves on it that every codec makes.
+
+A cell is a value of a `large_string` array: null where there is nothing to decode. Masks are numpy booleans, one per
+cell. Nothing here copies text unless it changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Cells: TypeAlias = "pa.LargeStringArray"
+Mask: TypeAlias = NDArray[np.bool_]
+TEXT = pa.large_string()
+ODD_SPACES = "\u00a0\u2007\u2009\u202f"  # no-break, figure, thin and narrow no-break space: what exports put in numbers
+
+
+def cells_of(series: pd.Series) -> Cells:
+    """The column as one contiguous array, without a copy where pandas already holds Arrow text."""
+    held = pa.array(series.array, from_pandas=True)
+    if isinstance(held, pa.ChunkedArray):
+        held = held.combine_chunks()
+    return held if held.type == TEXT else held.cast(TEXT)
+
+
+def contiguous(values: Any) -> Any:
+    """One array of what may be chunked."""
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def repeat(text: str | None, rows: int) -> Cells:
+    return pa.nulls(rows, TEXT) if text is None else pa.repeat(pa.scalar(text, TEXT), rows)
+
+
+def mask_of(truths: Any) -> Mask:
+    """An Arrow boolean array as a mask; null counts as false."""
+    found: Mask = contiguous(truths).fill_null(False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def present(values: Any) -> Mask:
+    """Where there is a value."""
+    return np.ones(len(values), bool) if values.null_count == 0 else mask_of(values.is_valid())
+
+
+def matches(cells: Cells, pattern: str) -> Mask:
+    """Where the cell matches an RE2 pattern somewhere; anchor it to match whole."""
+    return mask_of(pc.match_substring_regex(cells, pattern))
+
+
+def offsets_of(cells: Cells) -> NDArray[np.int64]:
+    """Where each cell's bytes begin, and at last where they end."""
+    buffer = cells.buffers()[1]
+    if buffer is None or len(cells) == 0:
+        return np.zeros(len(cells) + 1, np.int64)
+    return np.frombuffer(buffer, np.int64, count=len(cells) + 1, offset=8 * cells.offset)
+
+
+def bytes_of(cells: Cells) -> NDArray[np.uint8]:
+    """The text of all cells, end to end; positions are those of `offsets_of`."""
+    buffer = cells.buffers()[2]
+    return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+
+
+def holds(cells: Cells, *sequences: bytes) -> bool:
+    """Whether any of these byte sequences stands anywhere in the column: one quick pass before slower ones."""
+    ends = offsets_of(cells)
+    text = bytes_of(cells)[ends[0] : ends[-1]].tobytes()
+    return any(sequence in text for sequence in sequences)
+
+
+def lengths_of(cells: Cells) -> NDArray[np.int64]:
+    """Bytes per cell; -1 for null."""
+    lengths = np.diff(offsets_of(cells))
+    return lengths if cells.null_count == 0 else np.where(present(cells), lengths, -1)
+
+
+def any_of(rows: int, masks: Sequence[Mask]) -> Mask:
+    """Where at least one of the masks is true."""
+    found = np.zeros(rows, bool)
+    for mask in masks:
+        found |= mask
+    return found
+
+
+def nulled(values: Any, where: Mask) -> Any:
+    """`values`, null also where the mask says so."""
+    if not where.any():
+        return values
+    return contiguous(pc.if_else(pa.array(where), pa.scalar(None, values.type), values))
+
+
+def rectangle(cells: Cells, width: int) -> tuple[Mask, NDArray[np.uint8]]:
+    """The cells of exactly `width` bytes: where they are, and their bytes as a matrix of one row each."""
+    where = lengths_of(cells) == width
+    chosen = cells if where.all() else contiguous(cells.filter(pa.array(where)))
+    ends = offsets_of(chosen)
+    return where, bytes_of(chosen)[ends[0] : ends[-1]].reshape(len(chosen), width)
+
+
+def cells_from(matrix: NDArray[np.uint8]) -> Cells:
+    """The way back from `rectangle`: one cell per row of ASCII bytes."""
+    rows, width = matrix.shape
+    ends = np.arange(rows + 1, dtype=np.int64) * width
+    return pa.LargeStringArray.from_buffers(rows, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(matrix)))
+
+
+def blank_to_null(cells: Cells) -> Cells:
+    return nulled(cells, mask_of(pc.equal(cells, "")))
+
+
+def placed(values: Any, where: Mask, replacements: Any) -> Any:
+    """`values` with `replacements`, in order, where the mask is true."""
+    if not where.any():
+        return values
+    return contiguous(pc.replace_with_mask(values, pa.array(where), contiguous(replacements)))
+
+
+def judged(cells: Cells, judge: Callable[[str], Any], type_: Any = TEXT) -> Any:
+    """What `judge` says of each cell, asked once per distinct text; None (refused) becomes null.
+
+    For libraries that judge value by value: they see only what the vectorised common case could not decide.
+    """
+    coded = contiguous(cells.dictionary_encode())
+    verdicts = pa.array([judge(text) for text in coded.dictionary.to_pylist()], type_)
+    return verdicts.take(coded.indices)

@@ -1,0 +1,99 @@
+"""Source columns as a mapping names them: by header, `Header#2`, position from 1, or `$variable` of the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, repeat
+from mappings.codecs.formula import names_in
+from mappings.errors import ConfigurationError
+from mappings.language.field import FieldMap, Part
+
+if TYPE_CHECKING:
+    from mappings.language.flow import Into
+    from mappings.language.strict import Column
+
+UNSTORABLE = "\0"
+"""A cell that cannot be text (bytes that are not UTF-8, lone surrogates) becomes this: it is refused as not_text."""
+
+
+def resolve_column(frame_columns: Sequence[str], column: Column) -> str | None:
+    """The name under which the source has the column; None where it has none (variables are not in the source)."""
+    if isinstance(column, int):
+        return frame_columns[column - 1] if 1 <= column <= len(frame_columns) else None
+    if column in frame_columns:
+        return column
+    first = column.removesuffix("#1")
+    return first if first != column and first in frame_columns else None
+
+
+def columns_needed(into: Into) -> list[Column]:
+    """Every column (and `$variable`) that the into reads: key, conditions, fields; in that order, once each."""
+    found: list[Column] = [*into.key, *into.when]
+    for field_map in into.fields.values():
+        found += field_columns(field_map)
+    return list(dict.fromkeys(found))
+
+
+def field_columns(field_map: FieldMap) -> list[Column]:
+    """The columns that one field reads; none for a constant."""
+    found: list[Column] = []
+    if field_map.from_ is not None:
+        found.append(field_map.from_)
+    if field_map.first is not None:
+        found += field_map.first
+    if field_map.join is not None:
+        found += field_map.join.columns
+    if field_map.compute is not None:
+        found += names_in(field_map.compute)
+    parts = (field_map.currency, field_map.unit, field_map.region)
+    return found + [part.from_ for part in parts if isinstance(part, Part) and part.from_ is not None]
+
+
+def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:
+    """The column's cells as they are: '' is blank, null means that the row does not have the column.
+
+    Raises ConfigurationError for a `$variable` that the file's name does not give.
+    """
+    if isinstance(column, str) and column.startswith("$") and column not in frame.columns:
+        if column[1:] not in variables:
+            given = ", ".join(f"${name}" for name in variables) or "none"
+            raise ConfigurationError(
+                f"the mapping names {column}, which the file's name does not give (it gives: {given})",
+                todo="Name the part in `read: files:`, for example CLI_{company}_{day:%Y%m%d}.csv.",
+            )
+        return repeat(variables[column[1:]], len(frame))
+    name = resolve_column(tuple(frame.columns), column)
+    return repeat(None, len(frame)) if name is None else _readable(cells_of(frame[name]))
+
+
+def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:
+    """`raw_cells` without white space (Unicode's, so no-break spaces too) at either end."""
+    return pc.utf8_trim_whitespace(raw_cells(frame, column, variables))
+
+
+def unstorable(cells: Cells) -> Cells | None:
+    """Where a cell holds what no text column can hold (NUL); None where nothing does, found in one quick pass."""
+    return mask_of(pc.match_substring(cells, UNSTORABLE)) if holds(cells, b"\0") else None
+
+
+def _readable(cells: Cells) -> Cells:
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        unread = mask_of(judged(cells.view(pa.large_binary()), _is_damaged, pa.bool_()))
+        return placed(cells, unread, repeat(UNSTORABLE, int(unread.sum()))).cast(TEXT)
+    return cells
+
+
+def _is_damaged(raw: bytes | str) -> bool:
+    try:
+        _ = raw.decode() if isinstance(raw, bytes) else raw
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -1,0 +1,205 @@
+"""Dates and moments: ISO by default, any strptime form by `format`, and the numbers some systems write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.cells import (
+    ODD_SPACES,
+    TEXT,
+    Cells,
+    contiguous,
+    holds,
+    judged,
+    matches,
+    nulled,
+    placed,
+    present,
+)
+from mappings.codecs.date_formats import parse
+from mappings.codecs.reading import Reading, Rule, refuse
+from mappings.errors import ConfigurationError
+
+ISO_DATES = ("%Y-%m-%d", "%Y%m%d")
+_TIME = r"[T ]\s*\d{1,2}[:hH]\d{2}(?:[:mM]\d{2}(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
+_ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_UTC, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+_EPOCH = Decimal(0)
+_SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets, in seconds
+_COUNTED = {  # numbers instead of dates: the moment of 0, and seconds per unit
+    "epoch": (_EPOCH, Decimal(1)),
+    "epoch_ms": (_EPOCH, Decimal("0.001")),
+    "excel": (_SPREADSHEET_EPOCH, Decimal(86400)),
+}
+
+
+def decode_date(cells: Cells, rule: Rule) -> Reading:
+    """date32. A time behind the date is cut off as it stands: the day is the one that is written."""
+    forms = rule.map.format or ISO_DATES
+    moments = _read(_single_spaced(cells), forms, dated=True)
+    strange = present(cells) & ~present(moments)
+    return refuse(moments.cast(pa.date32(), safe=False), strange, "not_date", format=_shown(rule, "YYYY-MM-DD"))
+
+
+def encode_date(values: Any, rule: Rule) -> Cells:
+    """In the first of the mapping's formats."""
+    form = (rule.map.format or ISO_DATES)[0]
+    if form in _COUNTED:
+        return _counted(values.cast(_LOCAL), form)
+    return contiguous(pc.strftime(values, form))
+
+
+def decode_datetime(cells: Cells, rule: Rule) -> Reading:
+    """timestamp[us, UTC]. A moment without offset is of the field's `timezone` (default UTC).
+
+    An hour that the clocks show twice in autumn is the earlier one; one they skip in spring is moved on.
+    """
+    text = _single_spaced(cells)
+    zone = zone_of(rule)
+    if rule.map.format is None:
+        moments = _iso(text, zone)
+    else:
+        zoned = [form for form in rule.map.format if "%z" in form or form in _COUNTED]
+        moments = _in_utc(_read(text, tuple(form for form in rule.map.format if form not in zoned)), zone)
+        open_ = present(text) & ~present(moments)
+        if zoned and open_.any():
+            rest = _read(contiguous(text.filter(pa.array(open_))), tuple(zoned))
+            moments = placed(moments, open_, pc.assume_timezone(rest, "UTC").cast(_UTC))
+    strange = present(cells) & ~present(moments)
+    return refuse(moments, strange, "not_datetime", format=_shown(rule, "YYYY-MM-DD HH:MM:SS"))
+
+
+def encode_datetime(values: Any, rule: Rule) -> Cells:
+    """In the first of the mapping's formats, else ISO with the offset; in the field's `timezone`."""
+    form = rule.map.format[0] if rule.map.format else "%Y-%m-%dT%H:%M:%S%z"
+    if form in _COUNTED:
+        return _counted(values.cast(_LOCAL), form)
+    local = values.cast(pa.timestamp("us", tz=zone_of(rule)))
+    if "%f" in form or not rule.map.format:
+        return judged_moments(local, _written(form, precise=not rule.map.format))
+    # Arrow writes the fraction of the array's own unit into %S.
+    return contiguous(pc.strftime(pc.floor_temporal(local, unit="second").cast(pa.timestamp("s", zone_of(rule))), form))
+
+
+def judged_moments(values: Any, write: Callable[[datetime], str]) -> Cells:
+    """Moments as text, one by one: the forms that Arrow cannot write."""
+    return pa.array([None if value is None else write(value) for value in values.to_pylist()], TEXT)
+
+
+def _written(form: str, *, precise: bool) -> Callable[[datetime], str]:
+    return (lambda moment: moment.isoformat()) if precise else (lambda moment: moment.strftime(form))
+
+
+def zone_of(rule: Rule) -> str:
+    """The IANA name of the field's time zone; raises ConfigurationError where there is none of that name."""
+    name = rule.map.timezone or "UTC"
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name!r} is not a time zone", todo="Use an IANA name such as Europe/Paris."
+        ) from error
+    return name
+
+
+def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
+    """timestamp[us] of the cells in one of the forms; `dated` also accepts a time behind a date."""
+    found = parse(cells, tuple(form for form in forms if form not in _COUNTED))
+    for form in forms:
+        open_ = present(cells) & ~present(found)
+        if not open_.any():
+            return found
+        if form in _COUNTED:
+            found = placed(found, open_, judged(cells.filter(pa.array(open_)), _counter(form), _LOCAL))
+        elif dated:
+            found = placed(found, open_, _without_time(contiguous(cells.filter(pa.array(open_))), form))
+    return found
+
+
+def _without_time(cells: Cells, form: str) -> Any:
+    timed = matches(cells, _TIME)
+    bare = pc.replace_substring_regex(nulled(cells, ~timed), _TIME, "")
+    return parse(contiguous(bare), (form,))
+
+
+def _iso(cells: Cells, zone: str) -> Any:
+    zoned = matches(cells, r":\d{2}(?:[.,]\d+)?\s*" + _ZONE)
+    local = nulled(cells, zoned)
+    try:
+        naive = _in_utc(local.cast(_LOCAL), zone)
+    except pa.ArrowInvalid:
+        naive = _in_utc(judged(local, _naive_iso, _LOCAL), zone)
+    if not zoned.any():
+        return naive
+    chosen = contiguous(cells.filter(pa.array(zoned)))
+    try:
+        return placed(naive, zoned, chosen.cast(_UTC))
+    except pa.ArrowInvalid:
+        return placed(naive, zoned, judged(chosen, _zoned_iso, _UTC))
+
+
+def _in_utc(moments: Any, zone: str) -> Any:
+    if zone == "UTC":
+        return moments.cast(_UTC) if moments.type == _UTC else pc.assume_timezone(moments, "UTC")
+    return contiguous(pc.assume_timezone(moments, zone, ambiguous="earliest", nonexistent="latest").cast(_UTC))
+
+
+def _naive_iso(text: str) -> datetime | None:
+    moment = _from_iso(text)
+    return moment if moment is not None and moment.tzinfo is None else None
+
+
+def _zoned_iso(text: str) -> datetime | None:
+    moment = _from_iso(text)
+    try:
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except OverflowError:  # the first day of year 1, east of Greenwich
+        return None
+
+
+def _from_iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _counter(form: str) -> Callable[[str], int | None]:
+    zero, unit = _COUNTED[form]
+
+    def read(text: str) -> int | None:
+        try:
+            micros = int((zero + Decimal(text.replace(",", ".")) * unit) * 1_000_000)
+        except (InvalidOperation, ValueError, OverflowError):
+            return None
+        # Years 1 to 9999, as everywhere else.
+        return micros if -62_135_596_800_000_000 <= micros < 253_402_300_800_000_000 else None
+
+    return read
+
+
+def _counted(moments: Any, form: str) -> Cells:
+    zero, unit = _COUNTED[form]
+
+    def write(micros: int) -> str:
+        return format(((Decimal(micros) / 1_000_000 - zero) / unit).normalize(), "f")
+
+    return pa.array([None if m is None else write(m) for m in moments.cast(pa.int64()).to_pylist()], TEXT)
+
+
+def _single_spaced(cells: Cells) -> Cells:
+    """No-break spaces between date and time, as exports for people have them, become plain ones."""
+    if not holds(cells, *(space.encode() for space in ODD_SPACES)):
+        return cells
+    return contiguous(pc.replace_substring_regex(cells, f"[{ODD_SPACES}]", " "))
+
+
+def _shown(rule: Rule, iso: str) -> str:
+    return " or ".join(rule.map.format) if rule.map.format else iso

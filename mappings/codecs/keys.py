@@ -1,0 +1,95 @@
+"""Keys: the parts of a row's external id, joined into one text that no two different lists of parts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.cells import TEXT, Cells, Mask, blank_to_null, holds, nulled, present, repeat
+from mappings.codecs.columns import trimmed_cells, unstorable
+from mappings.words import KEY_SEPARATOR
+
+if TYPE_CHECKING:
+    from mappings.language.strict import Column
+
+
+def keys_of(frame: pd.DataFrame, columns: Sequence[Column], variables: Mapping[str, str]) -> pd.Series:
+    """The key of each row (string[pyarrow], labelled as `frame`); NA where it cannot be read.
+
+    A key cannot be read when a part that comes from a column is blank, when all parts are, or when a part holds
+    characters that the store cannot hold.
+    """
+    keys, _, _ = read_keys(frame, columns, variables)
+    return pd.Series(pd.arrays.ArrowStringArray(keys), index=frame.index, name="key", dtype="string[pyarrow]")
+
+
+def read_keys(
+    frame: pd.DataFrame, columns: Sequence[Column], variables: Mapping[str, str]
+) -> tuple[Cells, Mask, Mask]:
+    """The keys (null where unread), where one is missing, and where one holds what cannot be stored."""
+    parts = [trimmed_cells(frame, column, variables) for column in columns]
+    filled = [present(blank_to_null(part)) for part in parts]
+    named = [isinstance(column, str) and column.startswith("$") for column in columns]
+    missing = ~np.logical_or.reduce(filled)
+    for is_variable, has in zip(named, filled, strict=True):
+        if not is_variable:
+            missing |= ~has
+    keys = joined([part.fill_null("") for part in parts])
+    damaged = unstorable(keys)
+    broken = np.zeros(len(frame), bool) if damaged is None else damaged & ~missing
+    return nulled(keys, missing | broken), missing, broken
+
+
+def joined(parts: Sequence[Cells]) -> Cells:
+    """Parts joined by the key separator, escaped so that `a|b` and `a`, `b` stay two things; null parts give null."""
+    escaped = [escape(part) for part in parts]
+    return escaped[0] if len(escaped) == 1 else pc.binary_join_element_wise(*escaped, pa.scalar(KEY_SEPARATOR, TEXT))
+
+
+def escape(part: Cells) -> Cells:
+    """A part as it stands in a key."""
+    if not holds(part, b"\\", KEY_SEPARATOR.encode()):
+        return part
+    return pc.replace_substring(pc.replace_substring(part, "\\", "\\\\"), KEY_SEPARATOR, f"\\{KEY_SEPARATOR}")
+
+
+def parts_of(key: str) -> list[str]:
+    """The way back: the parts of one key."""
+    parts, current, escaped = [], "", False
+    for character in key:
+        if escaped or character not in (KEY_SEPARATOR, "\\"):
+            current, escaped = current + character, False
+        elif character == "\\":
+            escaped = True
+        else:
+            parts.append(current)
+            current = ""
+    return [*parts, current]
+
+
+def link_keys(given: Sequence[Cells], shape: Sequence[Column] | None, variables: Mapping[str, str]) -> Cells:
+    """The key that a row refers to: its `given` parts, with the variables that the referred key's `shape` has.
+
+    A file `CLI_{company}_…` that keys its rows by [$company, CT_NUM] may refer to one of them by CT_NUM alone. Null
+    where any given part is blank: the row refers to nothing.
+    """
+    waiting = [blank_to_null(part) for part in given]
+    empty = ~np.logical_and.reduce([present(part) for part in waiting])
+    parts = [part.fill_null("") for part in waiting]
+    names = [column[1:] if isinstance(column, str) and column.startswith("$") else None for column in shape or ()]
+    open_places = sum(name is None for name in names)
+    if open_places == len(parts) < len(names) and all(name is None or name in variables for name in names):
+        rest = iter(parts)
+        parts = [next(rest) if name is None else _same(variables[name], len(empty)) for name in names]
+    return nulled(joined(parts), empty)
+
+
+def _same(text: str, rows: int) -> Cells:
+    return pc.utf8_trim_whitespace(repeat(text, rows))
+
+

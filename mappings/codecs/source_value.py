@@ -1,0 +1,122 @@
+"""Where a field's raw text comes from, and what the mapping does to it before any codec sees it.
+
+::
+
+    from | first | join ─▶ trim ─▶ html ─▶ replace ─▶ split, part ─▶ extract ─▶ pattern ─▶ values ─▶ codec
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.cells import TEXT, Cells, Mask, blank_to_null, contiguous, judged, nulled, present
+from mappings.codecs.columns import raw_cells
+from mappings.codecs.conditions import compiled, matching
+from mappings.codecs.formula import names_in
+from mappings.codecs.text import plain
+
+if TYPE_CHECKING:
+    from mappings.language.field import FieldMap
+    from mappings.language.strict import Column
+
+
+def source_columns(field_map: FieldMap) -> Sequence[Column]:
+    """The columns that the value itself comes from (not its currency or unit)."""
+    if field_map.from_ is not None:
+        return (field_map.from_,)
+    if field_map.first is not None:
+        return field_map.first
+    if field_map.join is not None:
+        return field_map.join.columns
+    return names_in(field_map.compute) if field_map.compute is not None else ()
+
+
+def source_parts(frame: pd.DataFrame, field_map: FieldMap, variables: Mapping[str, str]) -> list[Cells]:
+    """The source columns of the field, trimmed unless the mapping says otherwise."""
+    return [_trimmed(raw_cells(frame, column, variables), field_map) for column in source_columns(field_map)]
+
+
+def source_cells(parts: Sequence[Cells], field_map: FieldMap) -> Cells:
+    """One raw text per row: '' is blank, null says that the row has none of the columns."""
+    if len(parts) == 1:
+        return parts[0]
+    filled = [blank_to_null(part) for part in parts]
+    if field_map.join is not None:
+        found = pc.binary_join_element_wise(*filled, pa.scalar(field_map.join.with_, TEXT), null_handling="skip")
+    else:
+        found = pc.coalesce(*filled).fill_null("")
+    absent = ~np.logical_or.reduce([present(part) for part in parts])
+    return nulled(contiguous(found), absent)
+
+
+def prepared(cells: Cells, field_map: FieldMap) -> Cells:
+    """The text after html and replace; splitting and what follows it work on single values."""
+    if field_map.html:
+        cells = _trimmed(plain(cells), field_map)
+    for found, instead in (field_map.replace or {}).items():
+        cells = pc.replace_substring(cells, found, instead)
+    return _trimmed(cells, field_map) if field_map.replace else cells
+
+
+def single(cells: Cells, field_map: FieldMap) -> Cells:
+    """One value out of a cell that holds several (`split` with `part`), or out of a longer text (`extract`)."""
+    if field_map.split is not None and field_map.part is not None:
+        cells = judged(cells, _part_taker(field_map.split, field_map.part))
+    return extracted(cells, field_map)
+
+
+def extracted(cells: Cells, field_map: FieldMap) -> Cells:
+    if field_map.extract is None:
+        return cells
+    pattern = compiled(field_map.extract)
+
+    def first_group(text: str) -> str:
+        found = pattern.search(text)
+        return "" if found is None else (found.group(1 if pattern.groups else 0) or "").strip()
+
+    return judged(cells, first_group)
+
+
+def mismatched(cells: Cells, field_map: FieldMap) -> Mask:
+    """Where the text does not match the mapping's pattern whole."""
+    if field_map.pattern is None:
+        return np.zeros(len(cells), bool)
+    return present(cells) & ~matching(cells, field_map.pattern)
+
+
+def split_text(text: str, separator: str) -> list[str]:
+    r"""The values in one cell, trimmed, empty ones left out; `\` before the separator makes it part of a value."""
+    if "\\" not in text:
+        pieces = text.split(separator)
+    else:
+        held = re.split(r"(?<!\\)" + re.escape(separator), text)
+        pieces = [piece.replace("\\" + separator, separator) for piece in held]
+    return [piece for piece in map(str.strip, pieces) if piece]
+
+
+def joined_text(values: Sequence[str], separator: str) -> str:
+    """The way back from `split_text`."""
+    return separator.join(value.replace(separator, "\\" + separator) for value in values)
+
+
+def _part_taker(separator: str, part: int) -> Callable[[str], str]:
+    at = part - 1 if part > 0 else part
+
+    def take(text: str) -> str:
+        pieces = split_text(text, separator)
+        return pieces[at] if -len(pieces) <= at < len(pieces) else ""
+
+    return take
+
+
+def _trimmed(cells: Cells, field_map: FieldMap) -> Cells:
+    return pc.utf8_trim_whitespace(cells) if field_map.trim else cells
+
+

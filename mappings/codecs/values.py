@@ -1,0 +1,56 @@
+"""Code tables: `values: {"0": transfer, …}` or `values: "@payment_modes"`, and what a code outside them means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.cells import TEXT, Cells, Mask, contiguous, nulled, present
+from mappings.codecs.conditions import as_text
+from mappings.codecs.literals import literals
+from mappings.codecs.reading import Refusal, Rule
+from mappings.errors import ConfigurationError
+
+Codes = Mapping[str, Mapping[str, str]]
+
+
+def table_of(rule: Rule, codes: Codes) -> Mapping[str, Any] | None:
+    """Raw text to CRM value; raises ConfigurationError for a table that the project does not have."""
+    values = rule.map.values
+    if values is None:
+        return None
+    if not isinstance(values, str):
+        return {as_text(code): value for code, value in values.items()}
+    name = values.removeprefix("@")
+    if name not in codes:
+        raise ConfigurationError(
+            f"there is no code table {name!r}", todo=f"Write mappings/codes/{name}.csv, or correct `values`."
+        )
+    return codes[name]
+
+
+class Lookup:
+    """One pass of cells through a table: the values found, and what is left for the codec."""
+
+    def __init__(self, cells: Cells, rule: Rule, table: Mapping[str, Any], name: str) -> None:
+        self.found = pc.index_in(cells, value_set=pa.array(list(table), TEXT))
+        known = self.found.is_valid()
+        typed = literals(list(table.values()), rule.spec, name)
+        self.values = contiguous(typed.take(self.found))
+        self.known: Mask = present(self.found) & (present(cells) | ("" in table))
+        self.unknown: Mask = present(cells) & ~present(self.found)
+        self.kept: Mask | None = None
+        self.rest: Cells | None = None
+        self.refusals: tuple[Refusal, ...] = ()
+        del known
+        otherwise = rule.map.else_ or "reject"
+        if otherwise == "raw":
+            self.rest = nulled(cells, ~self.unknown)
+        elif otherwise == "keep":
+            self.kept = self.unknown
+        elif otherwise == "reject" and self.unknown.any():
+            shown = rule.map.values if isinstance(rule.map.values, str) else ", ".join(list(table)[:20])
+            self.refusals = (Refusal(self.unknown, "unknown_code", {"table": shown}),)
