@@ -1,0 +1,1 @@
+"""Files: delimited text, fixed width, spreadsheets, JSON lines, FEC, and the folders that they drop into."""

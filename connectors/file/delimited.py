@@ -1,0 +1,245 @@
+"""Delimited text of any size, in bounded memory: blocks of whole records go to Arrow's own reader as plain text.
+
+::
+
+    bytes ─ encoding ─▶ UTF-8 blocks ─ scan ─▶ records ─┬─ plain ─────────────▶ pyarrow.csv ─▶ Block
+                                                        ├─ odd but whole ─ rewritten ─┘  │
+                                                        └─ damaged ──────────────────────┴▶ Damage
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from connectors.file.block import CELL, Block, Damage, empty_table, paginate
+from connectors.file.dialect import Layout
+from connectors.file.encoding import readable, text_blocks
+from connectors.file.record import judge
+from connectors.file.scan import Records, cut
+from connectors.file.series import Series
+from connectors.page import PAGE_ROWS, Integers, Page
+from mappings.errors import SourceUnreadable
+
+BLOCK_BYTES = 8 << 20
+LONGEST_LINE = 64 << 20
+_NOTHING = b" \t\x1a\x0b\x0c"  # what a line may hold and still be blank; \x1a ended files under DOS
+
+
+@dataclass(frozen=True)
+class DelimitedSource:
+    """A delimited file with a known layout; `series` is what the mapping says of rows beyond their own line."""
+
+    path: Path
+    layout: Layout
+    series: Series = field(default_factory=Series)
+    block_bytes: int = BLOCK_BYTES
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.series.all_columns
+
+    @property
+    def detected(self) -> dict[str, str]:
+        return self.layout.detected
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        try:
+            yield from paginate(self.series.over(self._blocks(), self._raw, str(self.path)), self.columns, rows)
+        except OSError as error:
+            raise SourceUnreadable(
+                f"reading failed: {error.strerror or error}", where=str(self.path), todo="check the file and the disk"
+            ) from error
+
+    def _raw(self, cells: list[str]) -> str:
+        """A good row as a line of text again, for a row that is refused after all."""
+        return self.layout.grammar.written([cell.encode() for cell in cells]).decode().rstrip("\n")
+
+    def _blocks(self) -> Iterator[Block]:
+        layout = self.layout
+        carried, skip, line = b"", layout.body, layout.lines
+        for chunk in text_blocks(self.path, layout.encoding, layout.mark, self.block_bytes):
+            if skip >= len(chunk):
+                skip -= len(chunk)
+                continue
+            text = carried + chunk[skip:] if carried or skip else chunk
+            skip = 0
+            block, used, lines = self._block(text, line, final=False)
+            carried, line = text[used:], line + lines
+            if len(carried) > LONGEST_LINE:
+                raise SourceUnreadable(
+                    f"a line is longer than {LONGEST_LINE >> 20} MB", where=f"{self.path}:{line + 1}",
+                    todo="check that this is a text file",
+                )
+            yield block
+        if carried:
+            yield self._block(carried, line, final=True)[0]
+
+    def _block(self, text: bytes, line: int, *, final: bool) -> tuple[Block, int, int]:
+        """The rows of a piece of text that begins at physical line `line` + 1; bytes and lines that it told."""
+        kinds = self.series.kinds
+        for careful in (False, True):
+            records = cut(
+                text, self.layout.grammar, self.layout.width, final=final, passes=kinds.passes, careful=careful
+            )
+            block = self._read(text, records, line)
+            if block is not None:
+                return block, records.used, records.lines
+        raise AssertionError("the careful reading decides every line")
+
+    def _read(self, text: bytes, records: Records, line: int) -> Block | None:
+        """None if a record over several lines has not the right width: then its lines must be judged one by one."""
+        layout, kinds = self.layout, self.series.kinds
+        count = len(records.starts)
+        spoilt = _spoilt(text, records)
+        left_out = sorted({*records.refused, *spoilt})
+        plain = np.ones(count, dtype=bool)
+        plain[left_out] = False
+        table, misfits = self._parse(_plain_text(text, records, left_out), int(plain.sum()))
+        places = np.flatnonzero(plain)
+        fits = np.ones(len(places), dtype=bool)
+        fits[misfits] = False
+        mended: dict[int, list[bytes]] = {}
+        trailers: list[list[str]] = []
+        refused = dict(records.refused)
+        counted = np.ones(count, dtype=bool)  # records that are rows of this flow
+        for place in [*places[misfits].tolist(), *spoilt]:
+            start, end = int(records.starts[place]), int(records.ends[place])
+            if not text[start:end].strip(_NOTHING + b"\r\n"):
+                counted[place] = False
+                continue
+            verdict = judge(layout.grammar, text, start, width=layout.width, final=True, passes=kinds.passes)
+            if verdict is None or verdict.end != end:
+                return None
+            if verdict.cells is not None and kinds.passes(verdict.cells):
+                counted[place] = False
+                if kinds.of(verdict.cells) == "trailer":
+                    trailers.append([cell.decode("utf-8", "replace") for cell in verdict.cells])
+            elif place in spoilt:
+                refused[place] = ("bytes", {"encoding": layout.encoding})
+            elif verdict.cells is not None:
+                mended[place] = verdict.cells
+            else:
+                refused[place] = (verdict.code, verdict.params or {})
+        orders = np.cumsum(counted) - 1
+        damaged = [
+            Damage(
+                int(orders[place]), line + int(records.first[place]) + 1, code, params,
+                readable(text[records.starts[place] : records.ends[place]].rstrip(b"\r\n")),
+            )
+            for place, (code, params) in sorted(refused.items())
+        ]
+        good = places[fits]
+        if mended:
+            table, good = _with_mended(table, good, mended)
+        return Block(table, orders[good], records.first[good] + (line + 1), damaged, trailers)
+
+    def _parse(self, text: bytes, expected: int) -> tuple[pa.Table, list[int]]:
+        """The cells of plain records, and the places (from 0) of those that have another number of columns."""
+        width = self.layout.width
+        if not expected:
+            return empty_table(width), []
+        misfits: list[int] = []
+
+        def note(row: pa_csv.InvalidRow) -> str:
+            misfits.append(row.number - 1)
+            return "skip"
+
+        names = [str(place) for place in range(width)]
+        grammar = self.layout.grammar
+        quote = grammar.quote.decode() if grammar.quote is not None and grammar.quote in text else False
+        try:
+            table = pa_csv.read_csv(
+                pa.BufferReader(text),
+                read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 64, column_names=names),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=grammar.delimiter.decode(), quote_char=quote, newlines_in_values=bool(quote),
+                    invalid_row_handler=note,
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, CELL), strings_can_be_null=False, null_values=[], check_utf8=False
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise SourceUnreadable(
+                f"the text cannot be read as columns: {error}", where=str(self.path), todo="pin delimiter and quote"
+            ) from error
+        if table.num_rows + len(misfits) != expected:
+            raise SourceUnreadable(
+                f"{expected} records were told apart, {table.num_rows + len(misfits)} were read", where=str(self.path),
+                todo="pin delimiter and quote; if that does not help, report this file",
+            )
+        return table, misfits
+
+
+def _plain_text(text: bytes, records: Records, left_out: list[int]) -> bytes:
+    """The records as text for Arrow: without the ones left out, with the rewritten ones in their plain form."""
+    if not left_out and not records.rewritten and not records.comments:
+        return text[: records.used] if records.used < len(text) else text
+    count = len(records.starts)
+    if not count:
+        return b""
+    special = np.zeros(count, dtype=bool)
+    special[left_out] = True
+    special[list(records.rewritten)] = True
+    after_gap = np.append(True, records.starts[1:] != records.ends[:-1])
+    heads = np.flatnonzero(after_gap | special | np.append(False, special[:-1]))
+    tails = np.append(heads[1:], count) - 1
+    dropped = set(left_out)
+    return b"".join(
+        records.rewritten.get(head, b"") if special[head] else text[records.starts[head] : records.ends[tail]]
+        for head, tail in zip(heads.tolist(), tails.tolist(), strict=True)
+        if head not in dropped
+    )
+
+
+def _spoilt(text: bytes, records: Records) -> list[int]:
+    """Places of the records that hold NUL bytes, or bytes that are not UTF-8."""
+    found: set[int] = set()
+
+    def after(place: int) -> int:
+        """Notes the record that holds `place`, if one does, and tells where to look on."""
+        record = int(np.searchsorted(records.ends, place, side="right"))
+        if record >= len(records.ends):
+            return records.used
+        if place < records.starts[record]:  # in a comment
+            return int(records.starts[record])
+        found.add(record)
+        return int(records.ends[record])
+
+    at = 0
+    while (place := text.find(b"\0", at, records.used)) >= 0:
+        at = after(place)
+    view, at = memoryview(text), 0 if not _is_utf8(text, records.used) else records.used
+    while at < records.used:
+        try:
+            str(view[at : records.used], "utf-8")
+            break
+        except UnicodeDecodeError as error:
+            at = after(at + error.start)
+    return sorted(found)
+
+
+def _is_utf8(text: bytes, used: int) -> bool:
+    offsets = pa.array([0, used], pa.int64()).buffers()[1]
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _with_mended(table: pa.Table, good: Integers, mended: dict[int, list[bytes]]) -> tuple[pa.Table, Integers]:
+    """The rows of `table` (at the places `good`) and the mended ones, in the order of their places."""
+    rows = list(mended.values())
+    extra = pa.table(
+        {name: pa.array([cells[at].decode() for cells in rows], CELL) for at, name in enumerate(table.column_names)}
+    )
+    places = np.concatenate([good, np.array(list(mended), dtype=np.int64)])
+    order = np.argsort(places, kind="stable")
+    return pa.concat_tables([table, extra]).take(pa.array(order)), places[order]

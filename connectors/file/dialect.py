@@ -1,0 +1,211 @@
+"""What a delimited file is like: delimiter, header, width, decimal sign; pinned by the mapping or found in a sample."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeGuard
+
+from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
+from connectors.file.record import Grammar, judge, line_end
+from connectors.page import distinct_headers, place_of
+from mappings.errors import ConfigurationError, SourceUnreadable
+from mappings.language.read import CsvFormat, Records
+
+DELIMITERS = (b";", b"\t", b"|", b",")  # the first wins where two fit equally
+_COMMA = re.compile(rb"[+-]?(\d+|\d{1,3}(( |\.|\xc2\xa0|\xe2\x80\xaf)\d{3})+),\d+")
+_POINT = re.compile(rb"[+-]?(\d+|\d{1,3}(( |,|\xc2\xa0|\xe2\x80\xaf)\d{3})+)\.\d+")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read the body of a delimited file; `body` and `lines` are bytes (of UTF-8) and lines before it."""
+
+    encoding: str
+    mark: int  # length of the byte order mark
+    grammar: Grammar
+    headers: tuple[str, ...]  # as written in the file, '' where unnamed
+    columns: tuple[str, ...]
+    named: bool  # the file itself has a header line
+    body: int
+    lines: int
+    detected: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return len(self.columns)
+
+
+def lay_out(path: Path, form: CsvFormat, records: Records | None = None) -> Layout:
+    """The layout of `path`; SourceUnreadable if there is nothing in it, ConfigurationError if the mapping cannot be."""
+    encoding, mark = settle(path, form.encoding)
+    detected = {} if form.encoding else {"encoding": encoding}
+    skipped = max(form.skip, form.header - 1 if _is_line(form.header) else 0)
+    text, final = _sample(path, encoding, mark, skipped)
+    start = 0
+    for _ in range(skipped):
+        start = line_end(text, start)[1]
+    comment = form.comment.encode() if form.comment else None
+    delimiter = _one_byte(form.delimiter, "delimiter", path)
+    quote, escape = _one_byte(form.quote, "quote", path), _one_byte(form.escape, "escape", path)
+    if delimiter is None:
+        delimiter = find_delimiter(text[start:], quote, escape, comment, final=final)
+        detected["delimiter"] = delimiter.decode()
+    grammar = Grammar(delimiter, quote, escape, comment)
+    rows = list(sample_rows(text, start, grammar, limit=1000, final=final))
+    if not rows:
+        raise SourceUnreadable("the file has no line to read", where=str(path), todo="check the export, and `skip`")
+    headers, named = _headers(form.header, records), form.header is True or _is_line(form.header)
+    body = start
+    if named:
+        cells, begins, body = rows[0]
+        headers = tuple(_text(cell, path) for cell in cells)
+        detected |= {"header": f"line {_line_of(text, begins)}"} if form.header is True else {}
+        rows = rows[1:]
+    headers = _widened(headers, _used([row[0] for row in rows], headers, records))
+    if form.decimal is None and (sign := find_decimal(row[0] for row in rows)):
+        detected["decimal"] = sign
+    columns = distinct_headers(headers)
+    return Layout(encoding, mark, grammar, headers, columns, named, body, _line_of(text, body) - 1, detected)
+
+
+def _is_line(header: bool | int | tuple[str, ...]) -> TypeGuard[int]:
+    return isinstance(header, int) and not isinstance(header, bool)
+
+
+def _one_byte(value: str | None, key: str, path: Path) -> bytes | None:
+    if value is None:
+        return None
+    if len(value) != 1 or not value.isascii() or value in "\r\n\0":
+        raise ConfigurationError(
+            f"`{key}: {value!r}` is not one ASCII character", where=str(path),
+            todo='give one character, such as ";" or "\\t"',
+        )
+    return value.encode()
+
+
+def _sample(path: Path, encoding: str, mark: int, lines: int) -> tuple[bytes, bool]:
+    """Whole lines from the file's beginning, SAMPLE bytes or more after the first `lines`; and whether that is all."""
+    text, enough = b"", 0
+    for chunk in text_blocks(path, encoding, mark, SAMPLE):
+        if enough and len(text) >= enough:
+            cut = max(text.rfind(b"\n"), text.rfind(b"\r", 0, len(text) - 1)) + 1
+            return text[:cut], False
+        text += chunk
+        if not enough and _count(text) > lines:
+            enough = len(text) + (SAMPLE if lines else 0)
+        if not enough and len(text) > 64 * SAMPLE:
+            raise SourceUnreadable(
+                f"no line end in the first {len(text) >> 20} MB", where=str(path), todo="check that this is a text file"
+            )
+    return text, True
+
+
+def _count(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+def _line_of(text: bytes, place: int) -> int:
+    return _count(text[:place]) + 1
+
+
+def _text(cell: bytes, path: Path) -> str:
+    try:
+        text = cell.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SourceUnreadable(
+            f"the header holds bytes that are not of the encoding: {readable(cell)!r}", where=str(path),
+            todo="pin the right `encoding`, or check that this is a text file",
+        ) from error
+    if "\0" in text:
+        raise SourceUnreadable("the header holds NUL bytes", where=str(path), todo="check that this is a text file")
+    return text
+
+
+def sample_rows(
+    text: bytes, start: int, grammar: Grammar, *, limit: int, final: bool
+) -> Iterable[tuple[list[bytes], int, int]]:
+    """(cells, begins, ends) of the first records in any number of columns, damaged ones left out."""
+    found = 0
+    while start < len(text) and found < limit:
+        stop, following = line_end(text, start)
+        if not text[start:stop].strip(b" \x1a") or (grammar.comment and text.startswith(grammar.comment, start)):
+            start = following
+            continue
+        verdict = judge(grammar, text, start, width=0, final=final, passes=lambda _: True)
+        if verdict is None:
+            return
+        if verdict.cells is not None:
+            found += 1
+            yield verdict.cells, start, verdict.end
+        start = verdict.end
+
+
+def find_delimiter(
+    text: bytes, quote: bytes | None, escape: bytes | None, comment: bytes | None, *, final: bool
+) -> bytes:
+    """The delimiter that gives most lines, and the first of them, the same number of columns; ';' if there is none."""
+    best, most = DELIMITERS[0], 0.0
+    for delimiter in DELIMITERS:
+        if delimiter not in text:
+            continue
+        grammar = Grammar(delimiter, quote, escape, comment)
+        widths = [len(row[0]) for row in sample_rows(text, 0, grammar, limit=200, final=final)]
+        if not widths:
+            continue
+        width, lines = Counter(widths).most_common(1)[0]
+        score = (lines / len(widths)) ** 2 * math.log2(max(width, 1))
+        if widths[0] in (width, width - 1):
+            score *= 2
+        if score > most:
+            best, most = delimiter, score
+    return best
+
+
+def find_decimal(rows: Iterable[list[bytes]]) -> str | None:
+    """The decimal sign, if every number with decimals in the sample has the same."""
+    commas = points = 0
+    for cells in rows:
+        for cell in cells:
+            if b"," in cell and _COMMA.fullmatch(cell.strip()):
+                commas += 1
+            elif b"." in cell and _POINT.fullmatch(cell.strip()):
+                points += 1
+    if bool(commas) == bool(points):
+        return None
+    return "," if commas else "."
+
+
+def _headers(header: bool | int | tuple[str, ...], records: Records | None) -> tuple[str, ...]:
+    if isinstance(header, tuple):
+        return header
+    if records is not None and isinstance(records.columns, tuple):
+        return records.columns
+    return ()
+
+
+def _used(rows: list[list[bytes]], headers: tuple[str, ...], records: Records | None) -> list[list[bytes]]:
+    """The rows of the record type that is read, where there are several."""
+    if records is None or isinstance(records.by, tuple):
+        return rows
+    place = place_of(records.by, distinct_headers(headers) if headers else [str(at) for at in range(1, 10_000)])
+    use = {one.encode() for one in ((records.use,) if isinstance(records.use, str) else records.use)}
+    return [row for row in rows if place is not None and place < len(row) and row[place].strip() in use]
+
+
+def _widened(headers: tuple[str, ...], rows: list[list[bytes]]) -> tuple[str, ...]:
+    """The headers, with the unnamed last column that lines ending with a delimiter have."""
+    if not rows:
+        return headers
+    usual = Counter(len(row) for row in rows).most_common(1)[0][0]
+    if not headers:
+        return ("",) * usual
+    if usual == len(headers) + 1 and all(not row[-1].strip() for row in rows if len(row) == usual):
+        return (*headers, "")
+    if usual == len(headers) - 1 and not headers[-1].strip():
+        return headers[:-1]
+    return headers

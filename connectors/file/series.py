@@ -1,0 +1,62 @@
+"""What the mapping says of rows beyond their own line: record types, continuation lines, the trailer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from connectors.file.block import Block, renumber
+from connectors.file.continuation import Filling
+from connectors.file.kinds import Kinds, kinds_of
+from connectors.file.trailer import Totals
+from mappings.language.read import Read
+
+
+@dataclass(frozen=True)
+class Series:
+    """Applied to the blocks of any reader, in this order; each pass over the file has its own running state."""
+
+    read: Read = field(default_factory=Read)
+    columns: tuple[str, ...] = ()
+    kinds: Kinds = field(default_factory=Kinds)
+
+    @classmethod
+    def of(cls, read: Read, columns: Sequence[str], where: str) -> Series:
+        """ConfigurationError if the mapping names a column that is not there."""
+        series = cls(read, tuple(columns), kinds_of(read, columns, where))
+        Filling.of(read.continues, columns, where)
+        Totals.of(read.trailer, columns, where)
+        return series
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """The file's columns, and the one that `continues` adds."""
+        each = self.read.continues
+        if each is None or each.number is None or each.number in self.columns:
+            return self.columns
+        return (*self.columns, each.number)
+
+    def over(self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str) -> Iterator[Block]:
+        """The blocks with this flow's rows only; RunStopped at the end if the trailer tells of other rows."""
+        filling = Filling.of(self.read.continues, self.columns, where)
+        totals = Totals.of(self.read.trailer, self.columns, where)
+        for block in blocks:
+            mine = self._of_this_flow(block)
+            if filling is not None:
+                mine = filling.over(mine, raw)
+            if totals is not None:
+                totals.add(mine)
+            yield mine
+        if totals is not None:
+            totals.check()
+
+    def _of_this_flow(self, block: Block) -> Block:
+        if self.kinds.all_rows:
+            return block
+        rows, ends = self.kinds.masks(block.table)
+        last = block.table.filter(ends).to_pylist() if ends.any() else []
+        found = [*block.trailers, *([list(row.values()) for row in last])]
+        mine = renumber(block, rows, block.damaged) if not np.all(rows) else block
+        return replace(mine, trailers=found)

@@ -1,0 +1,85 @@
+"""What every connector hands to the road: pages of raw text cells, and beside them the lines that could not be read.
+
+::
+
+    Source ── pages(rows) ──▶ Page ── frame     rows that have the right shape, every cell text
+                                   ├─ lines     where each of them begins in the source
+                                   └─ damaged   lines without that shape: number, reason, raw text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Integers = npt.NDArray[np.int64]
+
+PAGE_ROWS = 50_000
+DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Consecutive rows of a source.
+
+    `frame`: every column `string[pyarrow]`; '' is a blank cell, NA means that this row does not have that column.
+    Its index (int64) is the row's number in the source: from 1, increasing over the whole run; a damaged line uses up
+    a number too, so that the numbers of `frame` and `damaged` together have no gap.
+    `lines`: the physical line (a spreadsheet's row), from 1, at which each row of `frame` begins.
+    `damaged`: row (int64), line (int64), code (a key of mappings.messages.REASONS), params (JSON text), raw (text; what
+    is no text in it is written as \\xNN).
+    """
+
+    frame: pd.DataFrame
+    lines: Integers
+    damaged: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame) + len(self.damaged)
+
+
+class Source(Protocol):
+    """A file or resource that is open for reading; `pages` may be called again and numbers the rows alike."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The headers; the second of equal headers is `Header#2`, a column without one is its position as text."""
+
+    @property
+    def detected(self) -> dict[str, str]:
+        """What the mapping did not pin and the file told: encoding, delimiter, decimal, header, sheet."""
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        """At most `rows` rows a page; raises RunStopped when the source turns out not to be whole."""
+
+
+def distinct_headers(raw: Sequence[str]) -> tuple[str, ...]:
+    """Names for columns: trimmed, unnamed ones by position, repeated ones as Header#2, Header#3."""
+    named = [" ".join(name.replace("\ufeff", "").split()) or str(place) for place, name in enumerate(raw, 1)]
+    seen: dict[str, int] = {}
+    taken = set(named)
+    result = []
+    for name in named:
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] == 1:
+            result.append(name)
+            continue
+        while (candidate := f"{name}#{seen[name]}") in taken:
+            seen[name] += 1
+        taken.add(candidate)
+        result.append(candidate)
+    return tuple(result)
+
+
+def place_of(column: int | str, columns: Sequence[str]) -> int | None:
+    """Where a column named in a mapping stands, from 0: an int is a position from 1, a text a header; None: nowhere."""
+    if isinstance(column, int):
+        return column - 1 if 1 <= column <= len(columns) else None
+    if column in columns:
+        return list(columns).index(column)
+    return None
