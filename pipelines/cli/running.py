@@ -1,0 +1,154 @@
+"""`navette run` and `navette preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mappings.words import OUTCOMES
+from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
+from pipelines.runs.result import RunResult
+
+File = Annotated[Path | None, typer.Option("--file", "-f", help="Read this file, wherever it lies, and leave it there.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(run)
+    app.command()(preview)
+
+
+def run(
+    flow: Annotated[str | None, typer.Argument(help="The flow; none with --all.")] = None,
+    file: File = None,
+    full: Annotated[bool | None, typer.Option(
+        "--full/--changes", help="The source holds everything, or only changes; default: as the flow says.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every flow, those first that others refer to.")] = False,
+    supersede: Annotated[bool, typer.Option("--supersede", help="Drop a run of this flow that waits in review.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Run a flow: read its waiting files (or FILE) into the CRM store.
+
+    Exit: 0 done, 1 configuration, 3 waits in review, 4 failed.
+
+    Examples:
+
+      navette run sage_customers
+      navette run sage_customers --file CLI_FR_20261122.csv --json
+      navette run --all
+    """
+    from pipelines.hub import open_hub
+    from pipelines.runs.intake import run_all, run_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        with progress_shown(flow or "all flows", quiet=json) as progress:
+            if all_:
+                results = run_all(hub, progress)
+            else:
+                results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress)
+        _show(flow, results, json)
+    raise typer.Exit(max((result.exit_code for result in results), default=0))
+
+
+def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Option("--full/--changes")] = None,
+            limit: Annotated[int, typer.Option(help="How many changed rows to show.")] = 20,
+            json: JsonFlag = False) -> None:
+    """Show what a run would do: the same counters, and before and after of each field; writes nothing.
+
+    Example:
+
+      navette preview sage_customers --file CLI_FR_20261122.csv
+    """
+    from pipelines.hub import open_hub
+    from pipelines.runs.preview import preview_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        with progress_shown(flow, quiet=json) as progress:
+            seen = preview_flow(hub, flow, file=file, full=full, limit=limit, progress=progress)
+        if json:
+            answer(seen.as_json())
+        else:
+            _table([seen.result])
+            for change in seen.changes:
+                out.print(f"{change['into']} {change['key']}: {change['outcome']}", highlight=False)
+                for name, (before, after) in change["fields"].items():
+                    out.print(f"    {name}: {before!r} -> {after!r}", highlight=False, markup=False)
+    raise typer.Exit(seen.result.exit_code)
+
+
+def _wanted(flow: str | None) -> str:
+    from mappings.errors import ConfigurationError
+
+    if flow is None:
+        raise ConfigurationError("which flow?", todo="navette run FLOW, or navette run --all")
+    return flow
+
+
+def _show(flow: str | None, results: list[RunResult], json: bool) -> None:
+    if json:
+        answer(summed(flow, results))
+    elif not results:
+        out.print(f"{flow or 'all flows'}: no file waits, nothing to do")
+    else:
+        _table(results)
+
+
+def summed(flow: str | None, results: list[RunResult]) -> dict[str, Any]:
+    """One run as it is; several as one sum with `runs` beside it."""
+    if len(results) == 1:
+        return results[0].as_json()
+    into: dict[str, dict[str, Any]] = {}
+    for result in results:
+        for label, counts in result.into.items():
+            name = label if flow else f"{result.flow}.{label}"
+            known = into.setdefault(name, {})
+            for key, value in counts.items():
+                known[key] = known.get(key, 0) + value if isinstance(value, int) else value
+    worst = max(results, key=lambda result: result.exit_code, default=None)
+    return {
+        "run_id": results[-1].run_id if results else None, "flow": flow,
+        "state": worst.state if worst else "done", "seconds": round(sum(r.seconds for r in results), 3), "into": into,
+        "runs": [result.as_json() for result in results],
+    }
+
+
+def _table(results: list[RunResult]) -> None:
+    shown = table("flow", "into", "state", "#read", *[f"#{outcome}" for outcome in OUTCOMES], "#archived", "#s")
+    for result in results:
+        for label, counts in result.into.items():
+            shown.add_row(
+                result.flow, label, result.state, f"{counts['rows_read']:,}",
+                *[f"{counts[outcome]:,}" if counts[outcome] else "·" for outcome in OUTCOMES],
+                f"{counts['archived']:,}" if counts["archived"] else "·", f"{result.seconds:.1f}",
+            )
+        if not result.into:
+            shown.add_row(result.flow, "", result.state)
+    out.print(shown)
+    for result in results:
+        for line in problem_lines(result):
+            out.print(line, markup=False, highlight=False)
+        if result.report:
+            out.print(f"report: {result.report}", markup=False, highlight=False)
+
+
+def problem_lines(result: RunResult) -> list[str]:
+    """Why a run failed or waits, for people."""
+    problem = result.problem or {}
+    lines = list(result.notices)
+    if problem.get("message"):
+        where = f"{problem['where']}: " if problem.get("where") else ""
+        lines.append(f"run {result.run_id} {result.state}: {where}{problem['message']}")
+        if problem.get("todo"):
+            lines.append(f"  -> {problem['todo']}")
+    for trip in problem.get("tripped", []):
+        lines.append(
+            f"run {result.run_id} waits in review: {trip['into']}: {trip['count']:,} {trip['what']} of {trip['of']:,}"
+            f" (limit {trip['limit']:.0%})"
+        )
+    if problem.get("tripped"):
+        lines.append(f"  -> navette review settle {result.run_id} --approve, or --refuse")
+    return lines

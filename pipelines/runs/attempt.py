@@ -1,0 +1,41 @@
+"""One transaction, tried again when the database says that trying again helps."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from mappings.errors import StoreError
+
+T = TypeVar("T")
+TRIES = 12
+_PASSING = {"40001", "40P01", "55P03"}  # serialisation failure, deadlock, lock timeout
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """The five characters that say what kind of error it is; '' when the connection itself failed."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def attempt(connection: Connection, work: Callable[[], T]) -> T:
+    """Runs `work` in a transaction of `connection`; deadlocks and serialisation failures are tried again."""
+    for turn in range(1, TRIES + 1):
+        try:
+            with connection.begin():
+                return work()
+        except DBAPIError as error:
+            if sqlstate(error) not in _PASSING:
+                raise
+            if turn == TRIES:
+                raise StoreError(
+                    f"the store was too busy {TRIES} times in a row ({sqlstate(error)})",
+                    todo="run it again; it goes on where it stopped",
+                ) from None
+            # Two runs that met here must not meet again at once.
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(turn, 6)))  # noqa: S311
+    raise AssertionError("not reached")

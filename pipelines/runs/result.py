@@ -1,0 +1,56 @@
+"""What a run tells: the same for the command line, `--json`, Dagster and the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mappings.words import OUTCOMES, RunState
+
+EXIT_CODES: dict[RunState, int] = {
+    "done": 0, "review": 3, "refused": 3, "failed": 4, "landing": 4, "landed": 4, "applying": 4,
+}
+
+
+@dataclass
+class RunResult:
+    """One run. `into` holds, by label, every outcome by name, rows_read, entity, archived, unlinked and conflicts."""
+
+    run_id: int
+    flow: str
+    state: RunState
+    seconds: float
+    into: dict[str, dict[str, Any]]
+    source: str = ""
+    full: bool = False
+    rows_read: int = 0
+    problem: dict[str, Any] | None = None
+    notices: list[str] = field(default_factory=list)
+    detected: dict[str, str] = field(default_factory=dict)
+    report: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.state]
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that scripts read."""
+        return {
+            "run_id": self.run_id, "flow": self.flow, "state": self.state, "seconds": round(self.seconds, 3),
+            "source": self.source, "full": self.full, "rows_read": self.rows_read, "into": self.into,
+            "problem": self.problem, "notices": self.notices, "detected": self.detected, "report": self.report,
+        }
+
+    def total(self, outcome: str) -> int:
+        """The sum of one outcome over every into."""
+        return sum(int(counts[outcome]) for counts in self.into.values())
+
+    @property
+    def changed(self) -> int:
+        return self.total("created") + self.total("updated")
+
+
+def empty_counts(entity: str) -> dict[str, Any]:
+    """The counters of one into before anything was read."""
+    return {"entity": entity, "rows_read": 0, **dict.fromkeys(OUTCOMES, 0), "archived": 0, "unlinked": 0,
+            "conflicts": 0}

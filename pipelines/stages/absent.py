@@ -1,0 +1,140 @@
+"""Absent: what a full read no longer has, or an owner's rows no longer name.
+
+Every row whose key could be read counts as present, also when it was rejected, parked or superseded; a row that `when`
+left out does not. One unreadable key and nothing is absent. An absent entry is archived only if its system masters
+`archived`, and only when no other key of its record is present; else it is unlinked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+    update,
+)
+
+
+from pipelines.stages.held import hold, json_text
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import IntoStaging, copy_frame
+
+Action = Literal["archive", "unlink", "ignore", "review"]
+
+
+def action_of(plan: IntoPlan, full: bool) -> Action:
+    """What happens to absent entries; children given `whole` are archived unless the mapping says otherwise."""
+    if plan.into.whole:
+        return "archive" if plan.into.absent == "ignore" else plan.into.absent
+    return plan.into.absent if full else "ignore"
+
+
+def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tuple[IntoPlan, IntoStaging] | None
+                   ) -> Select[Any]:
+    """key, record_id and whether the record is to be archived, for each entry of the feed that is absent."""
+    x, record = plan.crosswalk.alias("x"), plan.record
+    present = _present(tables)
+    here = exists().where(present.c.key == x.c.key)
+    twin = plan.crosswalk.alias("twin")
+    other_here = exists().where(
+        twin.c.record_id == x.c.record_id, twin.c.feed == plan.feed, twin.c.key != x.c.key,
+        exists().where(present.c.key == twin.c.key),
+    )
+    where: list[ColumnElement[bool]] = [x.c.feed == plan.feed, x.c.id_space == plan.id_space,
+                                        x.c.absent_since.is_(None), ~here]
+    if not full:
+        where.append(_owner_named(plan, record, parent))
+    return (
+        select(x.c.key, x.c.record_id, and_(_masters_archived(plan, record), ~other_here).label("archive"))
+        .join_from(x, record, record.c.id == x.c.record_id).where(*where)
+    )
+
+
+def _present(tables: IntoStaging) -> Any:
+    return union_all(
+        select(tables.rows.c.key), select(tables.same.c.key),
+        select(tables.held.c.key).where(tables.held.c.key.is_not(None)),
+    ).subquery("present")
+
+
+def _masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
+    masters = plan.entity.masters["archived"]
+    mine = {kind: m.kind == "systems" and plan.system in m.systems for kind, m in masters.items()}
+    by_type = [and_(record.c.type == kind, literal(owns)) for kind, owns in mine.items() if kind != "else"]
+    others = [kind for kind in mine if kind != "else"]
+    rest = and_(record.c.type.not_in(others) if others else true(), literal(mine["else"]))
+    return or_(*by_type, rest)
+
+
+def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStaging] | None) -> ColumnElement[bool]:
+    """The owner of the record is on a row of this run."""
+    assert plan.owner is not None
+    assert parent is not None
+    owner_plan, owner_tables = parent
+    owner = owner_plan.crosswalk.alias("owner_x")
+    named = _present(owner_tables).alias("named")
+    return exists().where(
+        owner.c.record_id == record.c[plan.owner.column], owner.c.id_space == owner_plan.id_space,
+        named.c.key == owner.c.key,
+    )
+
+
+def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: Select[Any], action: Action,
+                  held: Table, source: str) -> tuple[int, int]:
+    """Archives, unlinks or sets aside for review; returns (archived, unlinked). One transaction."""
+    x, record = plan.crosswalk, plan.record
+    gone = connection.execute(entries).all()
+    if not gone or action == "ignore":
+        return 0, 0
+    if action == "review":
+        import pandas as pd
+
+        causes = json_text([{"field": "", "code": "gone", "params": {}, "value": None}])
+        copy_frame(connection, held, pd.DataFrame({
+            "row_no": 0, "key": [key for key, _, _ in gone], "outcome": "review", "code": "gone", "causes": causes,
+            "candidates": ["{" + str(record_id) + "}" for _, record_id, _ in gone],
+        }))
+        hold(connection, run_id, plan.feed, held, source)
+        return 0, 0
+    archive = [(key, record_id) for key, record_id, owned in gone if owned and action == "archive"]
+    unlink = [key for key, _, owned in gone if not (owned and action == "archive")]
+    mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed)
+    ids = sorted({record_id for _, record_id in archive})
+    connection.execute(
+        select(func.count()).select_from(
+            select(record.c.id).where(record.c.id.in_(ids)).order_by(record.c.id).with_for_update().subquery()
+        )
+    )
+    connection.execute(
+        update(record).where(record.c.id.in_(ids), record.c.archived_at.is_(None)).values(archived_at=func.now())
+    )
+    connection.execute(
+        update(x).where(mine, x.c.key.in_([key for key, _ in archive]))
+        .values(absent_since=func.now(), fingerprint=None, run_id=run_id)
+    )
+    connection.execute(delete(x).where(mine, x.c.key.in_(unlink)))
+    return len(archive), len(unlink)
+
+
+def entries_of(connection: Connection, plan: IntoPlan) -> int:
+    """How many entries the feed has: what shares of the guard are counted against."""
+    x = plan.crosswalk
+    count = connection.scalar(
+        select(func.count()).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None))
+    )
+    return int(count or 0)
+
+
+

@@ -1,0 +1,404 @@
+"""Apply: one batch is one transaction of records, crosswalk with base, journal, held rows, conflicts and cursor.
+
+::
+
+    lock the records that the landing chose (id order), and creates of the entity if there are any
+      └▶ a new statement matches again ▶ creates ▶ resolve ▶ updates ▶ crosswalk ▶ held ▶ counters
+
+Two runs that would create one record meet at the entity's advisory lock; the second then finds the first one's record.
+Two runs that change one record meet at its row; the second decides on what the first one left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store import hub_tables as hub
+from mappings.words import Outcome
+from pipelines.stages.decide import APPLIED, outcome_of
+from pipelines.stages.held import close_held, hold, json_text, raw_rows
+from pipelines.stages.match import match_rows
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
+from pipelines.stages.staging import IntoStaging, Staging, copy_frame, held_columns, match_columns, staged_type
+
+CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
+
+
+@dataclass(frozen=True)
+class Work:
+    """Temporary tables of one into, emptied at each commit: m (matched), z (resolved), h (held)."""
+
+    m: Table
+    z: Table
+    h: Table
+
+
+class IntoApply:
+    """Applies the rows of one into, a range at a time, in the caller's transaction."""
+
+    def __init__(self, run: tuple[int, int | None], source: str, plan: IntoPlan, staging: Staging, number: int) -> None:
+        self.run, self.source, self.plan, self.staging = run, source, plan, staging
+        self.tables: IntoStaging = staging.intos[number]
+        self.work = _work_tables(plan, number)
+
+    def prepare(self, connection: Connection) -> None:
+        """Makes the temporary tables of this connection."""
+        for table in (self.work.m, self.work.z, self.work.h):
+            ddl = str(CreateTable(table).compile(dialect=connection.dialect))
+            name = connection.dialect.identifier_preparer.quote(table.name)
+            connection.execute(text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
+            connection.execute(text(ddl + " ON COMMIT DELETE ROWS"))
+
+    def first_pass(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
+        """Applies the rows in (low, high] that wait for nothing; returns their outcomes."""
+        return self._batch(connection, low, high)
+
+    def waiting_pass(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
+        """Applies the waiting rows in (low, high] whose links exist by now; the others go on waiting."""
+        return self._batch(connection, low, high, waiting=True)
+
+    def last_pass(self, connection: Connection) -> Counter[Outcome]:
+        """Applies what still waits: rows that hang on each other come in without those links, then get them."""
+        everything = (-1, 1 << 62)
+        return self._batch(connection, *everything, waiting=True, lenient=True)
+
+    def close_cycles(self, connection: Connection) -> None:
+        """Sets the links of the rows that the last pass took in; in the same transaction."""
+        self.clear(connection)
+        self._match(connection, {"low": -1, "high": 1 << 62}, waiting=True, lenient=False, run=(0, self.run[1]))
+        self._update(connection)
+
+    def park_rest(self, connection: Connection) -> Counter[Outcome]:
+        """Parks what still waits."""
+        return self._batch(connection, -1, 1 << 62, waiting=True, final=True)
+
+    def _batch(self, connection: Connection, low: int, high: int, *, waiting: bool = False, lenient: bool = False,
+               final: bool = False) -> Counter[Outcome]:
+        bounds = {"low": low, "high": high}
+        self.clear(connection)
+        self._lock(connection, bounds, waiting)
+        self._match(connection, bounds, waiting, lenient, self.run)
+        if waiting or self.plan.into.aliases or self.plan.shared_space:
+            self._one_row_per_record(connection)
+        m = self.work.m
+        kinds = dict(connection.execute(select(m.c["class"], func.count()).group_by(m.c["class"])).all())
+        outcomes: Counter[Outcome] = Counter()
+        if kinds.get("new"):
+            self._create(connection)
+            outcomes["created"] += kinds["new"]
+        if any(kind in LINKED for kind in kinds):
+            outcomes += self._update(connection)
+        held = {kind for kind in ("review", "rejected", "parked") if kinds.get(kind)}
+        if waiting and not final:
+            held.discard("parked")
+        if held:
+            outcomes += self._hold(connection, m, held)
+        outcomes["superseded"] += kinds.get("superseded", 0)
+        self._settle(connection, waiting, lenient, final)
+        return +outcomes
+
+    def refuse(self, connection: Connection, row_no: int, detail: str) -> Counter[Outcome]:
+        """Rejects the one row that the store does not take, and says why."""
+        fate, wait = self.tables.fate, self.tables.wait
+        connection.execute(
+            update(fate).where(fate.c.row_no == row_no)
+            .values({"class": "rejected", "code": "store", "params": {"detail": detail}})
+        )
+        connection.execute(delete(wait).where(wait.c.row_no == row_no))
+        self.clear(connection)
+        return self._hold(connection, fate, {"rejected"}, fate.c.row_no == row_no)
+
+    def clear(self, connection: Connection) -> None:
+        """Empties the temporary tables within a transaction."""
+        for table in (self.work.m, self.work.z, self.work.h):
+            connection.execute(delete(table))
+
+    # -- locking and matching -------------------------------------------------------------------------------------
+
+    def _lock(self, connection: Connection, bounds: dict[str, int], waiting: bool) -> None:
+        fate = self.tables.fate
+        mine = [fate.c.row_no > bounds["low"], fate.c.row_no <= bounds["high"], fate.c.waits == waiting]
+        if waiting or connection.scalar(select(exists().where(*mine, fate.c["class"] == "new"))):
+            connection.execute(
+                select(func.pg_advisory_xact_lock(
+                    literal(CREATES_LOCK, Integer), func.hashtext(f"crm.{self.plan.record.name}")
+                ))
+            )
+        record = self.plan.record
+        linked = select(fate.c.record_id).where(*mine, fate.c["class"].in_(LINKED))
+        connection.execute(
+            select(func.count()).select_from(
+                select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
+            )
+        )
+
+    def _match(self, connection: Connection, bounds: dict[str, int], waiting: bool, lenient: bool,
+               run: tuple[int, int | None]) -> None:
+        m, fate = self.work.m, self.tables.fate
+        if waiting:
+            chosen = select(self.tables.wait.c.row_no)
+        else:
+            chosen = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
+        matched = match_rows(
+            self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), run, lenient=lenient
+        ).subquery("matched")
+        number = func.nextval("crm.record_id")
+        columns = [
+            case((matched.c["class"] == "new", number), else_=column) if column.name == "record_id" else column
+            for column in matched.c
+        ]
+        connection.execute(insert(m).from_select([c.name for c in matched.c], select(*columns)), bounds)
+
+    def _one_row_per_record(self, connection: Connection) -> None:
+        """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first."""
+        m, wait = self.work.m, self.tables.wait
+        nth = func.row_number().over(partition_by=m.c.record_id, order_by=m.c.row_no).label("nth")
+        ranked = select(m.c.row_no, nth).where(m.c["class"].in_(LINKED)).subquery()
+        later = select(ranked.c.row_no).where(ranked.c.nth > 1)
+        gone = delete(m).where(m.c.row_no.in_(later)).returning(m.c.row_no).cte("gone")
+        connection.execute(upsert(wait).from_select(["row_no"], select(gone.c.row_no)).on_conflict_do_nothing())
+
+    # -- creating and updating ------------------------------------------------------------------------------------
+
+    def _create(self, connection: Connection) -> None:
+        m, s, record, plan = self.work.m, self.tables.rows, self.plan.record, self.plan
+        values: dict[str, ColumnElement[Any]] = {"id": m.c.record_id}
+        for name, said in plan.into.defaults.items():
+            values[name] = cast(literal(str(said)), record.c[name].type)
+        if plan.into.owner and plan.into.owner.role:
+            values["role"] = literal(plan.into.owner.role)
+        for field in plan.fields:
+            for column in field.columns:
+                value: ColumnElement[Any] = (
+                    m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
+                )
+                if column == "archived":
+                    values["archived_at"] = case((value, func.now()))
+                    continue
+                fallback = values.get(column)
+                if field.map.default is not None and column == field.name:
+                    fallback = cast(literal(str(field.map.default)), record.c[column].type)
+                values[column] = value if fallback is None else func.coalesce(value, fallback)
+        new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
+        connection.execute(insert(record).from_select(list(values), new))
+        self._entries_of_new(connection)
+
+    def _entries_of_new(self, connection: Connection) -> None:
+        m, s, x, plan = self.work.m, self.tables.rows, self.plan.crosswalk, self.plan
+        values = self._entry_values() | {
+            "is_primary": literal(True), "fingerprint": s.c.fingerprint, "base_set": literal(plan.base_set),
+        }
+        for field in plan.fields:
+            for column in field.columns:
+                values[f"b_{column}"] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
+        new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
+        connection.execute(insert(x).from_select(list(values), new))
+
+    def _entry_values(self) -> dict[str, ColumnElement[Any]]:
+        m, s, plan = self.work.m, self.tables.rows, self.plan
+        return {
+            "id_space": literal(plan.id_space), "key": s.c.key, "feed": literal(plan.feed),
+            "record_id": m.c.record_id, "mark": s.c.mark, "run_id": literal(self.run[0]), "row_no": s.c.row_no,
+        }
+
+    def _update(self, connection: Connection) -> Counter[Outcome]:
+        m, z, record = self.work.m, self.work.z, self.plan.record
+        resolved = resolve_rows(self.plan, self.tables, m)
+        names = [column.name for column in resolved.selected_columns]
+        connection.execute(insert(z).from_select(names, resolved))
+        self._log_conflicts(connection)
+        values: dict[str, ColumnElement[Any]] = {}
+        for field in self.plan.fields:
+            for column in field.columns:
+                if column == "archived":
+                    values["archived_at"] = case((z.c.n_archived, func.coalesce(record.c.archived_at, func.now())))
+                else:
+                    values[column] = z.c[f"n_{column}"]
+        if "archived_at" not in values:
+            values["archived_at"] = case((z.c.back, null()), else_=record.c.archived_at)
+        connection.execute(
+            update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
+        )
+        self._entries_of_linked(connection)
+        groups = select(or_(z.c.changed, z.c.back), z.c.open, func.count()).group_by(or_(z.c.changed, z.c.back), z.c.open)
+        outcomes: Counter[Outcome] = Counter()
+        for changed, undecided, count in connection.execute(groups):
+            outcomes[outcome_of("entry", changed, undecided)] += count
+        return outcomes
+
+    def _entries_of_linked(self, connection: Connection) -> None:
+        m, z, s, x, plan = self.work.m, self.work.z, self.tables.rows, self.plan.crosswalk, self.plan
+        other = x.alias("other")
+        first = ~exists().where(
+            other.c.record_id == m.c.record_id, other.c.id_space == plan.id_space, other.c.is_primary,
+            other.c.key != s.c.key,
+        )
+        values = self._entry_values() | {
+            "is_primary": first, "fingerprint": case((z.c.open, null()), else_=s.c.fingerprint),
+            "base_set": z.c.base_set, "remote": z.c.remote, "absent_since": null(),
+        }
+        values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
+        rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)
+        new = upsert(x).from_select(list(values), rows)
+        kept = {"id_space", "key", "feed", "is_primary"}
+        connection.execute(
+            new.on_conflict_do_update(
+                index_elements=["id_space", "key", "feed"],
+                set_={name: new.excluded[name] for name in values if name not in kept},
+            )
+        )
+
+    def _log_conflicts(self, connection: Connection) -> None:
+        """Every loser stays readable; a conflict that is still open is told once, not once a run."""
+        m, z, s, plan = self.work.m, self.work.z, self.tables.rows, self.plan
+        any_of = [func.bool_or(z.c[f"w_{field.name}"].is_not(None)) for field in plan.fields]
+        fought = connection.execute(select(*any_of)).one() if any_of else ()
+        v = verdicts(plan, self.tables, m)
+        known = hub.conflict.alias("known")
+        for field, some in zip(plan.fields, fought, strict=True):
+            if not some:
+                continue
+            told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
+            winner = v.c[f"w_{field.name}"]
+            open_already = exists().where(
+                known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
+                known.c.state == "open", known.c.theirs == told["r"],
+            )
+            values: dict[str, ColumnElement[Any]] = {
+                "run_id": literal(self.run[0]), "feed": literal(plan.feed), "key": s.c.key,
+                "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
+                "base": told["b"], "ours": told["c"], "theirs": told["r"], "winner": winner,
+                "state": case((winner == "open", "open"), else_="logged"),
+            }
+            rows = (
+                select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no)
+                .where(winner.is_not(None), ~open_already)
+            )
+            connection.execute(insert(hub.conflict).from_select(list(values), rows))
+
+    # -- rows that are not applied --------------------------------------------------------------------------------
+
+    def hold_decided(self, connection: Connection, low: int, high: int) -> None:
+        """Writes what the landing held in (low, high]: refused rows, and rows that its decision set aside."""
+        self.clear(connection)
+        staged, h = self.tables.held, self.work.h
+        names = [column.name for column in h.c]
+        connection.execute(insert(h).from_select(
+            names, select(*[staged.c[name] for name in names]).where(staged.c.row_no > low, staged.c.row_no <= high)
+        ))
+        hold(connection, self.run[0], self.plan.feed, h, self.source)
+        self.clear(connection)
+        fate = self.tables.fate
+        self._hold(connection, fate, {"review", "rejected", "parked"}, fate.c.row_no > low, fate.c.row_no <= high)
+
+    def _hold(self, connection: Connection, m: Table, classes: set[str], *where: ColumnElement[bool]
+              ) -> Counter[Outcome]:
+        s, h = self.tables.rows, self.work.h
+        source_no = s.c.source_no if self.plan.into.each else s.c.row_no
+        waits = [s.c[f"k_{r.column}"].label(f"k_{r.column}") for r in self.plan.references]
+        told = connection.execute(
+            select(s.c.row_no, source_no.label("source_no"), s.c.line, s.c.key, s.c.mark, m.c["class"].label("outcome"),
+                   m.c.code, m.c.field, m.c.params, m.c.candidates, *waits,
+                   *[m.c[f"l_{r.column}"].label(f"l_{r.column}") for r in self.plan.references])
+            .join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"].in_(classes), *where)
+        ).mappings().all()
+        if not told:
+            return Counter()
+        copy_frame(connection, h, held_from(connection, self.staging, self.plan.references, list(told)))
+        hold(connection, self.run[0], self.plan.feed, h, self.source)
+        return Counter(row["outcome"] for row in told)
+
+    def _settle(self, connection: Connection, waiting: bool, lenient: bool, final: bool) -> None:
+        """Closes older refusals of the keys that came through; takes what is settled off the waiting list."""
+        m, s, wait = self.work.m, self.tables.rows, self.tables.wait
+        if connection.scalar(select(exists().where(hub.held.c.feed == self.plan.feed, hub.held.c.state == "open"))):
+            good = (
+                select(s.c.key, s.c.row_no, s.c.mark).join_from(m, s, s.c.row_no == m.c.row_no)
+                .where(m.c["class"].in_(APPLIED)).subquery()
+            )
+            close_held(connection, self.run[0], self.plan, good)
+        if waiting and not lenient:
+            settled = select(m.c.row_no) if final else select(m.c.row_no).where(m.c["class"] != "parked")
+            connection.execute(delete(wait).where(wait.c.row_no.in_(settled)))
+
+
+def _told(v: FromClause, side: str, columns: tuple[str, ...]) -> ColumnElement[Any]:
+    """One side of a field as JSON: its value, or [amount, currency]."""
+    parts = [func.to_jsonb(v.c[f"{side}_{column}"]) for column in columns]
+    return parts[0] if len(parts) == 1 else func.jsonb_build_array(*parts)
+
+
+def held_from(connection: Connection, staging: Staging, references: tuple[Reference, ...],
+              told: list[Any]) -> pd.DataFrame:
+    """Rows of `held` (columns held.NAMES) for matched rows that are not applied, with their raw content."""
+    raw = raw_rows(connection, staging, {row["source_no"] for row in told})
+    lines = []
+    for row in told:
+        waits = [
+            {"entity": r.entity, "spaces": list(r.spaces), "key": row[f"k_{r.column}"]}
+            for r in references
+            if row["outcome"] == "parked" and not r.many and r.by is None
+            and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
+        ]
+        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
+        lines.append({
+            "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
+            "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
+            "raw": raw.get(row["source_no"]), "raw_text": None,
+            "candidates": "{" + ",".join(map(str, row["candidates"] or [])) + "}" if row["candidates"] else None,
+            "waits_for": json_text(waits) if row["outcome"] == "parked" else None,
+        })
+    return pd.DataFrame(lines).astype({"mark": "Int64", "line": "Int64"})
+
+
+def _work_tables(plan: IntoPlan, number: int) -> Work:
+    metadata = MetaData()
+    z: list[Column[Any]] = [
+        Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
+        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer), Column("remote", JSONB),
+    ]
+    for field in plan.fields:
+        for column in field.columns:
+            kind = staged_type(plan, column).type
+            z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
+        z.append(Column(f"w_{field.name}", Text))
+    return Work(
+        _temporary(metadata, f"m{number}", *match_columns(plan)), _temporary(metadata, f"z{number}", *z),
+        _temporary(metadata, f"h{number}", *held_columns()),
+    )
+
+
+def _temporary(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
+    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])

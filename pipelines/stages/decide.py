@@ -1,0 +1,271 @@
+"""Decide over the whole landed run: repeated keys, matches, twins, waiting rows, changes; writes only `fate`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Index,
+    String,
+    and_,
+    cast,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+    update,
+)
+
+from sqlalchemy.sql.selectable import FromClause
+
+from mappings.words import Outcome
+from pipelines.stages.match import match_rows, sides
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.resolve import LINKED, resolve_rows
+from pipelines.stages.staging import IntoStaging, Staging
+
+APPLIED = ("new", *LINKED)
+EVERYTHING = {"low": -1, "high": 1 << 62}
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What became of one into: `settled` for good, `expected` of apply if nothing else moves.
+
+    `repeated_same` rows were counted unchanged while landing, but a later row of the same run has their key.
+    """
+
+    settled: Counter[Outcome]
+    expected: Counter[Outcome]
+    repeated_same: int
+
+
+def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
+           ) -> list[Decided]:
+    """Fills every `fate` table; one line for each staged row."""
+    repeated: list[int] = []
+    for plan, tables in zip(plans, staging.intos, strict=True):
+        for table, column in ((tables.rows, "row_no"), (tables.rows, "key")):
+            Index(None, table.c[column]).create(connection)
+        connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
+        repeated.append(_repeated_keys(connection, tables))
+        _match(connection, plan, tables, run)
+        Index(None, tables.fate.c.row_no).create(connection)
+        connection.execute(text(f"ANALYZE {_name(connection, tables.fate)}"))
+        if plan.into.match and not plan.into.aliases:
+            _twins(connection, plan, tables)
+    _waiting(connection, plans, staging, run)
+    decided = []
+    for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
+        _changes(connection, plan, tables)
+        decided.append(Decided(*_outcomes(connection, tables), same))
+    return decided
+
+
+def _name(connection: Connection, table: Any) -> str:
+    return connection.dialect.identifier_preparer.format_table(table)
+
+
+def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
+    """Of the rows with one key only the newest counts (mark, then place); returns how many lost among `same`."""
+    rows, same, fate = tables.rows, tables.same, tables.fate
+    everything = union_all(
+        select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
+        select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
+    ).subquery()
+    twice = select(everything.c.key).group_by(everything.c.key).having(func.count() > 1).subquery()
+    place = func.row_number().over(
+        partition_by=everything.c.key, order_by=(everything.c.mark.desc().nulls_first(), everything.c.row_no.desc())
+    )
+    ranked = (
+        select(everything.c.row_no, everything.c.is_same, place.label("place"))
+        .join(twice, twice.c.key == everything.c.key).subquery()
+    )
+    lost = select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
+    connection.execute(
+        insert(fate).from_select(
+            ["row_no", "class", "waits"],
+            select(lost.c.row_no, literal("superseded"), false()).where(~lost.c.is_same),
+        )
+    )
+    return int(connection.scalar(select(func.count()).select_from(lost).where(lost.c.is_same)) or 0)
+
+
+def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None], *,
+           only_waiting: bool = False) -> None:
+    fate = tables.fate
+    if only_waiting:
+        waiting = select(fate.c.row_no).where(fate.c["class"] == "waits")
+        numbers = list(connection.scalars(waiting).all())
+        connection.execute(delete(fate).where(fate.c["class"] == "waits"))
+        connection.execute(insert(tables.wait).from_select(["row_no"], select(func.unnest(numbers))))
+        matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(tables.wait.c.row_no)), run, lenient=True)
+    else:
+        done = select(fate.c.row_no)
+        matched = match_rows(plan, tables, lambda s: s.c.row_no.not_in(done), run)
+    inner = matched.subquery("matched")
+    names = [column.name for column in inner.c]
+    connection.execute(
+        insert(fate).from_select([*names, "waits"], select(*inner.c, literal(only_waiting))), EVERYTHING
+    )
+
+
+def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
+    """Two new rows that would match each other: neither is created, whatever their order; a person decides."""
+    s, fate = tables.rows, tables.fate
+    links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
+    for rule in plan.into.match:
+        names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
+        values = [sides(plan, plan.record, s, name, links)[1] for name in names]
+        # Two expressions of the same text must be one in GROUP BY: a subquery names them.
+        new = (
+            select(s.c.row_no, s.c.key, *[value.label(f"side{number}") for number, value in enumerate(values)])
+            .join(fate, fate.c.row_no == s.c.row_no)
+            .where(fate.c["class"] == "new").subquery()
+        )
+        parts = [new.c[f"side{number}"] for number in range(len(values))]
+        groups = (
+            select(*parts, func.count().label("n"), func.min(new.c.key).label("low_key"),
+                   func.max(new.c.key).label("high_key"))
+            .where(*[part.is_not(None) for part in parts]).group_by(*parts)
+            .having(func.count() > 1).subquery()
+        )
+        members = (
+            select(new.c.row_no, groups.c.n, groups.c.low_key, groups.c.high_key)
+            .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
+        )
+        connection.execute(
+            update(fate).where(fate.c.row_no == members.c.row_no).values({
+                "class": "review", "code": "twins",
+                "params": func.jsonb_build_object(
+                    "rule", " + ".join(rule.on), "count", members.c.n,
+                    "keys", members.c.low_key + " … " + members.c.high_key,
+                ),
+            })
+        )
+
+
+def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
+             ) -> None:
+    """Rows whose missing links all come in this same run are not parked: they wait for a later pass of apply.
+
+    Starts from all that could, and drops those that hang on a row which is not taken in, until nothing moves: what
+    is left hangs on rows that are taken in, or on each other (a cycle of parents).
+    """
+    pairs = list(zip(plans, staging.intos, strict=True))
+    for plan, tables in pairs:
+        fate = tables.fate
+        by_field = {r.column for r in plan.references if r.by is not None}
+        if plan.references:
+            connection.execute(
+                update(fate)
+                .where(fate.c["class"] == "parked", fate.c.code == "waits_for", fate.c.field.not_in(by_field))
+                .values({"class": "waits"})
+            )
+    moved = True
+    while moved:
+        moved = False
+        for plan, tables in pairs:
+            if not plan.references:
+                continue
+            s, fate = tables.rows, tables.fate
+            hopeless = hopeless_rows(plan, tables, pairs, _taken_in)
+            dropped = connection.execute(
+                update(fate).where(fate.c["class"] == "waits", s.c.row_no == fate.c.row_no, hopeless)
+                .values({"class": "parked"})
+            ).rowcount
+            moved = moved or dropped > 0
+    for plan, tables in pairs:
+        if connection.scalar(select(exists().where(tables.fate.c["class"] == "waits"))):
+            _match(connection, plan, tables, run, only_waiting=True)
+
+
+Pairs = list[tuple[IntoPlan, IntoStaging]]
+Alive = Callable[[IntoStaging, FromClause], ColumnElement[bool]]
+
+
+def _taken_in(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
+    """The landed row is taken in, or waits to be."""
+    fate = tables.fate.alias()
+    return exists().where(fate.c.row_no == row.c.row_no, fate.c["class"].in_((*APPLIED, "waits")))
+
+
+def still_waiting(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
+    """The row is on the waiting list of apply."""
+    wait = tables.wait.alias()
+    return exists().where(wait.c.row_no == row.c.row_no)
+
+
+def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
+    """A link's key is neither in the crosswalk nor on a row of this run that `alive` says may still come in."""
+    return or_(false(), *[
+        _hopeless(reference, tables, plan, pairs, alive)
+        for reference in plan.references if reference.otherwise == "park" and reference.by is None
+    ])
+
+
+def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: Pairs, alive: Alive
+              ) -> ColumnElement[bool]:
+    staged = tables.rows.c[f"k_{reference.column}"]
+
+    def nowhere(key: ColumnElement[Any]) -> ColumnElement[bool]:
+        x = plan.crosswalks[reference.entity].alias()
+        places = [exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)]
+        for other, other_tables in pairs:
+            if other.id_space in reference.spaces:
+                row = other_tables.rows.alias()
+                places.append(exists().where(row.c.key == key, alive(other_tables, row)))
+        return ~or_(*places)
+
+    if not reference.many:
+        return and_(staged.is_not(None), nowhere(staged))
+    keys = func.unnest(staged).table_valued("key")
+    return exists(select(1).select_from(keys).where(nowhere(cast(keys.c.key, String))))
+
+
+def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
+    """Tells for linked rows whether anything would change, and whether a conflict would stay open."""
+    fate = tables.fate
+    if not connection.scalar(select(exists().where(fate.c["class"].in_(LINKED)))):
+        return
+    resolved = resolve_rows(plan, tables, fate).subquery("resolved")
+    connection.execute(
+        update(fate).where(fate.c.row_no == resolved.c.row_no)
+        .values(changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
+    )
+
+
+def _outcomes(connection: Connection, tables: IntoStaging) -> tuple[Counter[Outcome], Counter[Outcome]]:
+    fate = tables.fate
+    settled: Counter[Outcome] = Counter()
+    expected: Counter[Outcome] = Counter()
+    groups = select(fate.c["class"], fate.c.changed, fate.c.open, func.count()).group_by(
+        fate.c["class"], fate.c.changed, fate.c.open
+    )
+    for kind, changed, undecided, count in connection.execute(groups):
+        if kind != "done":
+            (expected if kind in APPLIED else settled)[outcome_of(kind, changed, undecided)] += count
+    return settled, expected
+
+
+def outcome_of(kind: str, changed: bool | None, undecided: bool | None) -> Outcome:
+    """The outcome that a class of the match becomes."""
+    if kind == "new":
+        return "created"
+    if kind in LINKED:
+        return "review" if undecided else "updated" if changed else "unchanged"
+    if kind in ("superseded", "parked", "review", "rejected"):
+        return kind  # type: ignore[return-value]
+    raise AssertionError(kind)

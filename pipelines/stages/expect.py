@@ -1,0 +1,7 @@
+"""Validate: what `expect:` asks of each decoded batch, of the whole landed run, and how it is reported."""
+
+from __future__ import annotations
+
+from pipelines.stages.expectations.rows import RowExpectations
+
+__all__ = ["RowExpectations"]

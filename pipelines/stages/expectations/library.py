@@ -1,0 +1,87 @@
+"""Great Expectations, loaded when a flow has `expect` and not before: its import takes seconds and about 140 MB.
+
+It is used below its contexts and data sources, which would profile, report and keep configuration: expectation
+classes, execution engines and metrics alone. No telemetry, no progress bars, no log lines of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from string import Template
+from typing import Any
+
+from mappings.check.expectation_arguments import PARSER
+from mappings.errors import ConfigurationError
+
+Expectation = Any
+"""An expectation of the library; it has no type information that mypy could use without importing it."""
+
+
+@cache
+def load() -> Any:
+    """The package; the first call imports it."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations
+        import great_expectations.expectations.core
+        import great_expectations.expectations.metrics  # noqa: F401 (fills the library's registries)
+    # What a metric cannot do comes back as an error and is told by the caller, in words.
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
+    return great_expectations
+
+
+def expectation(name: str, arguments: Mapping[str, Any], *, batch: str, where: str) -> Expectation:
+    """The expectation `name` on the batch with that id. Raises ConfigurationError when the library refuses it."""
+    load()
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    given = dict(arguments)
+    if isinstance(given.get("row_condition"), str):
+        given["condition_parser"] = PARSER
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return get_expectation_impl(name)(batch_id=batch, **given)
+    except Exception as refused:  # the library's own model may raise anything for arguments nobody planned for
+        raise ConfigurationError(
+            f"{name}: {_reason(refused)}", where=where, todo="correct this line of `expect`"
+        ) from None
+
+
+def rule_of(judged: Expectation) -> str:
+    """What the expectation asks, in the library's own words: "values must belong to this set: a, b."."""
+    try:
+        judged.render()
+        content = judged.rendered_content[0].to_json_dict()["value"]
+        values = {word: _plain(param["value"]) for word, param in content["params"].items()}
+        spaced = re.sub(r"(\$v__\d+) (?=\$v__)", r"\1, ", content["template"].removeprefix("$column "))
+        return Template(spaced).safe_substitute(values)
+    except Exception:  # a sentence for people; without it they still see the name and the arguments
+        return ""
+
+
+def because(error: object) -> str:
+    """The first line of what the library says, without the statement or the value lists that may follow."""
+    text = str(error).strip()
+    if text.startswith("(psycopg."):
+        text = text.split(") ", 1)[-1]
+    return (text.splitlines() or [""])[0][:300]
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _reason(error: Exception) -> str:
+    errors = getattr(error, "errors", None)
+    if not callable(errors):
+        return because(error)
+    first = errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "__root__")
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

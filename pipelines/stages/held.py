@@ -1,0 +1,134 @@
+"""Held rows: refused, waiting or for a person; gathered while landing and deciding, written when the run applies.
+
+One open held row per feed and identity. A later good row of the same key closes it; so does a newer full read that no
+longer has it. Two held rows of one key in one run both stay readable: the second is `key#2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import ColumnElement, Connection, Integer, String, Table, and_, case, cast, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store import hub_tables as hub
+from mappings.faults import Faults
+from pipelines.stages.nested import Part
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import Staging, unpack
+
+NAMES = ("row_no", "line", "key", "mark", "outcome", "code", "field", "causes", "raw", "raw_text", "candidates",
+         "waits_for")
+
+
+def damaged_frame(part: Part) -> pd.DataFrame:
+    """Staging rows of `held` for the damaged lines of a page."""
+    damaged = part.damaged
+    causes = [
+        [{"field": "", "code": code, "params": orjson.loads(params or "{}"), "value": None}]
+        for code, params in zip(damaged["code"], damaged["params"], strict=True)
+    ]
+    return pd.DataFrame({
+        "row_no": damaged["row"].to_numpy(), "line": damaged["line"].to_numpy(), "outcome": "rejected",
+        "code": damaged["code"].to_numpy(), "causes": [json_text(cause) for cause in causes],
+        "raw_text": damaged["raw"].astype("string").str.replace("\x00", "\u2400").to_numpy(),
+    })
+
+
+def faulty_frame(part: Part, faults: Faults, keys: pd.Series, marks: pd.Series) -> pd.DataFrame:
+    """Staging rows of `held` for the rows that `faults` names, each with all its causes and its raw content."""
+    told = faults.frame
+    told = told.assign(cause=[
+        {"field": name, "code": code, "params": orjson.loads(params or "{}"), "value": None if pd.isna(value) else value}
+        for name, code, params, value in zip(told["field"], told["code"], told["params"], told["value"], strict=True)
+    ])
+    grouped = told.groupby("row", sort=True)
+    first = grouped.first()
+    rows = first.index
+    raw = part.raw.loc[part.parents.loc[rows] if part.parents is not None else rows]
+    lines = pd.Series(part.lines, index=part.frame.index)
+    return pd.DataFrame({
+        "row_no": rows.to_numpy(), "line": lines.loc[rows].to_numpy(), "key": keys.loc[rows].to_numpy(),
+        "mark": marks.loc[rows].astype("Int64").to_numpy(), "outcome": "rejected", "code": first["code"].to_numpy(),
+        "field": first["field"].to_numpy(), "causes": [json_text(causes) for causes in grouped["cause"].agg(list)],
+        "raw": [json_text(_texts(record)) for record in raw.to_dict("records")],
+    }).astype({"mark": "Int64", "key": "string[pyarrow]"})
+
+
+def _texts(record: dict[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in record.items() if not pd.isna(value)}
+
+
+def json_text(value: object) -> str:
+    """JSON that PostgreSQL's jsonb can hold: no NUL, no lone surrogate; the symbol for NUL shows where it stood."""
+    return orjson.dumps(value, default=str).decode().replace("\\u0000", "\u2400")
+
+
+def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) -> dict[int, str]:
+    """The raw content (JSON text) of staged rows, by row number in the source."""
+    found: dict[int, str] = {}
+    if not rows:
+        return found
+    wanted = pa.array(sorted(rows), pa.int64())
+    pages = staging.pages
+    query = select(pages.c.payload).where(
+        pages.c["first"] <= max(rows), pages.c["last"] >= min(rows)
+    ).order_by(pages.c["first"])
+    for (payload,) in connection.execute(query):
+        for record in unpack(payload, wanted).to_pylist():
+            number = record.pop("#row")
+            found[number] = json_text({name: value for name, value in record.items() if value is not None})
+    return found
+
+
+def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str) -> None:
+    """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity."""
+    content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
+    base = func.coalesce(rows.c.key, literal("#") + content)
+    nth = func.row_number().over(partition_by=base, order_by=rows.c.row_no)
+    numbered = select(rows, base.label("base"), nth.label("nth")).subquery()
+    identity = case((numbered.c.nth == 1, numbered.c.base),
+                    else_=numbered.c.base + "#" + cast(numbered.c.nth, String))
+    picked = select(
+        literal(feed, Integer), literal(run_id), literal(source), identity, *[numbered.c[name] for name in NAMES]
+    )
+    new = insert(hub.held).from_select(["feed", "run_id", "source", "identity", *NAMES], picked)
+    fresh = new.excluded
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["feed", "identity"], index_where=hub.held.c.state == "open",
+            set_={name: fresh[name] for name in ("run_id", "source", *NAMES)},
+            # Old news never replaces the newer refusal of the same key.
+            where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
+        )
+    )
+
+
+def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromClause) -> None:
+    """Closes the open held rows that a good row (columns key, row_no, mark) is newer than."""
+    held = hub.held
+    connection.execute(
+        update(held)
+        .where(
+            held.c.feed == plan.feed, held.c.state == "open", held.c.key == good.c.key,
+            or_(held.c.run_id < run_id, and_(held.c.run_id == run_id, held.c.row_no < good.c.row_no)),
+            or_(held.c.mark.is_(None), good.c.mark.is_(None), held.c.mark <= good.c.mark),
+        )
+        .values(state="closed", closed_at=func.now(), closed_by=run_id)
+    )
+
+
+def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | None) -> None:
+    """After a full read: what earlier runs held and this one did not is no longer in the source."""
+    held = hub.held
+    newer: ColumnElement[bool] = or_(held.c.mark.is_(None), literal(mark is None), held.c.mark <= (mark or 0))
+    connection.execute(
+        update(held)
+        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer)
+        .values(state="closed", closed_at=func.now(), closed_by=run_id)
+    )

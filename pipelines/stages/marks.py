@@ -1,0 +1,53 @@
+"""Order marks: which of two rows of one key is newer."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mappings.codecs.into import resolve_column
+from mappings.language.read import Read
+
+_INTEGER = r"^\s*\d{1,18}\s*$"
+
+
+def marks_of(frame: pd.DataFrame, read: Read, file_mark: int | None) -> tuple[pd.Series, pd.Series]:
+    """(order marks, stamps) of the rows, both int64 or null, aligned with the frame.
+
+    The mark is the row's `version` (a whole number, else a time), else its `stamp`, else the file's own mark. Stamps
+    and times are microseconds since 1970, UTC. A value that cannot be read gives null: the row then counts as newest.
+    """
+    stamps = _times(frame, read.stamp, read) if read.stamp is not None else None
+    if read.version is not None:
+        marks = _versions(frame, read)
+    elif stamps is not None:
+        marks = stamps
+    else:
+        marks = pd.Series(file_mark, index=frame.index, dtype="int64[pyarrow]")
+    empty = pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
+    return marks, stamps if stamps is not None else empty
+
+
+def _versions(frame: pd.DataFrame, read: Read) -> pd.Series:
+    assert read.version is not None
+    name = resolve_column(tuple(frame.columns), read.version)
+    if name is None:
+        return pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
+    raw = pa.array(frame[name])
+    if pc.all(pc.match_substring_regex(raw, _INTEGER), min_count=0).as_py():
+        return pd.Series(pc.cast(pc.utf8_trim_whitespace(raw), pa.int64()).to_pandas(types_mapper=pd.ArrowDtype),
+                         ).set_axis(frame.index)
+    return _times(frame, read.version, read)
+
+
+def _times(frame: pd.DataFrame, column: int | str, read: Read) -> pd.Series:
+    name = resolve_column(tuple(frame.columns), column)
+    if name is None:
+        return pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
+    raw = frame[name].str.replace("\u00a0", " ").str.replace("  ", " ").str.strip()
+    times = pd.to_datetime(raw.astype(object), format=read.stamp_format or "ISO8601", errors="coerce", utc=False)
+    if getattr(times.dt, "tz", None) is None:
+        times = times.dt.tz_localize(read.timezone or "UTC", ambiguous=True, nonexistent="shift_forward")
+    micros = times.dt.tz_convert("UTC").dt.as_unit("us").astype("int64")
+    return micros.where(times.notna()).astype("int64[pyarrow]")

@@ -1,0 +1,260 @@
+"""Match: which record each staged row is about, as one SELECT over a range of rows.
+
+For a row the first of these that holds decides its class::
+
+    superseded   the entry, or a newer full read, holds newer news
+    entry        the crosswalk knows the key (through this feed)
+    sibling      ... through another feed of the same id space
+    parked       a link waits for a record that does not exist yet
+    link         a match rule fits one record, free or with `aliases`
+    review       a rule fits several records, a taken one, or a doubtful one; or the mapping asks
+    new          nothing fits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import FromClause, Lateral
+
+from crm_store.match_indexes import match_expression
+from mappings.language.flow import MatchRule
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.staging import IntoStaging
+
+CANDIDATES = 10
+LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
+"""The range (low, high] of row numbers that the statement looks at."""
+
+
+def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
+               run: tuple[int, int | None] = (0, None), *, lenient: bool = False) -> Select[Any]:
+    """One line for each staged row in (low, high] (and where `only` says so); `run` is the run's id and mark.
+
+    A row that this run has applied already is of class `done`. `lenient` lets rows pass whose links wait.
+
+    Columns: row_no, class, record_id, code, field, params, candidates, and l_<column> with the id of each link.
+    """
+    s = staging.rows
+    x = plan.crosswalk.alias("x")
+    outer: list[FromClause] = [s, x]  # what the laterals below may refer to
+    source: FromClause = s.outerjoin(
+        x, and_(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed)
+    )
+    sibling: ColumnElement[Any] = null()
+    if plan.shared_space:
+        other = plan.crosswalk.alias("sibling_x")
+        found = (
+            select(other.c.record_id)
+            .where(other.c.id_space == plan.id_space, other.c.key == s.c.key, x.c.key.is_(None)).limit(1)
+            .lateral("sibling")
+        )
+        source = source.outerjoin(found, true())
+        sibling = found.c.record_id
+    linked = func.coalesce(x.c.record_id, sibling)
+
+    links: dict[str, ColumnElement[Any]] = {}
+    waits: list[tuple[ColumnElement[bool], Reference]] = []
+    for reference in plan.references:
+        staged = s.c[f"k_{reference.column}"]
+        lookup = _lookup(plan, reference, staged)
+        source = source.outerjoin(lookup, true())
+        outer.append(lookup)
+        links[f"l_{reference.column}"] = lookup.c.found
+        if reference.otherwise != "blank" and not lenient:
+            missing = lookup.c.missing if reference.many else and_(staged.is_not(None), lookup.c.found.is_(None))
+            waits.append((func.coalesce(missing, false()), reference))
+
+    free = linked.is_(None)
+    fits: list[tuple[MatchRule, Lateral]] = []
+    for number, rule in enumerate(plan.into.match):
+        fit = _fit(plan, s, rule, links, and_(free, *[earlier.c.hits.is_(None) for _, earlier in fits]), number, outer)
+        source = source.outerjoin(fit, true())
+        outer.append(fit)
+        fits.append((rule, fit))
+
+    run_id, run_mark = run
+    older = or_(func.coalesce(x.c.mark > s.c.mark, false()),
+                literal(plan.full_mark is not None and run_mark is not None and run_mark < plan.full_mark))
+    chosen = func.coalesce(linked, *[fit.c.one for _, fit in fits]) if fits else linked
+    verdict = _Verdict()
+    verdict.add(and_(x.c.run_id == run_id, x.c.row_no == s.c.row_no), "done")
+    verdict.add(older, "superseded")
+    for waiting, reference in waits:
+        verdict.add(
+            waiting, "rejected" if reference.otherwise == "reject" else "parked", code="waits_for",
+            field=reference.column,
+            params=func.jsonb_build_object(
+                "entity", reference.entity, "value",
+                cast(s.c[f"k_{reference.column}"], String),
+            ),
+        )
+    verdict.add(x.c.record_id.is_not(None), "entry")
+    verdict.add(linked.is_not(None), "sibling")
+    for rule, fit in fits:
+        name = " + ".join(rule.on)
+        told = func.jsonb_build_object("rule", name, "count", fit.c.hits, "candidates",
+                                       func.array_to_string(fit.c.candidates, ", "))
+        verdict.add(fit.c.hits > 1, "review", code="ambiguous", params=told)
+        if not plan.into.aliases:
+            verdict.add(
+                fit.c.taken.is_not(None), "review", code="taken",
+                params=told.op("||")(func.jsonb_build_object("key", fit.c.taken, "space", plan.into.ids or plan.label)),
+            )
+        if rule.agree:
+            verdict.add(fit.c.doubtful, "review", code="doubtful",
+                        params=told.op("||")(func.jsonb_build_object("differs", ", ".join(rule.agree))))
+        if plan.into.on_match == "review":
+            verdict.add(fit.c.hits == 1, "review", code="on_match", params=told)
+        verdict.add(fit.c.hits == 1, "link")
+    nobody = ("new", None) if plan.into.create else ("parked", "waits_for")
+    candidates = case(*[(fit.c.hits > 0, fit.c.candidates) for _, fit in fits]) if fits else cast(null(), ARRAY(BigInteger))
+    where = [s.c.row_no > LOW, s.c.row_no <= HIGH]
+    if only is not None:
+        where.append(only(s))
+    return (
+        select(
+            s.c.row_no, verdict.column("class", nobody[0]), cast(chosen, BigInteger).label("record_id"),
+            verdict.column("code", nobody[1]), verdict.column("field", None), verdict.params(),
+            candidates.label("candidates"), *[value.label(name) for name, value in links.items()],
+        )
+        .select_from(source)
+        .where(*where)
+    )
+
+
+class _Verdict:
+    """A ladder of conditions; the first that holds gives class, code, field and params."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[ColumnElement[bool], dict[str, Any]]] = []
+
+    def add(self, condition: ColumnElement[bool], verdict: str, *, code: str | None = None, field: str | None = None,
+            params: ColumnElement[Any] | None = None) -> None:
+        self.steps.append((condition, {"class": verdict, "code": code, "field": field, "params": params}))
+
+    def column(self, name: str, otherwise: str | None) -> ColumnElement[Any]:
+        return case(
+            *[(condition, literal(said[name], String)) for condition, said in self.steps],
+            else_=literal(otherwise, String),
+        ).label(name)
+
+    def params(self) -> ColumnElement[Any]:
+        empty = null()
+        steps = [(condition, empty if said["params"] is None else said["params"]) for condition, said in self.steps]
+        return case(*steps, else_=empty).label("params") if any(s["params"] is not None for _, s in self.steps) \
+            else cast(empty, String).label("params")
+
+
+def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> Lateral:
+    """The record that a key (or field value) names: columns found and, for sets, missing."""
+    if reference.by is not None:
+        record = plan.records[reference.entity].alias(f"by_{reference.column}")
+        spec = plan.specs(reference.entity, reference.by)
+        left, right = match_expression(record.c[reference.by], spec), match_expression(staged, spec)
+        hits = (
+            select(func.count().label("n"), func.min(record.c.id).label("id")).where(left == right)
+            .correlate(staged.table).lateral(f"hits_{reference.column}")  # type: ignore[attr-defined]
+        )
+        return select(case((hits.c.n == 1, hits.c.id)).label("found")).lateral(f"ref_{reference.column}")
+    target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
+    if not reference.many:
+        return (
+            select(target.c.record_id.label("found"))
+            .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == staged)
+            .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1).lateral(f"ref_{reference.column}")
+        )
+    wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}")
+    one = (
+        select(target.c.record_id)
+        .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == wanted.c.key)
+        .limit(1).correlate(wanted).lateral(f"one_{reference.column}")
+    )
+    return (
+        select(
+            func.array_agg(one.c.record_id.distinct()).filter(one.c.record_id.is_not(None)).label("found"),
+            func.bool_or(one.c.record_id.is_(None)).label("missing"),
+        )
+        .select_from(wanted.outerjoin(one, true())).lateral(f"ref_{reference.column}")
+    )
+
+
+def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: dict[str, ColumnElement[Any]],
+         wanted: ColumnElement[bool], number: int, outer: list[FromClause]) -> Lateral:
+    """What one rule finds: hits (null when none), one, candidates, taken (the key it is known by), doubtful."""
+    record = plan.record.alias(f"fit{number}_record")
+    equal: list[ColumnElement[bool]] = []
+    for name in rule.on:
+        left, right = sides(plan, record, s, name, links)
+        equal.append(left == right)
+    for name, allowed in plan.into.scope.items():
+        equal.append(record.c[name].in_(allowed))
+    if plan.owner is not None:
+        # Children of different owners are never one record, however alike they are.
+        equal.append(record.c[plan.owner.column] == links[f"l_{plan.owner.column}"])
+        if plan.into.owner and plan.into.owner.role:
+            equal.append(record.c.role == plan.into.owner.role)
+    hit = (
+        select(record.c.id, record.c.archived_at, _doubtful(plan, record, s, rule, links).label("doubtful"))
+        .where(wanted, *equal).order_by(record.c.id).limit(CANDIDATES).correlate(*outer).lateral(f"fit{number}_hits")
+    )
+    # Archived records count only where nothing active fits: a record may come back, but never beside its successor.
+    active = hit.c.archived_at.is_(None)
+    some = func.coalesce(func.bool_or(active), false())
+    known = plan.crosswalk.alias(f"fit{number}_known")
+    counted = select(
+        func.nullif(case((some, func.count().filter(active)), else_=func.count()), 0).label("hits"),
+        case((some, func.min(hit.c.id).filter(active)), else_=func.min(hit.c.id)).label("first"),
+        func.array_agg(hit.c.id).label("candidates"), func.bool_or(hit.c.doubtful).label("doubtful"),
+    ).select_from(hit).correlate(*outer).lateral(f"fit{number}_counted")
+    return select(
+        counted.c.hits, case((counted.c.hits == 1, counted.c.first)).label("one"), counted.c.candidates,
+        counted.c.doubtful,
+        select(func.min(known.c.key))
+        .where(counted.c.hits == 1, known.c.record_id == counted.c.first, known.c.id_space == plan.id_space,
+               known.c.key != s.c.key)
+        .correlate(counted, s).scalar_subquery().label("taken"),
+    ).lateral(f"fit{number}")
+
+
+def sides(plan: IntoPlan, record: FromClause, s: FromClause, name: str, links: dict[str, ColumnElement[Any]]
+          ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The two normalised sides of one match field: of the record, and of the staged row."""
+    field = next((f for f in plan.fields if f.name == name), None)
+    if field is None:
+        return record.c[name], cast(literal(plan.into.defaults.get(name)), record.c[name].type)
+    if field.reference is not None:
+        return record.c[name], links[f"l_{name}"]
+    spec = plan.specs(plan.into.entity, name)
+    return match_expression(record.c[name], spec), match_expression(s.c[f"v_{name}"], spec)
+
+
+def _doubtful(plan: IntoPlan, record: FromClause, s: Table, rule: MatchRule, links: dict[str, ColumnElement[Any]]
+              ) -> ColumnElement[bool]:
+    """True when some `agree` field differs and none is equal."""
+    if not rule.agree:
+        return false()
+    pairs = [sides(plan, record, s, name, links) for name in rule.agree]
+    differs = or_(*[func.coalesce(left != right, false()) for left, right in pairs])
+    agrees = or_(*[func.coalesce(left == right, false()) for left, right in pairs])
+    return and_(differs, ~agrees)

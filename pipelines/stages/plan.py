@@ -1,0 +1,280 @@
+"""What one run needs to know of its flow, compiled once: tables, columns, policies, links and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import orjson
+import xxhash
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_store import hub_tables as hub
+from crm_store.entity_tables import EntityTables, columns_of
+from mappings.language.entity import FieldSpec
+from mappings.language.field import FieldMap, Refers
+from mappings.language.flow import Flow, Into
+from mappings.language.project import Entity, Mastery, Project
+
+Role = Literal["this", "this_unlocked", "other", "shared", "ranked"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A link that a row makes: found by key in one of `spaces` of `entity`, or by the field `by`."""
+
+    column: str  # the record's link column
+    entity: str
+    spaces: tuple[int, ...]
+    by: str | None = None
+    many: bool = False
+    otherwise: Literal["park", "blank", "reject"] = "park"
+    owner_key: tuple[int | str, ...] | None = None  # the key of the owner's into
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """One mapped field and how its two sides are settled."""
+
+    name: str
+    map: FieldMap
+    columns: tuple[str, ...]  # of the record and, with prefixes, of staging (v_) and crosswalk (b_)
+    roles: Mapping[str, Role]  # by the record's type; "else" for the others
+    ranks: tuple[str, ...] = ()  # role "ranked": systems before this one
+    policy: str = "review"
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True)
+class IntoPlan:
+    """One `into`, with its feed, tables and fields; `sets` maps each known field set of the entity to its fields."""
+
+    into: Into
+    entity: Entity
+    label: str
+    feed: int
+    id_space: int
+    shared_space: bool  # other feeds use the same id space
+    record: Table
+    crosswalk: Table
+    entities: Mapping[str, Entity]
+    records: Mapping[str, Table]
+    crosswalks: Mapping[str, Table]
+    system: str
+    fields: tuple[FieldPlan, ...]
+    owner: Reference | None
+    salt: int
+    full_mark: int | None = None
+    key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
+    base_set: int = 0
+    sets: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(f.reference for f in self.fields if f.reference is not None)
+
+    def specs(self, entity: str, name: str) -> FieldSpec:
+        """The declaration of a field of any entity; `type` and `family` are texts."""
+        return self.entities[entity].fields.get(name, FieldSpec(type="choice"))
+
+    @property
+    def archives(self) -> bool:
+        """Whether this system masters `archived` for at least the records in question."""
+        return any(m.kind == "systems" and self.system in m.systems for m in self.entity.masters["archived"].values())
+
+    def narrowed(self, present: Sequence[str]) -> IntoPlan:
+        """The plan for a source that has only these fields: an absent column leaves its field untouched."""
+        kept = set(present)
+        return replace(self, fields=tuple(f for f in self.fields if f.name in kept))
+
+
+def mapping_digest(flow: Flow, project: Project) -> int:
+    """A signed 64-bit number that changes when anything that shapes a decoded row changes."""
+    entities = {into.entity: project.entities[into.entity] for into in flow.into}
+    said = {
+        "flow": flow.model_dump(mode="json", by_alias=True, exclude={"schedule", "guard", "description"}),
+        "codes": project.codes,
+        "entities": {
+            name: {k: v.model_dump(mode="json", by_alias=True) for k, v in entity.fields.items()}
+            for name, entity in entities.items()
+        },
+        "masters": {name: repr(entity.masters) + repr(entity.on_conflict) for name, entity in entities.items()},
+    }
+    return xxhash.xxh3_64_intdigest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS, default=str)) - (1 << 63)
+
+
+def space_name(flow: Flow, into: Into) -> str:
+    """The id space of an into: as declared, or the flow (and, from the second into of an entity on, its label)."""
+    if into.ids:
+        return into.ids
+    first = next(other for other in flow.into if other.entity == into.entity)
+    return flow.flow if into is first else f"{flow.flow}.{into.label}"
+
+
+def compile_flow(connection: Connection, flow: Flow, project: Project, tables: EntityTables) -> tuple[IntoPlan, ...]:
+    """Plans for every into, in order; registers feeds and id spaces that are new."""
+    salt = mapping_digest(flow, project)
+    plans: list[IntoPlan] = []
+    for into in flow.into:
+        entity = project.entities[into.entity]
+        space = _id_space(connection, flow.system, space_name(flow, into), into.entity)
+        feed, full_mark = _feed(connection, flow, into, space)
+        others = connection.scalar(
+            select(hub.feed.c.id).where(hub.feed.c.id_space == space, hub.feed.c.id != feed).limit(1)
+        )
+        owner = _owner(into, plans)
+        fields = [_field(connection, name, spec, flow, entity, project) for name, spec in into.fields.items()]
+        if owner is not None:
+            fields.append(FieldPlan(owner.column, FieldMap(), (owner.column,), {"else": "this"}, reference=owner))
+        plans.append(
+            IntoPlan(
+                into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=others is not None,
+                record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
+                entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
+                fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark, key_shapes=_key_shapes(into, flow, project),
+            )
+        )
+    return tuple(plans)
+
+
+def with_base_sets(connection: Connection, plan: IntoPlan) -> IntoPlan:
+    """Adds the field set that rows of this run will have, and the unions with sets already in the crosswalk."""
+    mapped = sorted(f.name for f in plan.fields)
+    mine = _field_set(connection, plan.into.entity, mapped)
+    used = connection.scalars(
+        select(hub.field_set.c.id).where(hub.field_set.c.entity == plan.into.entity)
+    ).all()
+    known = dict(
+        connection.execute(
+            select(hub.field_set.c.id, hub.field_set.c.fields).where(hub.field_set.c.id.in_(used))
+        ).all()
+    )
+    for fields in list(known.values()):
+        union = sorted({*fields, *mapped})
+        known[_field_set(connection, plan.into.entity, union)] = union
+    return replace(plan, base_set=mine, sets={number: frozenset(fields) for number, fields in known.items()})
+
+
+def union_set(plan: IntoPlan, number: int) -> int:
+    """The field set that is `number` and this run's fields together."""
+    wanted = plan.sets[number] | plan.sets[plan.base_set]
+    return next(other for other, fields in plan.sets.items() if fields == wanted)
+
+
+def _field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
+    table = hub.field_set
+    found = connection.scalar(select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields)))
+    if found is not None:
+        return found
+    connection.execute(insert(table).values(entity=entity, fields=list(fields)).on_conflict_do_nothing())
+    return connection.execute(
+        select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields))
+    ).scalar_one()
+
+
+def _id_space(connection: Connection, system: str, name: str, entity: str) -> int:
+    table = hub.id_space
+    query = select(table.c.id).where(table.c.system == system, table.c.name == name, table.c.entity == entity)
+    found = connection.scalar(query)
+    if found is None:
+        connection.execute(insert(table).values(system=system, name=name, entity=entity).on_conflict_do_nothing())
+        found = connection.execute(query).scalar_one()
+    return found
+
+
+def _feed(connection: Connection, flow: Flow, into: Into, space: int) -> tuple[int, int | None]:
+    table = hub.feed
+    said = {"system": flow.system, "entity": into.entity, "id_space": space}
+    connection.execute(
+        insert(table).values(flow=flow.flow, label=into.label, **said)
+        .on_conflict_do_update(index_elements=["flow", "label"], set_=said,
+                               where=(table.c.id_space != space) | (table.c.system != flow.system))
+    )
+    return connection.execute(
+        select(table.c.id, table.c.full_mark).where(table.c.flow == flow.flow, table.c.label == into.label)
+    ).one()
+
+
+def _key_shapes(into: Into, flow: Flow, project: Project) -> dict[str, tuple[int | str, ...]]:
+    """For each link by key, the key columns of the first into that fills the space it refers to."""
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    for name, mapped in into.fields.items():
+        spec = project.entities[into.entity].fields.get(name)
+        if spec is None or spec.type not in ("link", "links") or (mapped.refers and mapped.refers.by):
+            continue
+        wanted = spaces_of(project, mapped.refers or Refers(entity=spec.to), flow)
+        for other in project.flows.values():
+            for filled in other.into:
+                if (other.system, space_name(other, filled), filled.entity) in wanted:
+                    shapes.setdefault(name, filled.key)
+    return shapes
+
+
+def _owner(into: Into, before: Sequence[IntoPlan]) -> Reference | None:
+    """The owner is found by its own key, like any link: the row carries it."""
+    if into.owner is None:
+        return None
+    wanted = into.owner.into or into.owner.entity
+    plan = next(p for p in before if wanted in (p.label, p.into.entity))
+    column = into.owner.field or into.owner.entity
+    return Reference(column, into.owner.entity, (plan.id_space,), owner_key=plan.into.key)
+
+
+def _field(
+    connection: Connection, name: str, mapped: FieldMap, flow: Flow, entity: Entity, project: Project
+) -> FieldPlan:
+    spec = entity.fields.get(name, FieldSpec(type="boolean" if name == "archived" else "text"))
+    masters = entity.masters[name]
+    roles = {kind: _role(mastery, flow.system) for kind, mastery in masters.items()}
+    ranks: tuple[str, ...] = ()
+    for mastery in masters.values():
+        if mastery.kind == "systems" and flow.system in mastery.systems:
+            ranks = mastery.systems[: mastery.systems.index(flow.system)]
+    return FieldPlan(
+        name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles, ranks=ranks,
+        policy=entity.on_conflict.get(name, "review"),
+        reference=_reference(connection, name, spec, mapped, flow, project),
+    )
+
+
+def _role(mastery: Mastery, system: str) -> Role:
+    if mastery.kind == "shared":
+        return "shared"
+    if mastery.kind == "systems" and system in mastery.systems:
+        if mastery.systems[0] != system:
+            return "ranked"
+        return "this" if mastery.lock else "this_unlocked"
+    return "other"
+
+
+def _reference(
+    connection: Connection, name: str, spec: FieldSpec, mapped: FieldMap, flow: Flow, project: Project
+) -> Reference | None:
+    if spec.type not in ("link", "links"):
+        return None
+    refers = mapped.refers or Refers(entity=spec.to)
+    many = spec.type == "links"
+    if refers.by:
+        return Reference(name, refers.entity, (), refers.by, many, refers.else_)
+    spaces = [
+        _id_space(connection, *space)
+        for space in spaces_of(project, refers, flow)
+    ]
+    return Reference(name, refers.entity, tuple(dict.fromkeys(spaces)), None, many, refers.else_)
+
+
+def spaces_of(project: Project, refers: Refers, flow: Flow) -> list[tuple[str, str, str]]:
+    """(system, id space, entity) where the key of a `refers` may stand: as said, else those that flows there fill."""
+    system = refers.in_ or flow.system
+    if refers.ids:
+        return [(system, refers.ids, refers.entity)]
+    return list(
+        dict.fromkeys(
+            (system, space_name(other, into), refers.entity)
+            for other in project.flows.values()
+            for into in other.into
+            if other.system == system and into.entity == refers.entity
+        )
+    )

@@ -1,0 +1,287 @@
+"""Resolve: what becomes of each field of a linked record, as one SELECT that only decides.
+
+For one field, r is the row's value, c the record's, and the base is what both had when they last agreed::
+
+    since the base       this system is master     crm or another is master    shared
+    only r changed       c := r                    keep c                      c := r
+    only c changed       c := r (unlocked: keep)   keep c                      keep c
+    both, different      c := r, loser logged      keep c, loser logged        by `on_conflict`
+    no base known        c := r                    c := r where c is empty     c := r where c is empty,
+                                                                               different: by `on_conflict`
+
+What is kept although r differs is a *difference*: the base then holds both images (`b_…` and `remote`).
+
+The statement has three storeys, each computed once for a row: the values of all sides, the verdict on each field, what
+follows from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    extract,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store import hub_tables as hub
+from pipelines.stages.plan import FieldPlan, IntoPlan, Role, union_set
+from pipelines.stages.staging import IntoStaging
+
+LINKED = ("entry", "sibling", "link")
+
+
+def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Select[Any]:
+    """One line for each linked row of `matched` (row_no, class, record_id, l_…).
+
+    Columns: row_no, record_id, changed, back (the record was archived as absent and is in the source again), open (a
+    conflict nobody has decided), base_set, remote, n_<column> (the record's new value), b_<column> (the new base) and
+    w_<field> (crm, remote or open, where both sides changed).
+    """
+    v = verdicts(plan, staging, matched)
+    taken = [and_(v.c[f"t_{field.name}"], v.c[f"d_{field.name}"]) for field in plan.fields]
+    new: dict[str, ColumnElement[Any]] = {}
+    base: dict[str, ColumnElement[Any]] = {}
+    for field in plan.fields:
+        for column in field.columns:
+            new[column] = case((v.c[f"t_{field.name}"], v.c[f"r_{column}"]), else_=v.c[f"c_{column}"])
+            base[column] = case((_open(v, field), v.c[f"b_{column}"]), else_=new[column])
+    return select(
+        v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
+        or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
+        _base_set(plan, v).label("base_set"), _remote(plan, v, new).label("remote"),
+        *[value.label(f"n_{column}") for column, value in new.items()],
+        *[value.label(f"b_{column}") for column, value in base.items()],
+        *[v.c[f"w_{field.name}"] for field in plan.fields],
+    )
+
+
+def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
+    """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
+    known?), d_ (do r and c differ?), t_ (is r taken?) and w_ (who won a conflict, or null)."""
+    sides = _sides(plan, staging, matched)
+    decided: list[ColumnElement[Any]] = []
+    for field in plan.fields:
+        take, winner, differ = _decide(plan, field, sides)
+        decided += [
+            func.coalesce(take, false()).label(f"t_{field.name}"), winner.label(f"w_{field.name}"),
+            differ.label(f"d_{field.name}"),
+        ]
+    # OFFSET keeps the planner from copying each expression into every place that uses it.
+    return select(*sides.c, *decided).offset(0).subquery("verdicts")
+
+
+def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
+    s, c, x = staging.rows, plan.record, plan.crosswalk
+    columns: list[ColumnElement[Any]] = []
+    for field in plan.fields:
+        with_base = [number for number, fields in plan.sets.items() if field.name in fields]
+        columns.append(func.coalesce(x.c.base_set.in_(with_base or [-1]), false()).label(f"k_{field.name}"))
+        for column in field.columns:
+            ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
+            theirs = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
+            if field.map.keeps_blank:
+                theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
+            base = x.c[f"b_{column}"]
+            columns += [
+                ours.label(f"c_{column}"), theirs.label(f"r_{column}"), base.label(f"b_{column}"),
+                _image(x, column, base).label(f"i_{column}"),
+            ]
+    back: ColumnElement[bool] = false()
+    if plan.archives and all(field.name != "archived" for field in plan.fields):
+        back = and_(x.c.absent_since.is_not(None), c.c.archived_at.is_not(None))
+    return (
+        select(
+            matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
+            s.c.stamp, x.c.base_set, x.c.remote, func.coalesce(back, false()).label("back"), *columns,
+        )
+        .select_from(
+            matched.join(s, s.c.row_no == matched.c.row_no)
+            .join(c, c.c.id == matched.c.record_id)
+            .outerjoin(x, and_(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed))
+        )
+        .where(matched.c["class"].in_(LINKED))
+        .offset(0)
+        .subquery("sides")
+    )
+
+
+def _image(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What the remote had at the last agreement: nearly always what the CRM had."""
+    name = literal(column, Text)
+    told: ColumnElement[Any]
+    if isinstance(base.type, ARRAY):
+        elements = func.jsonb_array_elements_text(func.jsonb_extract_path(x.c.remote, name)).column_valued("element")
+        told = select(func.array_agg(cast(elements, base.type.item_type))).scalar_subquery()
+    else:
+        told = cast(func.jsonb_extract_path_text(x.c.remote, name), base.type)
+    return case((x.c.remote.is_(None), base), (func.jsonb_exists(x.c.remote, name), told), else_=base)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of one field of one row."""
+
+    known: ColumnElement[bool]
+    differ: ColumnElement[bool]
+    r_changed: ColumnElement[bool]
+    c_changed: ColumnElement[bool]
+    r_empty: ColumnElement[bool]
+    c_empty: ColumnElement[bool]
+
+    @property
+    def both(self) -> ColumnElement[bool]:
+        """Both sides changed since the base, to different values."""
+        return and_(self.known, self.differ, self.r_changed, self.c_changed)
+
+    @property
+    def strangers(self) -> ColumnElement[bool]:
+        """No base, and two different values."""
+        return and_(~self.known, self.differ, ~self.c_empty, ~self.r_empty)
+
+    @property
+    def fills(self) -> ColumnElement[bool]:
+        """No base, and only the row has a value."""
+        return and_(~self.known, self.c_empty, ~self.r_empty)
+
+
+Verdict = tuple[ColumnElement[bool], ColumnElement[Any]]
+
+
+def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnElement[bool], ColumnElement[Any],
+                                                                      ColumnElement[bool]]:
+    """(is r taken?, who won, do they differ?) for one field."""
+    first = field.columns[0]
+    facts = _Facts(
+        known=v.c[f"k_{field.name}"], differ=_distinct(v, field, "r", "c"), r_changed=_distinct(v, field, "r", "i"),
+        c_changed=_distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
+        c_empty=v.c[f"c_{first}"].is_(None),
+    )
+    by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
+    take, winner = by_role[field.roles["else"]]
+    named = [(v.c.record_type == kind, by_role[role]) for kind, role in field.roles.items() if kind != "else"]
+    if named and len(by_role) > 1:
+        take = case(*[(condition, verdict[0]) for condition, verdict in named], else_=take)
+        winner = case(*[(condition, verdict[1]) for condition, verdict in named], else_=winner)
+    if plan.into.on_match == "keep":
+        fresh = v.c["class"] == "link"
+        take, winner = and_(take, ~fresh), case((fresh, null()), else_=winner)
+    return take, winner, facts.differ
+
+
+def _distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnElement[bool]:
+    return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
+
+
+def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause) -> Verdict:
+    """The truth table of the module's docstring under one role."""
+    if role == "this":
+        return facts.differ, _won(facts.both, "remote")
+    if role == "this_unlocked":
+        return and_(facts.differ, or_(~facts.known, facts.r_changed)), _won(facts.both, "remote")
+    if role == "other":
+        return facts.fills, _won(or_(facts.both, facts.strangers), "crm")
+    if role == "shared":
+        fight = or_(facts.both, facts.strangers)
+        wins, winner = _policy(plan, field, v)
+        quiet = and_(facts.known, facts.differ, facts.r_changed, ~facts.c_changed)
+        return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null())
+    if role == "ranked":
+        mine, theirs = (_settle(other, facts, plan, field, v) for other in ("this", "other"))
+        higher = _higher_rank_has_value(plan, field, v)
+        return case((higher, theirs[0]), else_=mine[0]), case((higher, theirs[1]), else_=mine[1])
+    assert_never(role)
+
+
+def _won(fight: ColumnElement[bool], winner: str) -> ColumnElement[Any]:
+    return case((fight, literal(winner, String)), else_=null())
+
+
+def _policy(plan: IntoPlan, field: FieldPlan, v: FromClause) -> Verdict:
+    """(does the row win?, the winner's name) of a fight over a shared field."""
+    if field.policy == "newest":
+        ours = _last_change(v, field)
+        wins, loses = func.coalesce(v.c.stamp > ours, false()), func.coalesce(v.c.stamp < ours, false())
+        return wins, case((wins, "remote"), (loses, "crm"), else_="open")
+    if field.policy == "review":
+        return false(), literal("open", String)
+    if field.policy == plan.system:
+        return literal(True), literal("remote", String)
+    return false(), literal("crm", String)
+
+
+def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
+    """When the record's field was last set, in microseconds since 1970, from the journal."""
+    column = literal("archived_at" if field.name == "archived" else field.columns[0], Text)
+    journal = hub.journal
+    at = (
+        select(func.max(journal.c.at))
+        .where(journal.c.record_id == v.c.record_id,
+               or_(func.jsonb_exists(journal.c.new, column), func.jsonb_exists(journal.c.old, column)))
+        .scalar_subquery()
+    )
+    return cast(extract("epoch", at) * 1_000_000, BigInteger)
+
+
+def _higher_rank_has_value(plan: IntoPlan, field: FieldPlan, v: FromClause) -> ColumnElement[bool]:
+    other, space = plan.crosswalk.alias("ranked_x"), hub.id_space.alias("ranked_space")
+    return exists().where(
+        other.c.record_id == v.c.record_id, other.c.id_space == space.c.id, space.c.system.in_(field.ranks),
+        other.c[f"b_{field.columns[0]}"].is_not(None),
+    )
+
+
+def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
+    return func.coalesce(v.c[f"w_{field.name}"] == "open", false())
+
+
+def _base_set(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
+    """This run's fields added to those that had a base; none at all after an undecided conflict without a base."""
+    grown = [(v.c.base_set == number, literal(union_set(plan, number), Integer)) for number in plan.sets]
+    wider: ColumnElement[Any] = literal(plan.base_set, Integer)
+    if grown:
+        wider = case(*grown, else_=wider)
+    undecided = or_(false(), *[and_(_open(v, field), ~v.c[f"k_{field.name}"]) for field in plan.fields])
+    return case((undecided, null()), else_=wider)
+
+
+def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """The sparse second image: columns where the remote has another value than the CRM; null where there are none."""
+    nothing = cast(literal("{}", Text), JSONB)
+    pieces: list[ColumnElement[Any]] = []
+    differs: list[ColumnElement[bool]] = []
+    for field in plan.fields:
+        for column in field.columns:
+            name = literal(column, Text)
+            other = and_(~_open(v, field), v.c[f"r_{column}"].is_distinct_from(new[column]))
+            kept = and_(_open(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
+            pieces.append(case(
+                (other, func.jsonb_build_object(name, func.to_jsonb(v.c[f"r_{column}"]))),
+                (kept, func.jsonb_build_object(name, func.jsonb_extract_path(v.c.remote, name))), else_=nothing,
+            ))
+            differs += [other, kept]
+    if not pieces:
+        return v.c.remote
+    whole: ColumnElement[Any] = func.coalesce(v.c.remote.op("-")(array([*new], type_=Text)), nothing)
+    for piece in pieces:
+        whole = whole.op("||")(piece)
+    return case((or_(*differs, v.c.remote.is_not(None)), func.nullif(whole, nothing)), else_=cast(null(), JSONB))

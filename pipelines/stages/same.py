@@ -1,0 +1,62 @@
+"""Which rows of a page are, to the byte, what was last applied under the same mapping."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, and_, insert, select, text
+
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import IntoStaging, copy_frame
+
+
+class SameRows:
+    """Looks the fingerprints of a page up in the crosswalk; rows that are the same are noted in staging.
+
+    Not asked at all while the feed has no entries: a first load pays nothing for it.
+    """
+
+    def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int) -> None:
+        self.connection, self.plan, self.staging = connection, plan, staging
+        x = plan.crosswalk
+        self.empty = connection.execute(
+            select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
+        ).first() is None
+        if self.empty:
+            return
+        name = f"probe_{staging.rows.name}"
+        self.probe = Table(name, MetaData(), Column("row_no", BigInteger), Column("key", Text),
+                           Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp")
+        connection.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {name} (row_no bigint, key text, fingerprint bigint, mark bigint)"))
+        # A page is small beside the crosswalk: without these the planner reads all of it for every page.
+        connection.execute(text("SET enable_hashjoin = off"))
+        connection.execute(text("SET enable_mergejoin = off"))
+        probe = self.probe
+        hits = (
+            insert(staging.same)
+            .from_select(
+                ["row_no", "key", "mark"],
+                select(probe.c.row_no, probe.c.key, probe.c.mark).join(
+                    x,
+                    and_(x.c.id_space == plan.id_space, x.c.key == probe.c.key, x.c.feed == plan.feed,
+                         x.c.fingerprint == probe.c.fingerprint,
+                         # What this very run applied before it was interrupted was counted then.
+                         x.c.run_id != run_id),
+                ),
+            )
+            .returning(staging.same.c.row_no)
+            .cte("hits")
+        )
+        self.query = select(probe.c.row_no).where(probe.c.row_no.not_in(select(hits.c.row_no)))
+
+    def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series
+                ) -> pd.Index[int]:
+        """The rows (labels) of a page that must be decoded."""
+        if self.empty:
+            return rows
+        self.connection.execute(text(f"TRUNCATE pg_temp.{self.probe.name}"))
+        copy_frame(self.connection, self.probe,
+                   pa.table({"row_no": pa.array(rows), "key": pa.array(keys), "fingerprint": pa.array(hashes),
+                            "mark": pa.array(marks)}))
+        found = self.connection.scalars(self.query).all()
+        return pd.Index(sorted(found), dtype="int64") if len(found) < len(rows) else rows

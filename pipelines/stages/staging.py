@@ -1,0 +1,209 @@
+"""The staging tables of one run, and the fast way into them.
+
+For each into (`n` is its position), unlogged and dropped with the run::
+
+    staging.r<run>_<n>_rows    row_no, line, key, mark, fingerprint, v_<column>…, k_<link>…, keep_<field>…
+    staging.r<run>_<n>_same    row_no, key, mark: rows whose raw content is the one last applied
+    staging.r<run>_<n>_held    rows refused while landing, with causes and raw content
+    staging.r<run>_<n>_fate    row_no, class, record_id, …: what was decided (pipelines.stages.decide)
+    staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
+    staging.r<run>_pages       the raw rows behind `rows`, a compressed Arrow table a page
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from psycopg import sql
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+
+from pipelines.stages.plan import IntoPlan
+
+
+@dataclass(frozen=True)
+class IntoStaging:
+    """The staging tables of one into."""
+
+    rows: Table
+    same: Table
+    held: Table
+    fate: Table
+    wait: Table
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return (self.rows, self.same, self.held, self.fate, self.wait)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """All staging tables of a run."""
+
+    metadata: MetaData
+    intos: tuple[IntoStaging, ...]
+    pages: Table
+
+    def create(self, connection: Connection) -> None:
+        self.drop(connection)
+        self.metadata.create_all(connection)
+
+    def drop(self, connection: Connection) -> None:
+        self.metadata.drop_all(connection)
+
+    def keep_safe(self, connection: Connection) -> None:
+        """A run that waits for a person must outlive a crash of the server: unlogged tables would not."""
+        for table in self.metadata.sorted_tables:
+            name = connection.dialect.identifier_preparer.format_table(table)
+            connection.execute(text(f"ALTER TABLE {name} SET LOGGED"))
+
+
+def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:
+    """The tables of run `run_id`; columns follow the record's own types."""
+    metadata = MetaData(schema="staging")
+    intos = tuple(_into(metadata, f"r{run_id}_{number}", plan) for number, plan in enumerate(plans))
+    pages = _table(
+        metadata, f"r{run_id}_pages",
+        Column("first", BigInteger), Column("last", BigInteger), Column("payload", LargeBinary),
+    )
+    return Staging(metadata, intos, pages)
+
+
+def staged_type(plan: IntoPlan, column: str) -> Column[Any]:
+    """The column `v_<column>` with the record's type; `archived` is a boolean here."""
+    if column == "archived":
+        return Column("v_archived", Boolean)
+    return Column(f"v_{column}", plan.record.c[column].type)
+
+
+def _into(metadata: MetaData, prefix: str, plan: IntoPlan) -> IntoStaging:
+    values: list[Column[Any]] = []
+    for field in plan.fields:
+        reference = field.reference
+        if reference is None:
+            values += [staged_type(plan, column) for column in field.columns]
+        elif reference.many:
+            values.append(Column(f"k_{reference.column}", ARRAY(Text)))
+        else:
+            values.append(Column(f"k_{reference.column}", Text))
+        if field.map.keeps_blank:
+            values.append(Column(f"keep_{field.name}", Boolean))
+    rows = _table(
+        metadata, f"{prefix}_rows",
+        Column("row_no", BigInteger), Column("line", BigInteger), Column("key", Text), Column("mark", BigInteger),
+        *([Column("source_no", BigInteger)] if plan.into.each else []), Column("stamp", BigInteger), Column("fingerprint", BigInteger), *values,
+    )
+    same = _table(metadata, f"{prefix}_same", Column("row_no", BigInteger), Column("key", Text),
+                  Column("mark", BigInteger))
+    held = _table(metadata, f"{prefix}_held", *held_columns())
+    fate = _table(
+        metadata, f"{prefix}_fate", *match_columns(plan),
+        Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
+    )
+    wait = _table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=True))
+    return IntoStaging(rows, same, held, fate, wait)
+
+
+def held_columns() -> list[Column[Any]]:
+    """The columns of a held row before it is written: staging's and the batch's."""
+    return [
+        Column("row_no", BigInteger), Column("line", BigInteger), Column("key", Text), Column("mark", BigInteger),
+        Column("outcome", Text), Column("code", Text), Column("field", Text), Column("causes", JSONB),
+        Column("raw", JSON), Column("raw_text", Text), Column("candidates", ARRAY(BigInteger)),
+        Column("waits_for", JSONB),
+    ]
+
+
+def match_columns(plan: IntoPlan) -> list[Column[Any]]:
+    """The columns that pipelines.stages.match gives."""
+    links = [
+        Column(f"l_{r.column}", ARRAY(BigInteger) if r.many else BigInteger) for r in plan.references
+    ]
+    return [
+        Column("row_no", BigInteger), Column("class", Text), Column("record_id", BigInteger), Column("code", Text),
+        Column("field", Text), Column("params", JSONB), Column("candidates", ARRAY(BigInteger)), *links,
+    ]
+
+
+def _table(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
+    return Table(name, metadata, *columns, prefixes=["UNLOGGED"])
+
+
+def copy_frame(connection: Connection, table: Table, frame: pd.DataFrame | pa.Table) -> None:
+    """COPY a frame whose columns are named like the table's; '' stays '', null is null, lists become arrays."""
+    data = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+    if data.num_rows == 0:
+        return
+    data = pa.table({name: _writable(data.column(name)) for name in data.column_names})
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(data, sink, pyarrow.csv.WriteOptions(include_header=False, batch_size=16_384))
+    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+        sql.Identifier(*([table.schema] if table.schema else []), table.name),
+        sql.SQL(", ").join(sql.Identifier(name) for name in data.column_names),
+    )
+    with driver(connection).cursor() as cursor, cursor.copy(target) as copy:
+        copy.write(sink.getbuffer())
+
+
+def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """The psycopg connection under a SQLAlchemy one."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
+
+
+def _writable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _array_literals(column)
+    if pa.types.is_timestamp(kind):
+        # PostgreSQL reads ISO with an offset; Arrow writes the zone as "Z" only where the type names one.
+        return pc.cast(column, pa.timestamp("us", tz="UTC"))
+    return column
+
+
+def _array_literals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """{"a","b"} for each list: quotes and backslashes escaped, set-based."""
+    flat = column.combine_chunks()
+    values = pc.cast(flat.flatten(), pa.string())
+    escaped = pc.replace_substring(pc.replace_substring(values, "\\", "\\\\"), '"', '\\"')
+    quoted = pc.binary_join_element_wise('"', escaped, '"', "")
+    lengths = pc.fill_null(pc.list_value_length(flat), 0)
+    offsets = pa.array([0], pa.int32())
+    offsets = pa.concat_arrays([offsets, pc.cast(pc.cumulative_sum(lengths), pa.int32())])
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, quoted), ",")
+    literal = pc.binary_join_element_wise("{", joined, "}", "")
+    return pa.chunked_array([pc.if_else(pc.is_valid(flat), literal, pa.scalar(None, pa.string()))])
+
+
+def pack(frame: pd.DataFrame, row_numbers: pd.Index[int]) -> bytes:
+    """Raw rows as one compressed Arrow table, the row number in column `#row`."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).append_column("#row", pa.array(row_numbers, pa.int64()))
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def unpack(payload: bytes, wanted: pa.Array) -> pa.Table:
+    """The rows of a packed page whose number is among `wanted`."""
+    with pa.ipc.open_stream(payload) as reader:
+        table = reader.read_all()
+    return table.filter(pc.is_in(table.column("#row"), wanted))
