@@ -21,7 +21,7 @@ _DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{2}", "d": r"\d{2}", "H": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}",
     "j": r"\d{3}", "b": r"[^\W\d_]+", "B": r"[^\W\d_]+", "%": "%",
 }
-_SAMPLE = datetime(2026, 11, 22, 13, 45, 59)  # noqa: DTZ001 (a name to try patterns with, no moment)
+_SAMPLE = datetime(2026, 11, 22, 13, 45, 59)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class FilePattern:
             text = found[part.name]
             if part.kind == "date":
                 try:
-                    moment = datetime.strptime(text, part.form)  # noqa: DTZ007 (what the name says, in nobody's zone)
+                    moment = datetime.strptime(text, part.form)
                 except ValueError:
                     return None
                 timed = any(directive in part.form for directive in ("%H", "%M", "%S"))

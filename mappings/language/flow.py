@@ -137,7 +137,7 @@ class Flow(Strict):
     schedule: Annotated[Schedule | None, BeforeValidator(_schedule)] = None
 
     def space_of(self, into: Into) -> str:
-        """The id space of `into` (one of this flow's): as declared, else the flow (and the label from the second on)."""
+        """The id space of `into` (one of this flow's): as declared, else the flow, with the label from the second on."""
         first = next(other for other in self.into if other.entity == into.entity)
         return into.ids or (self.flow if first.label == into.label else f"{self.flow}.{into.label}")
 

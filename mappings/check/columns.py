@@ -1,0 +1,120 @@
+"""Source columns: which a mapping names, and which there are where the mapping itself says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mappings.check.places import FlowPlace, Problems, Step
+from mappings.codecs.formula import names_in
+from mappings.errors import ConfigurationError
+from mappings.language.field import FieldMap, Part
+from mappings.language.file_pattern import FilePattern
+from mappings.language.read import Read
+from mappings.language.strict import Column
+from mappings.language.words import did_you_mean, listed
+
+FEC = (
+    "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib", "CompAuxNum", "CompAuxLib",
+    "PieceRef", "PieceDate", "EcritureLib", "Debit", "Credit", "EcritureLet", "DateLet", "ValidDate", "Montantdevise",
+    "Idevise",
+)
+"""The 18 columns that the law names (livre des procédures fiscales, article A47 A-1); a file may have more."""
+
+
+def known_columns(read: Read) -> Sequence[str] | None:
+    """The columns of the source, where the mapping says them all; None where only the file can tell."""
+    form = read.format
+    added = (read.continues.number,) if read.continues and read.continues.number else ()
+    if read.records is not None and read.records.columns is not None:
+        return (*read.records.columns, *added)
+    if form is None:
+        return None
+    if form.fixed is not None:
+        return (*form.fixed.columns, *added)
+    if form.csv is not None and isinstance(form.csv.header, tuple):
+        return (*form.csv.header, *added)
+    return None
+
+
+def without_header(read: Read) -> bool:
+    """Whether columns go by position only."""
+    form = read.format
+    named = read.records is not None and read.records.columns is not None
+    return not named and form is not None and any(
+        part is not None and part.header is False for part in (form.csv, form.excel)
+    )
+
+
+def check_columns(place: FlowPlace, pattern: FilePattern | None) -> Problems:
+    """Every column named in the flow is there, as far as the mapping tells; every $variable is a part of the name."""
+    read = place.flow.read
+    known, positions = known_columns(read), without_header(read)
+    variables = [part.name for part in pattern.parts] if pattern else []
+    added = read.continues.number if read.continues else None
+    for whose, path, column in _named(place):
+        spot = whose.value(*path)
+        if isinstance(column, str) and column.startswith("$"):
+            name = column[1:]
+            if name not in variables:
+                hint = did_you_mean(name, variables) if variables else f"; write {{{name}}} into read.files"
+                yield spot.problem(f"{column}: the file's name has no part {name!r}{hint}")
+        elif positions and not str(column).isdigit() and column != added:
+            yield spot.problem(f"{column!r}: the file has no header, so a column goes by its position from 1")
+        elif known is not None and not _is_known(column, known):
+            hint = did_you_mean(str(column), known)
+            if isinstance(column, int):
+                hint = f"; there are {len(known)}"
+            yield spot.problem(f"there is no column {column!r}{hint}")
+
+
+def _is_known(column: Column, known: Sequence[str]) -> bool:
+    if isinstance(column, int):
+        return 1 <= column <= len(known)
+    name, _, number = column.partition("#")
+    return column in known or (number.isdigit() and 0 < int(number) <= list(known).count(name))
+
+
+def _named(place: FlowPlace) -> Iterator[tuple[FlowPlace, tuple[Step, ...], Column]]:
+    read = place.flow.read
+    for key, column in (("version", read.version), ("stamp", read.stamp)):
+        if column is not None:
+            yield place, ("read", key), column
+    if read.continues is not None:
+        for key, columns in (("blank", read.continues.blank), ("fill", read.continues.fill)):
+            for position, column in enumerate(columns):
+                yield place, ("read", "continues", key, position), column
+    for into in place.intos():
+        if into.into.each is not None:
+            continue  # columns are paths into the nested list
+        for position, column in enumerate(into.into.key):
+            yield into, ("key", position), column
+        for name in into.into.when:
+            yield into, ("when", name), name
+        for name, line in into.into.fields.items():
+            for path, column in field_columns(line):
+                yield into, ("fields", name, *path), column
+
+
+def field_columns(line: FieldMap) -> Iterator[tuple[tuple[Step, ...], Column]]:
+    """The columns that one field names, and where below the field."""
+    if line.from_ is not None:
+        yield ("from",), line.from_
+    for position, column in enumerate(line.first or ()):
+        yield ("first", position), column
+    for position, column in enumerate(line.join.columns if line.join else ()):
+        yield ("join", "columns", position), column
+    if line.compute is not None:
+        try:
+            for name in names_in(line.compute):
+                yield ("compute",), name
+        except ConfigurationError:
+            pass  # told where formulas are checked
+    for key, part in (("currency", line.currency), ("unit", line.unit), ("region", line.region)):
+        if isinstance(part, Part) and part.from_ is not None:
+            yield (key, "from"), part.from_
+
+
+def twice(columns: Sequence[Column]) -> str | None:
+    """Columns that a list names more than once, in words."""
+    again = [str(column) for column in dict.fromkeys(columns) if list(columns).count(column) > 1]
+    return listed(again, "and") or None

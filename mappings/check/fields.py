@@ -1,0 +1,163 @@
+"""The rules of one field: codec and type, what the codec takes, patterns, formulas, codes and fixed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mappings.check.literal_values import literal_problem, unfit_values
+from mappings.check.places import IntoPlace, Problems
+from mappings.check.reading import zone_problem
+from mappings.check.regexes import regex_problem
+from mappings.check.time_formats import time_format_problem
+from mappings.codecs.conversion import conversion_problem
+from mappings.codecs.formula import formula
+from mappings.codecs.registry import CODECS, codec_name
+from mappings.errors import ConfigurationError
+from mappings.language.entity import FieldSpec
+from mappings.language.field import FieldMap
+from mappings.language.words import did_you_mean, listed
+
+OWN_OPTIONS = ("format", "decimal", "scale", "round", "region", "timezone", "true", "false", "collapse", "case")
+"""Keys that only some codecs listen to; the others work on the text before any codec, or on the field itself."""
+
+_CURRENCY, _COUNTRY = FieldSpec(format="currency"), FieldSpec(format="country")
+
+
+def check_fields(place: IntoPlace) -> Problems:
+    for name, line in place.into.fields.items():
+        spec = place.spec(name)
+        if spec is None:
+            continue
+        yield from _codec(place, name, line, spec)
+        yield from _parts(place, name, line, spec)
+        yield from _patterns(place, name, line)
+        yield from _lists(place, name, line, spec)
+        yield from _times(place, name, line, spec)
+        yield from _fixed(place, name, line, spec)
+        yield from _codes(place, name, line, spec, place.project.codes)
+
+
+def _codec(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
+    if line.as_ is not None and line.as_ not in CODECS:
+        hint = did_you_mean(line.as_, CODECS)
+        yield place.value("fields", name, "as").problem(f"{name}: there is no codec {line.as_!r}{hint}")
+        return
+    if line.compute is not None:
+        try:
+            formula(line.compute)
+        except ConfigurationError as error:
+            yield place.value("fields", name, "compute").problem(f"{name}: {error.message}")
+    if line.compute is not None or line.constant is not None:
+        if line.as_ is not None:
+            what = "a formula" if line.compute is not None else "a constant"
+            message = f"{name}: {what} takes no codec; it is a value of the field already"
+            yield place.key("fields", name, "as").problem(message)
+        return
+    chosen = codec_name(line, spec)
+    if chosen not in CODECS or (spec.type in ("link", "links") and line.as_ is None):
+        return
+    codec = CODECS[chosen]
+    if problem := conversion_problem(codec.gives, spec.type):
+        yield place.value("fields", name, "as").problem(f"{name}: {problem}")
+    for key in OWN_OPTIONS:
+        takers = [other for other, known in CODECS.items() if key in known.takes]
+        if place.writes("fields", name, key) and key not in codec.takes and takers:
+            if key == "timezone" and {codec.gives, spec.type} == {"date", "datetime"}:
+                continue
+            message = f"{name}: `{key}` means nothing to the codec {chosen}; it belongs to {listed(takers, 'and')}"
+            yield place.key("fields", name, key).problem(message)
+
+
+def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
+    """Currency, unit and region."""
+    if spec.type == "money" and line.currency is None:
+        message = f"{name}: an amount needs its currency: currency: EUR, or currency: {{from: COLUMN}}"
+        yield place.key("fields", name).problem(message)
+    for key, kind in (("currency", "money"), ("unit", "quantity")):
+        if spec.type != kind and place.writes("fields", name, key):
+            message = f"{name}: `{key}` belongs to {kind} fields, not to {spec.type}"
+            yield place.key("fields", name, key).problem(message)
+    if line.currency is not None and line.currency.blank is not None:
+        if literal_problem(line.currency.blank, _CURRENCY, "currency"):
+            message = f"{name}: {line.currency.blank!r} is no currency (three letters, ISO 4217)"
+            yield place.value("fields", name, "currency", "blank").problem(message)
+    elif line.currency is not None and line.currency.from_ is None:
+        yield place.value("fields", name, "currency").problem(f"{name}: currency: which? EUR, or {{from: COLUMN}}")
+    region = line.region if isinstance(line.region, str) or line.region is None else line.region.blank
+    if region is not None and (len(region) != 2 or literal_problem(region, _COUNTRY, "region")):
+        path = ("fields", name, "region") if isinstance(line.region, str) else ("fields", name, "region", "blank")
+        yield place.value(*path).problem(f"{name}: {region!r} is no country; two letters such as FR")
+
+
+def _patterns(place: IntoPlace, name: str, line: FieldMap) -> Problems:
+    if line.pattern is not None and (problem := regex_problem(line.pattern)):
+        yield place.value("fields", name, "pattern").problem(f"{name}: {problem}")
+    if line.extract is not None and (problem := regex_problem(line.extract, group=True)):
+        yield place.value("fields", name, "extract").problem(f"{name}: {problem}")
+    if line.replace is not None and "" in line.replace:
+        yield place.value("fields", name, "replace").problem(f"{name}: replace: what is replaced cannot be empty")
+    for key, least in (("max", 1), ("scale", 0)):
+        value = getattr(line, key)
+        if value is not None and value < least:
+            yield place.value("fields", name, key).problem(f"{name}.{key}: expected {least} or more, not {value}")
+    if line.cut and line.max is None and _spec_max(place, name) is None:
+        yield place.key("fields", name, "cut").problem(f"{name}: cut at which length? Write `max`")
+
+
+def _spec_max(place: IntoPlace, name: str) -> int | None:
+    spec = place.spec(name)
+    return spec.max if spec is not None else None
+
+
+def _lists(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
+    many = spec.type in ("choices", "links")
+    if line.split == "":
+        yield place.value("fields", name, "split").problem(f"{name}: split: which separator?")
+    if line.part is not None and line.split is None:
+        yield place.key("fields", name, "part").problem(f"{name}: part of what? Write `split`, the separator")
+    if line.part == 0:
+        yield place.value("fields", name, "part").problem(f"{name}: parts count from 1; -1 is the last")
+    if line.split is not None and line.part is None and not many:
+        message = f"{name} holds one value, and split gives several; say which with `part`"
+        yield place.key("fields", name, "split").problem(message)
+    if line.many and spec.type != "links":
+        yield place.key("fields", name, "many").problem(f"{name}: many belongs to links; {name} is {spec.type}")
+
+
+def _times(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
+    if line.timezone is not None and (problem := zone_problem(line.timezone)):
+        yield place.value("fields", name, "timezone").problem(f"{name}: {problem}")
+    codec = codec_name(line, spec)
+    for position, form in enumerate(line.format or ()):
+        if codec in ("date", "datetime") and (problem := time_format_problem(form)):
+            yield place.value("fields", name, "format", position).problem(f"{name}: {problem}")
+
+
+def _fixed(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
+    for key in ("constant", "blank", "default"):
+        value = getattr(line, key)
+        if value is None or (key == "blank" and value == "keep") or spec.type in ("link", "links"):
+            continue
+        if problem := literal_problem(value, spec, name):
+            yield place.value("fields", name, key).problem(f"{problem} ({key})")
+    if line.default is not None and name in place.into.defaults:
+        message = f"{name} has a default here and under `defaults`; one is enough"
+        yield place.key("fields", name, "default").problem(message)
+
+
+def _codes(
+    place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec, tables: Mapping[str, Mapping[str, str]]
+) -> Problems:
+    if line.else_ is not None and line.values is None:
+        message = f"{name}: `else` tells what a code outside `values` means, and there are no `values`"
+        yield place.key("fields", name, "else").problem(message)
+    if line.values is None or spec.type in ("link", "links"):
+        return
+    if isinstance(line.values, str):
+        table = tables.get(line.values.removeprefix("@"), {})
+        for _, unfit in unfit_values(list(dict.fromkeys(table.values())), spec, name):
+            yield place.value("fields", name, "values").problem(f"code table {line.values}: {unfit}")
+        return
+    for code, value in line.values.items():
+        if problem := literal_problem(value, spec, name):
+            yield place.value("fields", name, "values", code).problem(problem)

@@ -1,0 +1,70 @@
+"""`navette check`: everything an integrator wrote, read and judged, with every problem at once.
+
+::
+
+    read_project ─▶ systems ─▶ each flow: reading, columns, intos, fields, links ─▶ across flows ─▶ two-way
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from mappings.check.across import check_across
+from mappings.check.columns import check_columns
+from mappings.check.fields import check_fields
+from mappings.check.intos import check_intos
+from mappings.check.links import check_links
+from mappings.check.places import FlowPlace, flow_places
+from mappings.check.reading import check_reading, pattern_of
+from mappings.check.systems import check_systems
+from mappings.check.two_way import check_two_way
+from mappings.errors import Problem
+from mappings.language.node import Spot
+from mappings.language.project import BUILTIN, read_project
+from mappings.language.words import nearest
+
+CONNECTORS = ("file",)
+FOLDERS = ("entities", "flows", "codes")
+
+
+def check_project(
+    root: Path,
+    env: Mapping[str, str] = os.environ,
+    *,
+    connectors: Collection[str] = CONNECTORS,
+    builtin: Path = BUILTIN,
+) -> list[Problem]:
+    """Every problem of the project, errors and warnings, in the order of files and lines."""
+    draft = read_project(root, env, builtin)
+    project, found = draft.project, list(draft.problems)
+    found += check_systems(project, connectors)
+    places = list(flow_places(project))
+    for place in places:
+        found += _flow(place)
+    found += check_across(project, places)
+    found += check_two_way(places)
+    found += _misplaced(root)
+    return sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
+
+
+def _flow(place: FlowPlace) -> Iterator[Problem]:
+    pattern = pattern_of(place)
+    yield from check_reading(place)
+    yield from check_columns(place, pattern)
+    yield from check_intos(place)
+    for into in place.intos():
+        yield from check_fields(into)
+        yield from check_links(into, pattern)
+
+
+def _misplaced(root: Path) -> Iterator[Problem]:
+    """Folders and files that nobody reads because of a slip in their name."""
+    folder = root / "mappings"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        shown = f"mappings/{path.name}"
+        if path.is_dir() and path.name not in FOLDERS and (near := nearest(path.name, FOLDERS)):
+            yield Spot(shown).warning(f"this folder is not read; did you mean mappings/{near}?")
+        if path.is_file() and path.name in ("systems.yml", "system.yaml", "system.yml"):
+            yield Spot(shown).warning("this file is not read; did you mean mappings/systems.yaml?")

@@ -1,0 +1,140 @@
+"""`read`, `guard` and `schedule` of a flow: patterns, formats, times."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from mappings.check.places import FlowPlace, Problems
+from mappings.language.cron import cron_problem
+from mappings.language.file_pattern import FilePattern, parse_pattern
+from mappings.language.read import Format, Read, Records
+from mappings.language.words import did_you_mean
+
+ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15", "cp850", "cp437", "utf-16", "mac-roman")
+
+
+def pattern_of(place: FlowPlace) -> FilePattern | None:
+    """The flow's file pattern; None where it has none, or a wrong one."""
+    try:
+        return parse_pattern(place.flow.read.files) if place.flow.read.files is not None else None
+    except ValueError:
+        return None
+
+
+def check_reading(place: FlowPlace) -> Problems:
+    read = place.flow.read
+    yield from _files(place, read)
+    if read.format is not None:
+        yield from _format(place, read.format, read.records)
+    yield from _rows(place, read)
+    yield from _schedule(place)
+    if read.timezone is not None and (problem := zone_problem(read.timezone)):
+        yield place.value("read", "timezone").problem(f"read.timezone: {problem}")
+
+
+def _files(place: FlowPlace, read: Read) -> Problems:
+    system = place.project.systems.get(place.flow.system)
+    if read.files is None:
+        if system is not None and system.connector == "file":
+            message = f"which files? {place.flow.system} is a folder: write read.files, a pattern of their names"
+            yield place.key("read").problem(message)
+        return
+    try:
+        pattern = parse_pattern(read.files)
+    except ValueError as error:
+        yield place.value("read", "files").problem(f"read.files: {error}")
+        return
+    ordered = [part.name for part in pattern.parts if part.kind != "text"]
+    if read.order is not None and read.order not in ordered:
+        hint = did_you_mean(read.order, ordered) if ordered else "; the pattern has no date and no number"
+        yield place.value("read", "order").problem(f"read.order: no dated or numbered part {read.order!r}{hint}")
+    if read.every is not None and not any(part.kind == "date" for part in pattern.parts):
+        example = "such as {day:%Y%m%d}"
+        yield place.key("read", "every").problem(f"read.every needs a date in the file's name, {example}")
+
+
+def _format(place: FlowPlace, form: Format, records: Records | None) -> Problems:
+    for kind in ("csv", "fixed", "jsonl", "fec"):
+        part = getattr(form, kind)
+        if part is not None and part.encoding is not None and not _is_encoding(part.encoding):
+            message = f"there is no encoding {part.encoding!r}{did_you_mean(part.encoding, ENCODINGS)}"
+            yield place.value("read", "format", kind, "encoding").problem(message)
+    if form.csv is not None:
+        for key in ("delimiter", "quote", "escape"):
+            value = getattr(form.csv, key)
+            if value is not None and len(value) != 1:
+                spot = place.value("read", "format", "csv", key)
+                yield spot.problem(f"read.format.csv.{key}: expected one character, not {value!r}")
+        if form.csv.delimiter is not None and form.csv.delimiter == form.csv.quote:
+            spot = place.value("read", "format", "csv", "delimiter")
+            yield spot.problem("read.format.csv: delimiter and quote are the same character")
+    if form.fixed is not None:
+        if not form.fixed.columns and (records is None or not records.columns):
+            yield place.key("read", "format", "fixed").problem("fixed needs `columns`: name to [start, width]")
+        yield from _layout(place, form.fixed.columns, ("read", "format", "fixed", "columns"))
+    if records is not None and isinstance(records.columns, dict):
+        if form.fixed is None:
+            message = "[start, width] is for fixed width; here, list the names"
+            yield place.key("read", "records", "columns").problem(message)
+        yield from _layout(place, records.columns, ("read", "records", "columns"))
+
+
+def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[str, ...]) -> Problems:
+    for name, (start, width) in columns.items():
+        if start < 1 or width < 1:
+            yield place.value(*path, name).problem(f"{name}: [start, width] both count from 1, not [{start}, {width}]")
+    placed = sorted((start, width, name) for name, (start, width) in columns.items())
+    for (start, width, name), (after, _, other) in pairwise(placed):
+        if start + width > after:
+            message = f"{other} begins at {after}, inside {name} ({start} to {start + width - 1})"
+            yield place.value(*path, other).warning(message)
+
+
+def _rows(place: FlowPlace, read: Read) -> Problems:
+    if read.stamp_format is not None and read.stamp is None and read.version is None:
+        yield place.key("read", "stamp_format").problem("read.stamp_format needs `stamp`, the column it describes")
+    fixed = read.format is not None and read.format.fixed is not None
+    for key, by in (("records", read.records and read.records.by), ("trailer", read.trailer and read.trailer.by)):
+        if isinstance(by, tuple) and not fixed:
+            message = f"read.{key}.by: [start, width] is for fixed width; name a column"
+            yield place.value("read", key, "by").problem(message)
+    if read.trailer is not None and read.trailer.rows is None and not read.trailer.sum:
+        yield place.key("read", "trailer").problem("read.trailer: what does it tell? Write `rows`, or `sum`")
+    scheduled = place.flow.schedule is not None and place.flow.schedule.full is not None
+    if not read.full and not scheduled:
+        for into in place.intos():
+            if into.into.absent != "ignore" and not into.into.whole:
+                what = f"{into.into.label}: absent: {into.into.absent}"
+                message = f"{what} only acts in a full read; write read.full: true"
+                yield into.key("absent").warning(message)
+
+
+def _schedule(place: FlowPlace) -> Problems:
+    schedule = place.flow.schedule
+    if schedule is None:
+        return
+    for key in ("changes", "full"):
+        line = getattr(schedule, key)
+        if line is not None and (problem := cron_problem(line)):
+            yield place.value("schedule", key).problem(f"schedule.{key}: {problem}")
+    if problem := zone_problem(schedule.timezone):
+        yield place.value("schedule", "timezone").problem(f"schedule.timezone: {problem}")
+
+
+def zone_problem(name: str) -> str | None:
+    """What is wrong with the name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = did_you_mean(name, [zone for zone in available_timezones() if "/" in zone])
+        return f"there is no time zone {name!r}{near if 'mean' in near else '; use an IANA name such as Europe/Paris'}"
+    return None
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        b"".decode(name)
+    except (LookupError, ValueError):
+        return False
+    return True

@@ -1,0 +1,51 @@
+"""Flows that write back: what is read in can be written out again, and no two flows chase each other's writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import combinations
+
+from mappings.check.columns import field_columns
+from mappings.check.places import FlowPlace, IntoPlace, Problems
+
+CHANGING = ("case", "collapse", "cut", "max", "html", "replace", "round")
+"""Keys that change a value on its way in, so that what comes back is not what was sent."""
+
+
+def check_two_way(places: list[FlowPlace]) -> Problems:
+    writing: dict[tuple[str, str], list[IntoPlace]] = defaultdict(list)
+    for place in places:
+        if place.flow.direction == "in":
+            continue
+        spot = place.value("direction")
+        yield spot.warning(f"direction: {place.flow.direction} is understood, but this version only reads")
+        if len(place.flow.into) > 1:
+            yield place.key("into").problem("a flow that writes has one into; the others need flows of their own")
+        for into in place.intos():
+            yield from _editable_key(into)
+            for name in into.into.fields:
+                writing[into.entity.name, name].append(into)
+    for (_, name), sharing in writing.items():
+        if any(rule.kind == "shared" for rule in sharing[0].entity.masters.get(name, {}).values()):
+            yield from _chasing(name, sharing)
+
+
+def _editable_key(place: IntoPlace) -> Problems:
+    """A record whose key is edited in the CRM would be a new one for the system."""
+    for name, line in place.into.fields.items():
+        used = [column for _, column in field_columns(line) if column in place.into.key]
+        rules = place.entity.masters.get(name, {}).values()
+        locked = all(rule.kind == "systems" and rule.lock and place.flow.system in rule.systems for rule in rules)
+        if used and not locked:
+            message = f"{name} is part of the key ({used[0]}) and can be edited in the CRM; lock it, or leave it out"
+            yield place.key("fields", name).problem(message)
+
+
+def _chasing(name: str, intos: list[IntoPlace]) -> Problems:
+    for first, second in combinations(intos, 2):
+        ways = [{key: getattr(into.into.fields[name], key) for key in CHANGING} for into in (first, second)]
+        differing = [key for key in CHANGING if ways[0][key] != ways[1][key]]
+        if differing and first.flow.system != second.flow.system:
+            message = (f"{name}: {first.flow.flow} and {second.flow.flow} share it and change it in different ways "
+                       f"({', '.join(differing)}), so each would undo the other's writes for ever")
+            yield second.key("fields", name).problem(message)
