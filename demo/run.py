@@ -1,0 +1,134 @@
+"""`make demo`: a made-up company's files, with every kind of fault, loaded and explained.
+
+::
+
+    day 1   all systems deliver              ─▶ counters, rejects by cause
+    day 2   a branch's file comes late       ─▶ what waited for it goes in by itself
+            a file is cut in transfer        ─▶ refused whole, nothing changes
+            someone edits a locked field     ─▶ the database says no
+    day 3   the same rows in another order   ─▶ nothing changes
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from random import Random
+
+import psycopg
+
+from demo import generate, show
+from demo.generate import Demo
+from demo.navette import DATA, HOME, PROJECT, answer, call, runs_of
+from demo.show import heading, out
+from mappings.errors import NavetteError
+
+
+def start_afresh() -> None:
+    """The demo's own store and files of an earlier run go away."""
+    if HOME.exists():
+        call("store", "stop")
+    shutil.rmtree(HOME, ignore_errors=True)
+    shutil.rmtree(DATA, ignore_errors=True)
+
+
+def deliver_first_day(demo: Demo) -> list[str]:
+    """All systems' files are read for the first time. Returns where the outcomes are not what was planted."""
+    generate.write_day(DATA, demo)
+    generate.write_expected(DATA, demo)
+    expected = json.loads((DATA / "expected.json").read_text("utf-8"))
+    heading("Thermelec Maintenance: what its systems deliver on the first day")
+    show.planted(expected)
+    heading("navette run --all")
+    runs = runs_of(answer("run", "--all", allowed=(0, 3)))
+    show.counters(runs)
+    differences = show.differences(expected, runs)
+    out.print("\nEvery row ended as it was planted to." if not differences else "\n".join(differences))
+    return differences
+
+
+def show_rejects() -> None:
+    heading("navette rejects list: why rows were refused, wait, or need a person")
+    out.print(call("rejects", "list"), markup=False)
+
+
+def deliver_late_branch(demo: Demo) -> None:
+    heading("A day later: the northern branch's customers arrive, and what waited for them goes in by itself")
+    generate.write_late_branch(DATA, demo)
+    show.counters(runs_of(answer("run", "--all", allowed=(0, 3))))
+
+
+def deliver_cut_file(demo: Demo) -> None:
+    heading("A file of balances whose transfer broke in the middle: its trailer is missing")
+    generate.write_cut_balances(DATA, demo)
+    for run in runs_of(answer("run", "compta_balances", allowed=(4,))):
+        problem = run["problem"] or {}
+        out.print(f"{run['flow']}: {run['state']}: {problem.get('message', '')}", markup=False)
+    out.print("Nothing was changed; the file lies in data/compta/failed.")
+
+
+def edit_as_a_crm_user(siret: str) -> None:
+    """One edit of a field that the ERP owns, one of a field that the CRM owns,
+    as the role that CRM applications use."""
+    heading("Someone in the CRM renames a customer that the ERP knows")
+    with psycopg.connect(call("store", "url").strip()) as connection:
+        try:
+            connection.execute("UPDATE crm.company SET name = 'Chez Marcel' WHERE siret = %s", [siret])
+        except psycopg.Error as refusal:
+            connection.rollback()
+            said = refusal.diag
+            out.print(*(line for line in (said.message_primary, said.message_detail, said.message_hint) if line),
+                sep="\n")
+        else:
+            raise SystemExit("the edit went through: the lock does not hold")
+        connection.execute("UPDATE crm.company SET segment = 'A' WHERE siret = %s", [siret])
+        out.print("The segment, which the CRM owns, can be edited: done.")
+
+
+def deliver_same_again(demo: Demo) -> int:
+    """All files again, rows in another order. Returns how many rows were created or updated: none, or it is a fault."""
+    heading("The third day: all files again, every row in another place")
+    generate.write_day(DATA, demo, generate.NEXT_DAY, Random(7))
+    runs = runs_of(answer("run", "--all", allowed=(0, 3)))
+    show.counters(runs)
+    changed = show.total(runs, "created", "updated")
+    out.print(f"\n{show.total(runs, 'unchanged'):,} rows unchanged, {changed:,} created or updated.")
+    return changed
+
+
+def a_known_siret(demo: Demo) -> str:
+    """The SIRET of a customer without fault, as the ERP's file has it."""
+    row = next(row for row in demo.customers if row.fate("company") == "created" and not row.fault)
+    return row.content.decode("cp1252").split(";")[4].replace(" ", "")
+
+
+def main() -> int:
+    began = time.perf_counter()
+    demo = generate.make_demo()
+    try:
+        start_afresh()
+        differences = deliver_first_day(demo)
+        show_rejects()
+        deliver_late_branch(demo)
+        deliver_cut_file(demo)
+        edit_as_a_crm_user(a_known_siret(demo))
+        changed = deliver_same_again(demo)
+        heading("navette status")
+        out.print(call("status"), markup=False)
+    except NavetteError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    heading("Look around")
+    here = PROJECT.name
+    out.print(f"reports of each run (HTML and CSV):  {here}/.navette/reports/")
+    out.print(f"what happened to a customer:         .venv/bin/navette --project {here} trace sage C00042")
+    out.print(f"graph, runs, checks in Dagster:      .venv/bin/navette --project {here} up")
+    out.print(f"mappings, to read and to change:     {here}/mappings/")
+    out.print(f"\n{time.perf_counter() - began:.0f} s")
+    return 1 if differences or changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
