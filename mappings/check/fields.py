@@ -54,17 +54,19 @@ def _codec(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
             yield place.key("fields", name, "as").problem(message)
         return
     chosen = codec_name(line, spec)
-    if chosen not in CODECS or (spec.type in ("link", "links") and line.as_ is None):
+    key_only = spec.type in ("link", "links") and line.as_ is None  # a key is compared as it stands
+    if chosen not in CODECS:
         return
     codec = CODECS[chosen]
     if problem := conversion_problem(codec.gives, spec.type):
         yield place.value("fields", name, "as").problem(f"{name}: {problem}")
     for key in OWN_OPTIONS:
         takers = [other for other, known in CODECS.items() if key in known.takes]
-        if place.writes("fields", name, key) and key not in codec.takes and takers:
+        if place.writes("fields", name, key) and takers and (key_only or key not in codec.takes):
             if key == "timezone" and {codec.gives, spec.type} == {"date", "datetime"}:
                 continue
-            message = f"{name}: `{key}` means nothing to the codec {chosen}; it belongs to {listed(takers, 'and')}"
+            what = "a link" if key_only else f"the codec {chosen}"
+            message = f"{name}: `{key}` means nothing to {what}; it belongs to {listed(takers, 'and')}"
             yield place.key("fields", name, key).problem(message)
 
 

@@ -91,7 +91,7 @@ def _owner(place: IntoPlace, flow: FlowPlace) -> Problems:
         elif name in place.entity.fields:
             hint = did_you_mean(name, links) if links else ""
             yield place.value("owner", "field").problem(f"owner: {name} is no link to {owner.entity}{hint}")
-    if name in place.into.fields:
+    elif name in place.into.fields:
         yield place.key("fields", name).problem(f"{name} is set by `owner`; it cannot be mapped too")
     if owner.role is not None:
         spec = place.entity.fields.get("role")

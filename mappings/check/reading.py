@@ -134,7 +134,9 @@ def zone_problem(name: str) -> str | None:
 
 def _is_encoding(name: str) -> bool:
     try:
-        b"".decode(name)
+        b"?".decode(name)
+    except UnicodeError:
+        return True  # one byte is no character of it
     except (LookupError, ValueError):
         return False
     return True

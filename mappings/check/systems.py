@@ -22,6 +22,7 @@ def check_systems(project: Project, connectors: Collection[str]) -> Problems:
             hint = did_you_mean(system.connector, connectors)
             message = f"{name}: there is no connector {system.connector!r}{hint}"
             yield walk(tree, ("connector",))[0].spot.problem(message)
+            continue
         if system.connector != "file":
             for key in _FILE_KEYS:
                 if key in tree.entries:

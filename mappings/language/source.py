@@ -169,7 +169,7 @@ class _Builder:
             size += node_size
             if name == "<<" and event.style is None:
                 merged += node.items or [node]
-            elif not name:
+            elif not name and event.style is None:
                 self.problems.append(key.problem("a key is missing before the colon"))
             elif name in entries:
                 first = entries[name].key

@@ -1,0 +1,451 @@
+# ruff: noqa: E501 (a message is compared whole, on one line)
+"""`check` tells every mistake that only meaning shows, where it stands and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mappings.check.project import check_project
+
+COMPANY = """\
+entity: company
+types: [prospect, customer, supplier]
+families: [france, export]
+fields:
+  name: {required: true, max: 100}
+  siret: {format: siret}
+  city: {}
+  employees: {type: number}
+  credit: {type: money}
+  area: {type: quantity}
+  since: {type: date}
+  seen: {type: datetime}
+  vip: {type: boolean}
+  grade: {type: choice, values: [A, B]}
+  tags: {type: choices, values: [x, y, z]}
+  parent: {type: link, to: company}
+  partners: {type: links, to: company}
+"""
+ADDRESS = """\
+entity: address
+fields:
+  company: {type: link, to: company}
+  billed: {type: link, to: company}
+  role: {type: choice, values: [billing, delivery]}
+  street: {}
+"""
+SYSTEMS = "systems:\n  erp: {connector: file, folder: drop}\n  hr: {connector: file, folder: hr}\n"
+FLOW = """\
+flow: customers
+system: erp
+read: {files: "CLI_{company}_{day:%Y%m%d}.csv"}
+into:
+  - entity: company
+    key: CODE
+    fields: {name: NOM}
+"""
+
+
+def lay(root: Path, files: dict[str, str]) -> Path:
+    every = {"systems.yaml": SYSTEMS, "flows/customers.yaml": FLOW, "b/company.yaml": COMPANY, "b/address.yaml": ADDRESS}
+    for name, text in {**every, **files}.items():
+        path = root / "mappings" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return root
+
+
+def told(root: Path, files: dict[str, str]) -> list[str]:
+    """The problems, each without its folder."""
+    lay(root, files)
+    return [str(problem).removeprefix("mappings/") for problem in check_project(root, {}, builtin=root / "mappings/b")]
+
+
+def flow_told(root: Path, text: str) -> list[str]:
+    return [line.removeprefix("flows/customers.yaml:") for line in told(root, {"flows/customers.yaml": text})]
+
+
+def test_a_sound_project_has_nothing_to_tell(tmp_path: Path):
+    assert told(tmp_path, {}) == []
+
+
+@pytest.mark.parametrize("folder", ["demo", "tests/real_exports/project"])
+def test_the_projects_of_this_repository_have_no_mistakes(folder: str):
+    root = Path(__file__).parents[2] / folder
+    assert [str(problem) for problem in check_project(root, {}) if problem.severity == "error"] == []
+
+
+# systems
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ("{connector: fiel, folder: x}", "2:20: erp: there is no connector 'fiel'; did you mean 'file'?"),
+        ("{connector: file}", "2:8: erp: a file system needs `folder`, where its files are dropped"),
+        ("{connector: file, folder: x, done: /tmp}", "2:43: erp.done: expected a folder below the drop folder, such as done"),
+        ("{connector: file, folder: x, done: failed}", "2:8: erp: `done` and `failed` need a folder each"),
+        ("{connector: file, folder: x, stable_for: 2}", "2:49: erp.stable_for: expected a time such as 2s, 500ms or 1m"),
+    ],
+)
+def test_systems(tmp_path: Path, system: str, said: str):
+    problems = told(tmp_path, {"systems.yaml": f"systems:\n  erp: {system}\n"})
+    assert problems == [f"systems.yaml:{said}"]
+
+
+# read, schedule
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("{}", "3:1: which files? erp is a folder: write read.files, a pattern of their names"),
+        ("{files: 'a{b.csv'}", "3:15: read.files: the { at character 2 has no partner"),
+        ("{files: '{day:%Q}.csv'}", "3:15: read.files: {day:%Q}: %Q is not understood; a date is written as in %Y%m%d, a number as d"),
+        ("{files: in/a.csv}", "3:15: read.files: a pattern is a file name, without folders; the folder stands with the system"),
+        ("{files: 'a_{day:%Y%m%d}.csv', order: dya}", "3:44: read.order: no dated or numbered part 'dya'; did you mean 'day'?"),
+        ("{files: 'a_{n}.csv', order: n}", "3:35: read.order: no dated or numbered part 'n'; the pattern has no date and no number"),
+        ("{files: a.csv, every: day}", "3:22: read.every needs a date in the file's name, such as {day:%Y%m%d}"),
+        ("{files: a.csv, timezone: Europe/Pari}", "3:32: read.timezone: there is no time zone 'Europe/Pari'; did you mean 'Europe/Paris'?"),
+        ("{files: a.csv, stamp_format: '%d'}", "3:22: read.stamp_format needs `stamp`, the column it describes"),
+        ("{files: a.csv, format: {csv: {encoding: cp1251x}}}", "3:47: there is no encoding 'cp1251x'; did you mean 'cp1252'?"),
+        ("{files: a.csv, format: {csv: {encoding: rot13}}}", "3:47: there is no encoding 'rot13'; there is utf-8, cp1252, iso-8859-1, iso-8859-15, cp850, cp437, utf-16 and mac-roman"),
+        ("{files: a.csv, format: {csv: {delimiter: ';;'}}}", "3:48: read.format.csv.delimiter: expected one character, not ';;'"),
+        ("{files: a.csv, format: {csv: {delimiter: '|', quote: '|'}}}", "3:48: read.format.csv: delimiter and quote are the same character"),
+        ("{files: a.csv, format: {csv: {}}, records: {by: [1, 2], use: A}}", "3:55: read.records.by: [start, width] is for fixed width; name a column"),
+        ("{files: a.csv, format: csv, records: {by: 1, use: A, columns: {CODE: [1, 2], NOM: [3, 4]}}}", "3:60: [start, width] is for fixed width; here, list the names"),
+        ("{files: a.csv, trailer: {by: 1, is: T}}", "3:22: read.trailer: what does it tell? Write `rows`, or `sum`"),
+        ("{files: a.csv, format: fixed}", "3:22: fixed needs `columns`: name to [start, width]"),
+        ("{files: a.csv, format: {fixed: {columns: {CODE: [0, 4], NOM: [5, 9]}}}}", "3:55: CODE: [start, width] both count from 1, not [0, 4]"),
+        ("{files: a.csv, format: {fixed: {columns: {CODE: [1, 6], NOM: [5, 9]}}}}", "3:68: warning: NOM begins at 5, inside CODE (1 to 6)"),
+        ("{files: a.csv, version: REV, format: {csv: {header: [CODE, NOM]}}}", "3:31: there is no column 'REV'; there is CODE and NOM"),
+    ],
+)
+def test_read(tmp_path: Path, read: str, said: str):
+    text = FLOW.replace('{files: "CLI_{company}_{day:%Y%m%d}.csv"}', read)
+    problems = flow_told(tmp_path, text)
+    assert said in problems
+    assert len(problems) == 1 or "fixed needs" in said
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("0 6 * *", "8:11: schedule.changes: '0 6 * *' has 4 parts; a cron line has five: minute hour day month weekday, as in \"0 6 * * 1-5\""),
+        ("{full: 0 25 * * *}", "8:18: schedule.full: '25' is no hour (0 to 23, ranges a-b, steps */n, lists a,b)"),
+        ("{full: 0 0 31 2 *}", "8:18: schedule.full: '0 0 31 2 *' never comes: that day is in none of these months"),
+        ("{timezone: Mars}", "8:22: schedule.timezone: there is no time zone 'Mars'; use an IANA name such as Europe/Paris"),
+    ],
+)
+def test_schedule(tmp_path: Path, schedule: str, said: str):
+    assert flow_told(tmp_path, FLOW + f"schedule: {schedule}\n") == [said]
+
+
+# columns
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("{csv: {header: [CODE, NAME]}}", "7:20: there is no column 'NOM'; there is CODE and NAME"),
+        ("{csv: {header: [CODE, NOMS]}}", "7:20: there is no column 'NOM'; did you mean 'NOMS'?"),
+        ("{csv: {header: false}}", "7:20: 'NOM': the file has no header, so a column goes by its position from 1"),
+        ("{fixed: {columns: {CODE: [1, 6], NON: [7, 9]}}}", "7:20: there is no column 'NOM'; did you mean 'NON'?"),
+    ],
+)
+def test_columns_that_the_mapping_itself_denies(tmp_path: Path, read: str, said: str):
+    text = FLOW.replace("read: {", f"read: {{format: {read}, ")
+    assert said in flow_told(tmp_path, text)
+
+
+def test_a_position_beyond_the_columns(tmp_path: Path):
+    text = FLOW.replace("read: {", "read: {format: {csv: {header: [CODE, NOM]}}, ").replace("{name: NOM}", "{name: 3}")
+    assert flow_told(tmp_path, text) == ["7:20: there is no column 3; there are 2"]
+
+
+def test_a_variable_has_to_be_a_part_of_the_name(tmp_path: Path):
+    text = FLOW.replace("key: CODE", "key: [$compny, CODE]")
+    assert flow_told(tmp_path, text) == ["6:11: $compny: the file's name has no part 'compny'; did you mean 'company'?"]
+    text = text.replace("CLI_{company}_{day:%Y%m%d}", "CLI")
+    assert flow_told(tmp_path, text) == ["6:11: $compny: the file's name has no part 'compny'; write {compny} into read.files"]
+
+
+# intos
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("key: [CODE, CODE]", "6:10: key names CODE twice"),
+        ("key: []", "6:10: key: expected at least one column"),
+        ("when: {T: {matches: '('}}", "6:25: when.T: '(' is no regular expression: missing ), unterminated subpattern at character 1"),
+        ("when: {T: [' 1']}", "6:16: when.T: cells are trimmed, so ' 1' is never met; write '1'"),
+        ("when: {T: []}", "6:15: when.T: expected at least one value"),
+        ("whole: true", "6:5: whole: whose children? It needs `owner`"),
+        ("match: [siret]", "6:13: match of company: siret is not among its fields, so this rule finds nothing"),
+        ("match: [name, siret]", "6:19: warning: match of company: siret is not among its fields, so this rule finds nothing"),
+        ("match: [{on: name, agree: city}]", "6:31: warning: match of company: city is not among its fields, so this rule finds nothing"),
+        ("scope: {family: frnce}", "6:21: scope: family: 'frnce' is not one of france, export; did you mean 'france'?"),
+        ("defaults: {type: custmer}", "6:22: defaults: type: 'custmer' is not one of prospect, customer, supplier; did you mean 'customer'?"),
+        ("defaults: {employees: many}", "6:27: defaults: employees: 'many' is not a whole number"),
+        ("defaults: {since: 22/11/2026}", "6:23: defaults: since: '22/11/2026' is not a date of the form YYYY-MM-DD"),
+        ("defaults: {parent: 3}", "6:24: defaults: parent is a link; map it instead"),
+        ("absent: archive", "6:13: warning: absent: archive, but erp does not master company.archived: what is absent is only unlinked"),
+        ("expect: [{expect_column_values_to_be_unqiue: {column: name}}]", "6:15: expect: there is no expectation 'expect_column_values_to_be_unqiue'; did you mean 'expect_column_values_to_be_unique'?"),
+        ("expect: [{expect_column_values_to_be_in_set: {column: name}}]", "6:15: expect: expect_column_values_to_be_in_set needs 'value_set'"),
+        ("each: lines", "6:5: each takes nested lists apart, which only jsonl has"),
+        ("key: [^A]", "6:11: ^A: ^ reaches the parent of `each`, which is not given"),
+    ],
+)
+def test_intos(tmp_path: Path, line: str, said: str):
+    key = "" if line.startswith("key") else "    key: CODE\n"
+    text = FLOW.replace("    key: CODE\n", f"    {line}\n{key}").replace("read: {", "read: {format: csv, ")
+    if line.startswith("absent"):
+        text = text.replace("read: {", "read: {full: true, ")
+    assert flow_told(tmp_path, text) == [said]
+
+
+def test_absence_only_acts_in_a_full_read(tmp_path: Path):
+    text = FLOW.replace("    key", "    absent: unlink\n    key")
+    assert flow_told(tmp_path, text) == ["6:5: warning: company: absent: unlink only acts in a full read; write read.full: true"]
+    assert flow_told(tmp_path, text + "schedule: {full: 0 2 * * *}\n") == []
+
+
+def test_what_a_new_record_needs_has_to_come_from_somewhere(tmp_path: Path):
+    text = FLOW.replace("{name: NOM}", "{city: VILLE}")
+    said = "5:5: company: a new company needs name: map it, give it under `defaults`, or write create: false"
+    assert flow_told(tmp_path, text) == [said]
+    assert flow_told(tmp_path, text.replace("key", "create: false\n    key")) == []
+    assert flow_told(tmp_path, text.replace("key", "defaults: {name: unknown}\n    key")) == []
+
+
+def test_two_intos_need_two_names(tmp_path: Path):
+    text = FLOW + "  - {entity: company, key: CODE, fields: {name: NOM}}\n"
+    assert flow_told(tmp_path, text) == ["8:5: a second into is called company; give it a `name`"]
+
+
+OWNED = FLOW + "  - entity: address\n    owner: {entity: company, role: billing}\n    key: CODE\n    fields: {street: RUE}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("role: billing", "role: biling", "9:36: owner: role: 'biling' is not one of billing, delivery; did you mean 'billing'?"),
+        ("role: billing", "field: street", "9:37: owner: street is no link to company; there is company and billed"),
+        ("role: billing", "into: compny", "9:36: owner: no into above that fills company is called 'compny'; did you mean 'company'?"),
+        ("{street: RUE}", "{company: {from: C, refers: company}}", "11:14: company is set by `owner`; it cannot be mapped too"),
+    ],
+)
+def test_owners(tmp_path: Path, old: str, new: str, said: str):
+    assert flow_told(tmp_path, OWNED) == []
+    assert flow_told(tmp_path, OWNED.replace(old, new)) == [said]
+
+
+def test_the_owner_stands_above_its_children(tmp_path: Path):
+    text = OWNED.replace("  - entity: company", "  - entity: address\n    name: first\n    owner: company\n    key: CODE\n  - entity: company", 1)
+    said = "7:12: owner: no into above fills company; the owner comes from the same row, so it stands first"
+    assert flow_told(tmp_path, text) == [said]
+
+
+def test_one_of_several_owners_has_to_be_named(tmp_path: Path):
+    second = "  - {entity: company, name: other, key: C2, fields: {name: N2}}\n  - entity: address"
+    text = OWNED.replace("  - entity: address", second)
+    assert flow_told(tmp_path, text) == ["10:12: owner: company and other fill company; say which with `into`"]
+
+
+def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
+    address = ADDRESS.replace("  company: {type: link, to: company}\n", "")
+    problems = told(tmp_path, {"flows/customers.yaml": OWNED, "b/address.yaml": address})
+    assert problems == [
+        "flows/customers.yaml:9:12: owner: address has no link called company to company; say which: {entity: company, field: billed}"
+    ]
+
+
+# fields
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("city: {from: A, as: siert}", "8:27: city: there is no codec 'siert'; did you mean 'siret'?"),
+        ("employees: {from: A, as: date}", "8:32: employees: the codec gives a date value, which a field of type number cannot hold"),
+        ("city: {from: A, format: '%Y'}", "8:23: city: `format` means nothing to the codec text; it belongs to date and datetime"),
+        ("employees: {from: A, timezone: Europe/Paris}", "8:28: employees: `timezone` means nothing to the codec integer; it belongs to datetime"),
+        ("city: {from: A, currency: EUR}", "8:23: city: `currency` belongs to money fields, not to text"),
+        ("credit: A", "8:7: credit: an amount needs its currency: currency: EUR, or currency: {from: COLUMN}"),
+        ("credit: {from: A, currency: EURO1}", "8:35: credit: 'EURO1' is no currency (three letters, ISO 4217)"),
+        ("credit: {from: A, currency: {blank: EUX}}", "8:43: credit: 'EUX' is no currency (three letters, ISO 4217)"),
+        ("credit: {from: A, currency: {}}", "8:35: credit: currency: which? EUR, or {from: COLUMN}"),
+        ("city: {from: A, as: postal_code, region: France}", "8:48: city: 'France' is no country; two letters such as FR"),
+        ("city: {from: A, pattern: '['}", "8:32: city: '[' is no regular expression: unterminated character set at character 1"),
+        ("city: {from: A, extract: 'x+'}", "8:32: city: 'x+' has no group: put what is to be taken in ( )"),
+        ("city: {from: A, replace: {'': x}}", "8:32: city: replace: what is replaced cannot be empty"),
+        ("city: {from: A, max: 0}", "8:28: city.max: expected 1 or more, not 0"),
+        ("city: {from: A, cut: true}", "8:23: city: cut at which length? Write `max`"),
+        ("city: {from: A, split: ','}", "8:23: city holds one value, and split gives several; say which with `part`"),
+        ("city: {from: A, part: 1}", "8:23: city: part of what? Write `split`, the separator"),
+        ("city: {from: A, split: '/', part: 0}", "8:41: city: parts count from 1; -1 is the last"),
+        ("city: {from: A, many: true}", "8:23: city: many belongs to links; city is text"),
+        ("seen: {from: A, timezone: Paris}", "8:33: seen: there is no time zone 'Paris'; did you mean 'Europe/Paris'?"),
+        ("since: {from: A, format: DD/MM/YYYY}", "8:32: since: 'DD/MM/YYYY' is no date format: write strptime directives, as in '%d/%m/%Y'"),
+        ("since: {from: A, format: '%d/%m'}", "8:32: since: '%d/%m' does not tell the whole date: it needs day, month and year"),
+        ("employees: {constant: many}", "8:29: employees: 'many' is not a whole number (constant)"),
+        ("employees: {from: A, blank: none}", "8:35: employees: 'none' is not a whole number (blank)"),
+        ("grade: {from: A, default: C}", "8:33: grade: 'C' is not one of A, B (default)"),
+        ("grade: {from: A, values: {1: A, 2: C}}", "8:42: grade: 'C' is not one of A, B"),
+        ("grade: {from: A, values: '@grades'}", "8:32: code table @grades: grade: 'D' is not one of A, B"),
+        ("grade: {from: A, else: blank}", "8:24: grade: `else` tells what a code outside `values` means, and there are no `values`"),
+        ("employees: {compute: 'A +* B'}", "8:28: employees: compute: 'A +* B': it cannot be read"),
+        ("employees: {compute: 'open(A)'}", "8:28: employees: compute: 'open(A)': '_0(_1)' is not allowed in it"),
+        ("employees: {compute: 'A + B', as: integer}", "8:37: employees: a formula takes no codec; it is a value of the field already"),
+        ("parent: {from: A, case: upper}", "8:25: parent: `case` means nothing to a link; it belongs to text"),
+        ("city: {from: A, refers: company}", "8:23: city: `refers` belongs to links, and city is text"),
+        ("parent: {from: A, refers: address}", "8:33: parent leads to company, not to address"),
+        ("parent: {from: A, refers: {entity: company, by: siret, ids: x}}", "8:62: parent: `by` looks in the CRM and `ids` in a system's ids; one of them is enough"),
+        ("parent: {from: A, refers: {entity: company, by: vip}}", "8:55: parent: a boolean cannot be looked up by; choose a field with a value of its own"),
+        ("parent: {from: A, refers: {entity: company, ids: custmers}}", "8:33: parent: no flow of erp fills company in the id space 'custmers'; did you mean 'customers'?"),
+        ("parent: {from: A, refers: {entity: company, in: hr}}", "8:33: parent: no flow of hr fills company, so this would wait for ever; erp does: refers: {entity: company, in: erp}"),
+        ("parent: {join: {columns: [A, B]}}", "8:7: parent: company is known there by CODE, and this gives 2; one column is enough"),
+    ],
+)
+def test_fields(tmp_path: Path, line: str, said: str):
+    text = FLOW.replace("    fields: {name: NOM}\n", f"    fields:\n      {line}\n      name: NOM\n")
+    problems = told(tmp_path, {"flows/customers.yaml": text, "codes/grades.csv": "raw,crm\n1,A\n2,D\n"})
+    assert problems == [f"flows/customers.yaml:{said}"]
+
+
+GOOD_FIELDS = """\
+      credit: {from: A, currency: {from: B, blank: EUR}, decimal: ",", scale: 2}
+      area: {compute: "round(A * `B c`, 1)", unit: m2}
+      since: {from: A, format: ["%d/%m/%Y", "%Y%m%d", excel]}
+      seen: {from: A, timezone: Europe/Paris}
+      vip: {from: A, true: [O], false: [N], default: false}
+      grade: {from: A, values: {1: A, 2: B}, else: blank}
+      tags: {from: A, split: ","}
+      siret: {from: A, invalid: as_is}
+      parent: {from: A, refers: company}
+      partners: {from: A, split: ",", refers: {entity: company, by: siret}}
+      city: {from: A, split: "/", part: -1, case: upper, max: 30, cut: true, extract: "(.*) CEDEX", blank: keep}
+      employees: {constant: 3}
+      type: {from: A, values: {c: customer}}
+      archived: {from: A, as: boolean}
+"""
+
+
+def test_fields_that_are_fine(tmp_path: Path):
+    text = FLOW.replace("    fields: {name: NOM}\n", f"    fields:\n{GOOD_FIELDS}      name: NOM\n")
+    assert flow_told(tmp_path, text) == []
+
+
+# across
+
+
+SUPPLIERS = "flow: suppliers\nsystem: erp\nread: {files: 'SUP_*.csv'}\ninto: [{entity: company, key: [SITE, CODE], fields: {name: NOM}}]\n"
+ORDERS = "flow: orders\nsystem: hr\nread: {files: 'O.csv'}\ninto: [{entity: address, key: N, fields: {company: {from: C, refers: {entity: company, in: erp, ids: IDS}}}}]\n"
+
+
+def test_ids_that_may_be_two_records_are_told(tmp_path: Path):
+    text = FLOW.replace("{name: NOM}", "{name: NOM, parent: {from: P, refers: company}}")
+    problems = told(tmp_path, {"flows/customers.yaml": text, "flows/suppliers.yaml": SUPPLIERS})
+    said = "parent: erp numbers company in customers and suppliers; say which with `ids`, or 17 may be two company records"
+    assert problems == [f"flows/customers.yaml:7:51: warning: {said}"]
+
+
+def test_a_key_of_two_columns_is_referred_to_by_two(tmp_path: Path):
+    files = {"flows/suppliers.yaml": SUPPLIERS, "flows/orders.yaml": ORDERS.replace("IDS", "suppliers")}
+    said = "company: company is known there by SITE and CODE, and this gives 1; give both with join: {columns: [SITE, CODE]}"
+    assert told(tmp_path, files) == [f"flows/orders.yaml:4:43: {said}"]
+
+
+def test_a_part_of_the_file_name_in_a_key_has_to_be_known_to_the_one_who_refers(tmp_path: Path):
+    files = {
+        "flows/customers.yaml": FLOW.replace("key: CODE", "key: [$company, CODE]"),
+        "flows/orders.yaml": ORDERS.replace("IDS", "customers"),
+    }
+    said = "company: company is known there by $company and CODE, and this file's name has no $company"
+    assert told(tmp_path, files) == [f"flows/orders.yaml:4:43: {said}"]
+    files["flows/orders.yaml"] = files["flows/orders.yaml"].replace("'O.csv'", "'O_{company}.csv'")
+    assert told(tmp_path, files) == []
+
+
+def test_masters_that_never_speak_are_told(tmp_path: Path):
+    own = "entity: company\nmasters: {name: hr, city: {system: [erp, hr], lock: false}, archived: erp, type: erp}\n"
+    text = FLOW.replace("    key", "    absent: archive\n    defaults: {type: customer}\n    key").replace("read: {", "read: {full: true, ")
+    problems = told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": text})
+    assert problems == [
+        "entities/company.yaml:2:17: warning: masters.name: no flow of hr says anything about company.name, so the lock would keep everybody from ever changing it",
+        "entities/company.yaml:2:37: warning: masters.city: no flow of erp says anything about company.city",
+        "entities/company.yaml:2:42: warning: masters.city: no flow of hr says anything about company.city",
+    ]
+
+
+def test_newest_needs_to_know_how_new_a_row_is(tmp_path: Path):
+    own = "entity: company\nmasters: {name: shared, city: erp}\non_conflict: {else: newest}\n"
+    text = FLOW.replace("{name: NOM}", "{name: NOM, city: V}")
+    problems = told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": text})
+    said = "name: conflicts go to the newest, and this flow does not tell how new a row is; write read.stamp, the column with its time of change"
+    assert problems == [f"flows/customers.yaml:7:14: {said}"]
+    stamped = text.replace("read: {", "read: {stamp: MODIFIED, ")
+    assert told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": stamped}) == []
+
+
+def test_flows_that_fill_the_same_ids_in_different_orders_are_told(tmp_path: Path):
+    other = "flow: more\nsystem: erp\nread: {files: 'M.csv', version: REV}\ninto: [{entity: company, ids: customers, key: CODE, fields: {name: N, city: V}}]\n"
+    said = "customers and more both fill name of customers, one in the order of its files, the other of its version: which of two rows is newer cannot be told"
+    assert told(tmp_path, {"flows/more.yaml": other}) == [f"flows/more.yaml:4:8: warning: {said}"]
+
+
+def test_flows_that_wait_for_each_other_are_told(tmp_path: Path):
+    files = {"flows/customers.yaml": FLOW + "after: suppliers\n", "flows/suppliers.yaml": SUPPLIERS + "after: [customers]\n"}
+    assert told(tmp_path, files) == [
+        "flows/customers.yaml:8:8: after: flows wait for each other: customers -> suppliers -> customers",
+        "flows/suppliers.yaml:5:9: after: flows wait for each other: suppliers -> customers -> suppliers",
+    ]
+
+
+def test_one_file_in_two_formats_is_told(tmp_path: Path):
+    other = SUPPLIERS.replace("'SUP_*.csv'", "'CLI_*.csv', format: {csv: {delimiter: ';'}}")
+    problems = told(tmp_path, {"flows/suppliers.yaml": other, "flows/customers.yaml": FLOW.replace("read: {", "read: {format: csv, ")})
+    assert problems == [
+        "flows/suppliers.yaml:3:15: warning: suppliers reads files that customers reads too (CLI_*.csv and CLI_{company}_{day:%Y%m%d}.csv), in another format; one of them is wrong, or a pattern is too wide"
+    ]
+
+
+def test_folders_that_nobody_reads_are_told(tmp_path: Path):
+    (tmp_path / "mappings" / "flow").mkdir(parents=True)
+    assert told(tmp_path, {"systems.yml": SYSTEMS}) == [
+        "flow:1:1: warning: this folder is not read; did you mean mappings/flows?",
+        "systems.yml:1:1: warning: this file is not read; did you mean mappings/systems.yaml?",
+    ]
+
+
+# two-way
+
+
+def test_a_flow_that_writes_back_has_one_into_and_a_key_nobody_edits(tmp_path: Path):
+    text = FLOW + "direction: two-way\n"
+    problems = flow_told(tmp_path, text.replace("NOM", "CODE"))
+    assert problems == [
+        "7:14: name is part of the key (CODE) and can be edited in the CRM; lock it, or leave it out",
+        "8:12: warning: direction: two-way is understood, but this version only reads",
+    ]
+
+
+def test_flows_that_would_chase_each_others_writes_are_told(tmp_path: Path):
+    other = "flow: other\nsystem: hr\ndirection: two-way\nread: {files: 'M.csv'}\ninto: [{entity: company, key: CODE, fields: {name: {from: N, case: upper}}}]\n"
+    problems = told(tmp_path, {"flows/customers.yaml": FLOW + "direction: two-way\n", "flows/other.yaml": other})
+    said = "name: customers and other share it and change it in different ways (case), so each would undo the other's writes for ever"
+    assert f"flows/other.yaml:5:46: {said}" in problems
+
+
+def test_what_cannot_be_read_does_not_keep_the_rest_from_being_judged(tmp_path: Path):
+    files = {
+        "flows/broken.yaml": "flow: broken\n\tx",
+        "flows/wrong.yaml": FLOW.replace("customers", "wrong").replace("key: CODE", "kye: CODE"),
+        "flows/customers.yaml": FLOW + "schedule: often\n",
+    }
+    assert [problem.partition(":")[0] for problem in told(tmp_path, files)] == [
+        "flows/broken.yaml", "flows/customers.yaml", "flows/wrong.yaml",
+    ]
