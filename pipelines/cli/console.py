@@ -17,8 +17,8 @@ from rich.table import Table
 
 from mappings.errors import ConfigurationError, NavetteError
 
-out = Console()
-err = Console(stderr=True)
+out = Console(width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Answer as one JSON document, for scripts.")]
 

@@ -27,7 +27,7 @@ from pipelines.runs.cursor import Cursor, Phase
 from pipelines.stages.absent import absent_entries, action_of, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import hopeless_rows, still_waiting
-from pipelines.stages.held import close_gone, close_held
+from pipelines.stages.held import close_gone, close_held, close_replayed
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
 
@@ -52,6 +52,7 @@ class Applying:
     staging: Staging
     cursor: Cursor
     progress: Callable[[str, int], None]
+    held: tuple[int, ...] = ()  # held rows that this run takes up again
 
 
 def apply_run(what: Applying) -> None:
@@ -144,7 +145,7 @@ class _Apply:
 
         def batch() -> None:
             take = into.waiting_pass if waiting else into.first_pass
-            self.cursor.intos[number].count(take(self.connection, low, high))
+            self.cursor.intos[number].count(take(self.connection, low, high), into.undecided)
             if not waiting:
                 self._move("first", number, high)
 
@@ -250,6 +251,7 @@ class _Apply:
                 unlinked=counts.unlinked, conflicts=conflicts, closed=True,
                 **{outcome: outcomes[outcome] for outcome in OUTCOMES},
             ))
+        close_replayed(connection, what.run_id, what.held)
         connection.execute(
             update(hub.run).where(hub.run.c.id == what.run_id).values(state="done", ended_at=func.now(), problem=None)
         )

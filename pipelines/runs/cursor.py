@@ -22,18 +22,28 @@ class IntoCursor(BaseModel):
     rows_read: int = 0
     last_row: int = 0
     staged: int = 0
+    held: int = 0
+    same: int = 0
     absent: int = 0
     unread_keys: int = 0
-    landed: dict[Outcome, int] = {}
+    read: dict[Outcome, int] = {}  # settled by reading alone
+    landed: dict[Outcome, int] = {}  # settled by reading and deciding
     expected: dict[Outcome, int] = {}  # what apply would come to if nothing else moved
     applied: dict[Outcome, int] = {}
+    undecided: int = 0  # of applied reviews, those whose record was linked but for an open conflict
     archived: int = 0
     unlinked: int = 0
 
-    def count(self, outcomes: Counter[Outcome]) -> None:
+    def count(self, outcomes: Counter[Outcome], undecided: int = 0) -> None:
         """Adds what one batch came to."""
+        self.undecided += undecided
         for outcome, number in outcomes.items():
             self.applied[outcome] = self.applied.get(outcome, 0) + number
+
+    def recounted(self) -> dict[Outcome, int]:
+        """What stays counted when the run lands again: rows with an entry of this run; the others come up anew."""
+        kept: tuple[Outcome, ...] = ("created", "updated", "unchanged")
+        return {outcome: self.applied.get(outcome, 0) for outcome in kept} | {"review": self.undecided}
 
     def outcomes(self) -> dict[Outcome, int]:
         """Everything counted so far."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from connectors.page import Source
 from crm_store import hub_tables as tables
@@ -29,7 +29,7 @@ from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.absent import absent_entries, action_of, entries_of
 from pipelines.stages.decide import Decided, decide
 from pipelines.stages.guard import Tripped, check_guard
-from pipelines.stages.land import Landed, Landing, active_plans, land
+from pipelines.stages.land import Landing, active_plans, land
 from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_sets
 from pipelines.stages.staging import Staging, staging_for
 
@@ -53,6 +53,9 @@ class Order:
     full: bool = False
     trigger: str = "cli"
     guarded: bool = True
+    matching: bool = True  # False: a person said that the rows are records of their own
+    row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
+    held: tuple[int, ...] = ()  # the held rows that this run takes up again
     dagster_run: str | None = None
 
 
@@ -66,14 +69,17 @@ class LandedRun:
     tripped: list[Tripped]
 
 
-def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: bool = False) -> RunResult:
+Look = Callable[[Connection, LandedRun], None]
+
+
+def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look | None = None) -> RunResult:
     """Runs `order` to its end and returns what became of it; the caller holds the flow's lock.
 
-    A fault of the source or the mapping gives a result in state `failed`, never an exception; with `preview` the
-    result is what would become of it, and nothing but the run's own line was written.
+    A fault of the source or the mapping gives a result in state `failed`, never an exception; with `preview` (called
+    on the landed run) the result is what would become of it, and nothing but the run's own line was written.
     """
     began = time.monotonic()
-    run_id = _start(hub, order, "preview" if preview else order.trigger)
+    run_id = _start(hub, order)
     staging: Staging | None = None
     try:
         plans = _plans(hub, order)
@@ -81,8 +87,8 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: bool
         with hub.engine.begin() as connection:
             staging.create(connection)
         landed = _land(hub, order, run_id, plans, staging, progress)
-        if preview or landed.tripped:
-            return _set_aside(hub, order, run_id, landed, began, preview=preview)
+        if preview is not None or landed.tripped:
+            return _set_aside(hub, run_id, landed, began, preview)
         _apply(hub, order, run_id, landed, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
@@ -92,13 +98,24 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: bool
         return result_of(connection, run_id, time.monotonic() - began)
 
 
-def _start(hub: Hub, order: Order, trigger: str) -> int:
+def _start(hub: Hub, order: Order) -> int:
     with hub.engine.begin() as connection:
         return connection.execute(
             insert(tables.run).values(
-                flow=order.flow.flow, system=order.flow.system, trigger=trigger, full=order.full, mark=order.mark,
+                flow=order.flow.flow, system=order.flow.system, trigger=order.trigger, full=order.full, mark=order.mark,
                 source=order.name, digest=order.digest, mapping=str(mapping_digest(order.flow, hub.project)),
                 detected=dict(order.source.detected), dagster_run=order.dagster_run,
+            ).returning(tables.run.c.id)
+        ).scalar_one()
+
+
+def start_failed(hub: Hub, flow: Flow, source: str, trigger: str, full: bool) -> int:
+    """The line of a run whose source could not even be opened."""
+    with hub.engine.begin() as connection:
+        return connection.execute(
+            insert(tables.run).values(
+                flow=flow.flow, system=flow.system, trigger=trigger, full=full, source=source,
+                mapping=str(mapping_digest(flow, hub.project)),
             ).returning(tables.run.c.id)
         ).scalar_one()
 
@@ -107,6 +124,8 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
     with hub.engine.begin() as connection:
         plans = compile_flow(connection, order.flow, hub.project, hub.tables)
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
+        if not order.matching:
+            plans = tuple(plan.without_matching() for plan in plans)
         return tuple(with_base_sets(connection, plan) for plan in plans)
 
 
@@ -121,10 +140,10 @@ def plans_for(hub: Hub, flow: Flow, active: list[list[str]]) -> tuple[IntoPlan, 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress
           ) -> LandedRun:
-    row_marks = order.flow.read.version is not None or order.flow.read.stamp is not None
+    row_marks = _marks_rows(order.flow) or order.row_marks is not None
     landed = land(
         Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
-                hub.engine),
+                hub.engine, order.row_marks),
         progress,
     )
     progress("deciding", landed.rows_read)
@@ -148,15 +167,52 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
 def _counted(connection: Connection, plan: IntoPlan, staged: Any, landed: Any, last_row: int, decided: Decided
              ) -> IntoCursor:
     """What is settled at landing; what apply will settle is counted there."""
-    settled: Counter[Outcome] = Counter(landed.outcomes)
-    settled["unchanged"] -= decided.repeated_same
-    settled["superseded"] += decided.repeated_same
-    settled += decided.settled
     return IntoCursor(
         label=plan.label, fields=[item.name for item in plan.fields], rows_read=landed.rows_read, last_row=last_row,
-        staged=connection.execute(select(func.count()).select_from(staged.rows)).scalar_one(),
-        unread_keys=landed.unread_keys, landed=dict(+settled), expected=dict(decided.expected),
+        staged=_count(connection, staged.rows), held=_count(connection, staged.held),
+        same=_count(connection, staged.same),
+        unread_keys=landed.unread_keys, read=dict(landed.outcomes),
+        landed=dict(+_settled(Counter(landed.outcomes), decided)), expected=dict(decided.expected),
     )
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def land_again(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, before: Cursor,
+               progress: Progress) -> Cursor:
+    """Stages a run anew whose staging was lost; what it had applied keeps its counts and is not applied twice."""
+    with hub.engine.begin() as connection:
+        staging.create(connection)
+    landed = _land(hub, order, run_id, plans, staging, progress)
+    for now, then in zip(landed.cursor.intos, before.intos, strict=True):
+        now.applied, now.undecided = then.recounted(), then.undecided
+    return landed.cursor
+
+
+def decide_again(hub: Hub, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor
+                 ) -> Cursor:
+    """A run that waited decides on the store as it is now; what landing itself had settled stays."""
+    with hub.engine.begin() as connection:
+        for into in staging.intos:
+            into.fate.drop(connection)
+            into.fate.create(connection)
+            connection.execute(delete(into.wait))
+        decided = decide(connection, plans, staging, (run_id, mark))
+        for counts, now in zip(cursor.intos, decided, strict=True):
+            counts.landed = dict(+_settled(Counter(counts.read), now))
+            counts.expected = dict(now.expected)
+        cursor.save(connection, run_id)
+    return cursor
+
+
+def _settled(read: Counter[Outcome], decided: Decided) -> Counter[Outcome]:
+    """What landing settled, and the decision: a row that was the same may be repeated by a later one."""
+    settled = Counter(read)
+    settled["unchanged"] -= decided.repeated_same
+    settled["superseded"] += decided.repeated_same
+    return settled + decided.settled
 
 
 def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor,
@@ -175,42 +231,51 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
     return found
 
 
-def _set_aside(hub: Hub, order: Order, run_id: int, landed: LandedRun, began: float, *, preview: bool) -> RunResult:
+def _set_aside(hub: Hub, run_id: int, landed: LandedRun, began: float, preview: Look | None) -> RunResult:
     """Ends a preview, or leaves a run in review with its staging safe from crashes."""
     with hub.engine.begin() as connection:
         into = {}
         for plan, counts in zip(landed.plans, landed.cursor.intos, strict=True):
             would = Counter(counts.landed) + Counter(counts.expected)
-            into[plan.label] = empty_counts(plan.into.entity) | {"rows_read": counts.rows_read, **would,
-                                                                 "archived": counts.absent}
+            into[plan.label] = empty_counts(plan.into.entity) | {
+                "rows_read": counts.rows_read, **would, "archived": counts.absent,
+            }
         problem = {"code": "guard", "tripped": [trip.told() for trip in landed.tripped]} if landed.tripped else None
-        state: RunState = "review" if landed.tripped else "done"
-        values: dict[str, Any] = {"state": state, "problem": problem}
-        if preview:
-            values |= {"ended_at": func.now()}
+        values: dict[str, Any] = {"state": "review" if landed.tripped else "done", "problem": problem}
+        if preview is not None:
+            preview(connection, landed)
+            landed.staging.drop(connection)
+            values |= {"ended_at": func.now(), "state": "refused"}
         else:
             landed.staging.keep_safe(connection)
         connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(values))
         result = result_of(connection, run_id, time.monotonic() - began)
-    return replace(result, into=into)
+    state: RunState = "review" if landed.tripped else "done"
+    return replace(result, into=into, state=state)
 
 
 def _apply(hub: Hub, order: Order, run_id: int, landed: LandedRun, progress: Progress) -> None:
     continue_run(hub, order.flow, run_id, order.name, order.full, order.mark, landed.plans, landed.staging,
-                 landed.cursor, progress)
+                 landed.cursor, progress, held=order.held)
 
 
 def continue_run(hub: Hub, flow: Flow, run_id: int, source: str, full: bool, mark: int | None,
-                 plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor, progress: Progress) -> None:
+                 plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor, progress: Progress,
+                 held: tuple[int, ...] = ()) -> None:
     """Applies a landed run from its cursor on."""
-    row_marks = flow.read.version is not None or flow.read.stamp is not None
+    row_marks = _marks_rows(flow)
     with hub.engine.begin() as connection:
         connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(state="applying"))
     apply_run(Applying(
         hub=hub, run_id=run_id, system=flow.system, source=source, full=full,
         sequenced=mark is not None and not row_marks, mark=None if row_marks else mark, plans=plans, staging=staging,
-        cursor=cursor, progress=progress,
+        cursor=cursor, progress=progress, held=held,
     ))
+
+
+def _marks_rows(flow: Flow) -> bool:
+    """Whether each row has an order mark of its own."""
+    return flow.read.version is not None or flow.read.stamp is not None
 
 
 def fail(hub: Hub, run_id: int, staging: Staging | None, error: NavetteError) -> None:
@@ -248,4 +313,4 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
     )
 
 
-__all__ = ["Landed", "Order", "Progress", "continue_run", "execute", "fail", "plans_for", "quiet", "result_of"]
+__all__ = ["Order", "Progress", "continue_run", "execute", "fail", "land_again", "plans_for", "quiet", "result_of", "start_failed"]

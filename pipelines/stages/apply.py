@@ -72,6 +72,7 @@ class IntoApply:
         self.run, self.source, self.plan, self.staging = run, source, plan, staging
         self.tables: IntoStaging = staging.intos[number]
         self.work = _work_tables(plan, number)
+        self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
     def prepare(self, connection: Connection) -> None:
         """Makes the temporary tables of this connection."""
@@ -107,6 +108,7 @@ class IntoApply:
     def _batch(self, connection: Connection, low: int, high: int, *, waiting: bool = False, lenient: bool = False,
                final: bool = False) -> Counter[Outcome]:
         bounds = {"low": low, "high": high}
+        self.undecided = 0
         self.clear(connection)
         self._lock(connection, bounds, waiting)
         self._match(connection, bounds, waiting, lenient, self.run)
@@ -256,6 +258,7 @@ class IntoApply:
         outcomes: Counter[Outcome] = Counter()
         for changed, undecided, count in connection.execute(groups):
             outcomes[outcome_of("entry", changed, undecided)] += count
+        self.undecided = outcomes["review"]
         return outcomes
 
     def _entries_of_linked(self, connection: Connection) -> None:

@@ -58,7 +58,7 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     repeated: list[int] = []
     for plan, tables in zip(plans, staging.intos, strict=True):
         for table, column in ((tables.rows, "row_no"), (tables.rows, "key")):
-            Index(None, table.c[column]).create(connection)
+            Index(None, table.c[column]).create(connection, checkfirst=True)
         connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
         repeated.append(_repeated_keys(connection, tables))
         _match(connection, plan, tables, run)

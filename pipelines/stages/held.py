@@ -132,3 +132,13 @@ def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | 
         .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer)
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )
+
+
+def close_replayed(connection: Connection, run_id: int, numbers: Collection[int]) -> None:
+    """Rows that a replay took up and did not hold again are settled, whatever key they have now."""
+    held = hub.held
+    if numbers:
+        connection.execute(
+            update(held).where(held.c.id.in_(numbers), held.c.state == "open", held.c.run_id < run_id)
+            .values(state="closed", closed_at=func.now(), closed_by=run_id)
+        )

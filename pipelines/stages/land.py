@@ -78,6 +78,7 @@ class Landing:
     run_id: int
     mark: int | None
     engine: Engine
+    row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
 
 
 def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ...], variables: Mapping[str, str]
@@ -171,6 +172,9 @@ class _IntoLanding:
         variables = self.what.variables
         keys = keys_of(page.frame, self.into.key, variables)
         marks, stamps = marks_of(page.frame, self.what.flow.read, self.what.mark)
+        if self.what.row_marks is not None:
+            kept_marks = [self.what.row_marks[row - 1] for row in (page.frame.index if page.parents is None else page.parents)]
+            marks = pd.Series(kept_marks, index=page.frame.index, dtype="int64[pyarrow]")
         hashes = pd.Series(
             fingerprints(page.frame, self._present(page.frame), salt=self._salt(variables)), index=page.frame.index
         )

@@ -17,6 +17,7 @@ from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Refers
 from mappings.language.flow import Flow, Into
 from mappings.language.project import Entity, Mastery, Project
+from mappings.language.spaces import spaces_filled, spaces_referred
 
 Role = Literal["this", "this_unlocked", "other", "shared", "ranked"]
 
@@ -84,6 +85,10 @@ class IntoPlan:
         """Whether this system masters `archived` for at least the records in question."""
         return any(m.kind == "systems" and self.system in m.systems for m in self.entity.masters["archived"].values())
 
+    def without_matching(self) -> IntoPlan:
+        """Every row without an entry becomes a record of its own."""
+        return replace(self, into=self.into.model_copy(update={"match": ()}))
+
     def narrowed(self, present: Sequence[str]) -> IntoPlan:
         """The plan for a source that has only these fields: an absent column leaves its field untouched."""
         kept = set(present)
@@ -105,21 +110,13 @@ def mapping_digest(flow: Flow, project: Project) -> int:
     return xxhash.xxh3_64_intdigest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS, default=str)) - (1 << 63)
 
 
-def space_name(flow: Flow, into: Into) -> str:
-    """The id space of an into: as declared, or the flow (and, from the second into of an entity on, its label)."""
-    if into.ids:
-        return into.ids
-    first = next(other for other in flow.into if other.entity == into.entity)
-    return flow.flow if into is first else f"{flow.flow}.{into.label}"
-
-
 def compile_flow(connection: Connection, flow: Flow, project: Project, tables: EntityTables) -> tuple[IntoPlan, ...]:
     """Plans for every into, in order; registers feeds and id spaces that are new."""
     salt = mapping_digest(flow, project)
     plans: list[IntoPlan] = []
     for into in flow.into:
         entity = project.entities[into.entity]
-        space = _id_space(connection, flow.system, space_name(flow, into), into.entity)
+        space = _id_space(connection, flow.system, flow.space_of(into), into.entity)
         feed, full_mark = _feed(connection, flow, into, space)
         others = connection.scalar(
             select(hub.feed.c.id).where(hub.feed.c.id_space == space, hub.feed.c.id != feed).limit(1)
@@ -204,11 +201,10 @@ def _key_shapes(into: Into, flow: Flow, project: Project) -> dict[str, tuple[int
         spec = project.entities[into.entity].fields.get(name)
         if spec is None or spec.type not in ("link", "links") or (mapped.refers and mapped.refers.by):
             continue
-        wanted = spaces_of(project, mapped.refers or Refers(entity=spec.to), flow)
-        for other in project.flows.values():
-            for filled in other.into:
-                if (other.system, space_name(other, filled), filled.entity) in wanted:
-                    shapes.setdefault(name, filled.key)
+        wanted = spaces_referred(mapped.refers or Refers(entity=spec.to), flow, project.flows)
+        for space, filling in spaces_filled(project.flows).items():
+            if space in wanted:
+                shapes.setdefault(name, filling[0][1].key)
     return shapes
 
 
@@ -259,22 +255,7 @@ def _reference(
     if refers.by:
         return Reference(name, refers.entity, (), refers.by, many, refers.else_)
     spaces = [
-        _id_space(connection, *space)
-        for space in spaces_of(project, refers, flow)
+        _id_space(connection, space.system, space.name, space.entity)
+        for space in spaces_referred(refers, flow, project.flows)
     ]
-    return Reference(name, refers.entity, tuple(dict.fromkeys(spaces)), None, many, refers.else_)
-
-
-def spaces_of(project: Project, refers: Refers, flow: Flow) -> list[tuple[str, str, str]]:
-    """(system, id space, entity) where the key of a `refers` may stand: as said, else those that flows there fill."""
-    system = refers.in_ or flow.system
-    if refers.ids:
-        return [(system, refers.ids, refers.entity)]
-    return list(
-        dict.fromkeys(
-            (system, space_name(other, into), refers.entity)
-            for other in project.flows.values()
-            for into in other.into
-            if other.system == system and into.entity == refers.entity
-        )
-    )
+    return Reference(name, refers.entity, tuple(spaces), None, many, refers.else_)

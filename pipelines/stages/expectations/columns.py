@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 
 from mappings.words import KEY_SEPARATOR
 
-Form = Literal["rows", "values", "distinct"]
-"""rows: every row, nulls included; values: the rows that have a value; distinct: each value, or combination, once."""
+Form = Literal["rows", "values", "distinct", "pattern"]
+"""rows: every row, nulls included; values: the rows that have a value; distinct: each value, or combination, once;
+pattern: once each way in which the fields of a row are null or equal to one another, with numbers for the values."""
 
 _EXACT = 1 << 53
 """Whole numbers up to this are doubles."""
@@ -35,13 +36,15 @@ _EXACT = 1 << 53
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame for the library; `codes` (form distinct) tell for each row which line of it stands for the row, or -1."""
+    """A frame for the library; `codes` (distinct, pattern) tell which line of it stands for each row, or -1."""
 
     frame: pd.DataFrame
     codes: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
 
-def show(values: pd.DataFrame, names: Sequence[str], form: Form, *, text: bool = False, scale: int | None = None) -> Shown:
+def show(
+    values: pd.DataFrame, names: Sequence[str], form: Form, *, text: bool = False, scale: int | None = None
+) -> Shown:
     """The columns `names` in that form. `scale`: numbers as whole multiples of 10**-scale, so that sums are exact."""
     arrays = {name: arrow(values[name]) for name in names}
     if text:
@@ -51,6 +54,8 @@ def show(values: pd.DataFrame, names: Sequence[str], form: Form, *, text: bool =
         return Shown(pd.DataFrame({name: _present(array.drop_null(), values.index[valid(array)])}))
     if form == "distinct":
         return _distinct(arrays)
+    if form == "pattern":
+        return _pattern({name: _series(array, values.index) for name, array in arrays.items()})
     return Shown(pd.DataFrame({name: _series(array, values.index, scale) for name, array in arrays.items()}))
 
 
@@ -148,3 +153,20 @@ def _distinct(arrays: dict[str, Any]) -> Shown:
     rows = pd.RangeIndex(len(first))
     shown = {name: _series(array.take(pa.array(first)), rows) for name, array in arrays.items()}
     return Shown(pd.DataFrame(shown), codes)
+
+
+def _pattern(columns: dict[str, pd.Series]) -> Shown:
+    """Each field's number is the place of the first field of its row that is equal to it; NaN where it is null."""
+    series = list(columns.values())
+    places = np.full((len(series[0]), len(series)), np.nan)
+    for place, column in enumerate(series):
+        places[column.notna().to_numpy(), place] = place
+        for before in range(place - 1, -1, -1):
+            same = np.asarray(series[before] == column, dtype=bool)
+            places[same, place] = places[same, before]
+    codes = np.zeros(len(places), dtype="int64")
+    for place in range(len(series)):
+        found = np.where(np.isnan(places[:, place]), len(series), places[:, place]).astype("int64")
+        _, codes = np.unique(codes * (len(series) + 1) + found, return_inverse=True)
+    _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
+    return Shown(pd.DataFrame(places[first], columns=list(columns)), codes)

@@ -45,7 +45,8 @@ def declared(into: Into, entity: Entity) -> list[Declared]:
         for name, arguments in entry.items():
             faults = list(faults_of(name, arguments, columns))
             if faults:
-                raise ConfigurationError("; ".join(faults), where=where, todo="correct it; navette check shows the line")
+                todo = "correct it; `navette check` shows the line"
+                raise ConfigurationError("; ".join(faults), where=where, todo=todo)
             found.append(
                 Declared(
                     name, arguments, typed(name, arguments, columns), fields_judged(name, arguments),

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from string import Template
 from typing import Any
 
@@ -28,42 +29,49 @@ def load() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import great_expectations
-        import great_expectations.expectations.core
-        import great_expectations.expectations.metrics  # noqa: F401 (fills the library's registries)
+        package = import_module("great_expectations")
     # What a metric cannot do comes back as an error and is told by the caller, in words.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-    return great_expectations
+    return package
+
+
+def part(module: str) -> Any:
+    """A module of the package, by its name inside it."""
+    load()
+    return import_module(f"great_expectations.{module}")
 
 
 def expectation(name: str, arguments: Mapping[str, Any], *, batch: str, where: str) -> Expectation:
     """The expectation `name` on the batch with that id. Raises ConfigurationError when the library refuses it."""
-    load()
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    given = dict(arguments)
-    if isinstance(given.get("row_condition"), str):
-        given["condition_parser"] = PARSER
+    given = {word: value for word, value in arguments.items() if word != "condition_parser"}
     try:
+        made = part("expectations.registry").get_expectation_impl(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return get_expectation_impl(name)(batch_id=batch, **given)
+            if isinstance(given.get("row_condition"), str):
+                # Text is on its way out of the library; what it becomes there is what is used from here on.
+                read = made(batch_id=batch, condition_parser=PARSER, **given)
+                given["row_condition"] = read.row_condition
+            return made(batch_id=batch, **given)
     except Exception as refused:  # the library's own model may raise anything for arguments nobody planned for
         raise ConfigurationError(
             f"{name}: {_reason(refused)}", where=where, todo="correct this line of `expect`"
         ) from None
 
 
-def rule_of(judged: Expectation) -> str:
+def rule_of(judged: Expectation, said: Mapping[str, Any]) -> str:
     """What the expectation asks, in the library's own words: "values must belong to this set: a, b."."""
     try:
         judged.render()
         content = judged.rendered_content[0].to_json_dict()["value"]
         values = {word: _plain(param["value"]) for word, param in content["params"].items()}
         spaced = re.sub(r"(\$v__\d+) (?=\$v__)", r"\1, ", content["template"].removeprefix("$column "))
-        return Template(spaced).safe_substitute(values)
-    except Exception:  # a sentence for people; without it they still see the name and the arguments
-        return ""
+        sentence = Template(spaced).safe_substitute(values)
+    except Exception:  # words for people; the arguments say it as well
+        sentence = ""
+    if sentence and judged.expectation_type not in sentence:
+        return sentence
+    return ", ".join(f"{word}: {value}" for word, value in said.items() if not word.startswith("column"))
 
 
 def because(error: object) -> str:

@@ -34,7 +34,8 @@ SAMPLE = 20
 """Values that do not fit, kept per expectation for the report."""
 
 _SEES_NULLS = ("expect_column_values_to_not_be_null", "expect_column_values_to_be_null")
-_ONE_BY_ONE = ("regex", "strftime", "dateutil", "json", "pair_values_to_be_in_set", "unique_within_record")
+_ONE_BY_ONE = ("regex", "strftime", "dateutil", "json", "pair_values_to_be_in_set")
+_PATTERN = "expect_select_column_values_to_be_unique_within_record"
 _SUM = "expect_multicolumn_sum_to_equal"
 _SETTINGS = {"catch_exceptions": False, "result_format": "BOOLEAN_ONLY"}
 
@@ -72,10 +73,7 @@ class RowExpectations:
 
     @cached_property
     def _engine(self) -> Any:
-        library.load()
-        from great_expectations.execution_engine import PandasExecutionEngine
-
-        return PandasExecutionEngine()
+        return library.part("execution_engine").PandasExecutionEngine()
 
     def check(self, values: pd.DataFrame) -> Faults:
         """The rows of a decoded batch (columns as in Decoded.values, labels as index) that do not fit.
@@ -89,10 +87,10 @@ class RowExpectations:
         shown: dict[Hashable, columns.Shown] = {}
         try:
             for judge in self._judges:
-                labels = judge.judge(values, self._engine, shown)
-                if len(labels) and judge.declared.critical:
+                unfit = judge.judge(values, self._engine, shown)
+                if len(unfit) and judge.declared.critical:
                     faults.add(
-                        labels, field=judge.declared.fields[0], code="expectation", value=judge.text(values, labels),
+                        unfit.index, field=judge.declared.fields[0], code="expectation", value=unfit,
                         expectation=judge.declared.name, arguments=judge.declared.said, rule=judge.rule,
                     )
         finally:
@@ -101,53 +99,62 @@ class RowExpectations:
 
 
 class RowJudge:
-    """One expectation: the library's object, its graph of metrics, and the tally of the run."""
+    """One expectation: the library's object for what it is shown, and for what was said; and the tally of the run."""
 
     def __init__(self, item: Declared, entity: Entity, number: int) -> None:
         self.declared, self.tally = item, Tally()
         self._batch = str(number)
         self._scale = scale_of(item, entity) if item.name == _SUM else None
-        self._text = KNOWN[item.name].of == "text"
+        self._as_text = KNOWN[item.name].of == "text"
         self._form = self._chosen_form()
         self.expectation = library.expectation(item.name, self._arguments(), batch=self._batch, where=item.where)
+        self.said = library.expectation(item.name, item.given, batch=self._batch, where=item.where)
         self._graph: Any = None
         self._condition: Any = None
 
     @cached_property
     def rule(self) -> str:
-        return library.rule_of(self.expectation)
+        """What is asked, in words."""
+        return str(self.declared.arguments.get("description") or "") or library.rule_of(self.said, self.declared.said)
 
-    def judge(self, values: pd.DataFrame, engine: Any, shown: dict[Hashable, columns.Shown]) -> pd.Index[Any]:
-        """Labels of the rows that do not fit, in the order of the batch; what is shown to the library is shared."""
+    def judge(self, values: pd.DataFrame, engine: Any, shown: dict[Hashable, columns.Shown]) -> pd.Series:
+        """What does not fit: the values as text, by the label of the row, in the order of the batch.
+
+        `shown` keeps what the library was shown of this batch, for other expectations on the same fields.
+        """
         seen = self._show(values, shown)
         engine.load_batch_data(self._batch, seen.frame)
         resolved = self._resolve(engine)
-        unfit: pd.Series = resolved[self._condition][0]
-        lines = unfit.index[np.asarray(unfit, dtype=bool)]
+        condition: pd.Series = resolved[self._condition][0]
+        lines = condition.index[np.asarray(condition, dtype=bool)]
         if seen.codes is None:
-            labels, judged = lines, len(unfit)
+            labels, judged = lines, len(condition)
         else:
-            known = np.append(np.zeros(len(seen.frame), dtype=bool), False)  # the last stands for code -1, no value
+            known = np.zeros(len(seen.frame) + 1, dtype=bool)  # the last stands for code -1, no value
             wrong = known.copy()
-            known[unfit.index], wrong[lines] = True, True
+            known[condition.index], wrong[lines] = True, True
             labels, judged = values.index[wrong[seen.codes]], int(known[seen.codes].sum())
-        self._count(values, resolved, labels, judged)
-        return labels
+        unfit = self._text(values, labels)
+        self._count(values, resolved, unfit, judged)
+        return unfit
 
-    def text(self, values: pd.DataFrame, labels: pd.Index[Any]) -> pd.Series:
-        """The values judged in those rows, as text: `12.50`, or `debit: 12.50, credit: (none)` where there are several."""
-        names, rows = self.declared.fields, values.loc[labels]
-        texts = {name: pd.Series(columns.as_text(columns.arrow(rows[name])), index=labels, dtype="str") for name in names}
+    def _text(self, values: pd.DataFrame, labels: pd.Index[Any]) -> pd.Series:
+        """`12.50`, or `debit: 12.50, credit: (none)` where several fields are judged."""
+        names = list(self.declared.fields)
+        if len(labels) == 0:
+            return pd.Series([], index=labels, dtype="str")
+        rows = values[names].loc[labels]
+        texts = [pd.Series(columns.as_text(columns.arrow(rows[name])), index=labels, dtype="str") for name in names]
         if len(names) == 1:
-            return texts[names[0]]
-        joined = pd.Series("", index=labels, dtype="str")
-        for name, text in texts.items():
-            joined = joined + (", " if name != names[0] else "") + f"{name}: " + text.fillna("(none)")
-        return joined
+            return texts[0]
+        parts = [f"{name}: " + text.fillna("(none)") for name, text in zip(names, texts, strict=True)]
+        return parts[0].str.cat(parts[1:], sep=", ")
 
     def _chosen_form(self) -> columns.Form:
         item = self.declared
         conditional = item.arguments.get("row_condition") is not None
+        if not conditional and item.name == _PATTERN:
+            return "pattern"
         if not conditional and any(word in item.name for word in _ONE_BY_ONE):
             return "distinct"
         single = len(KNOWN[item.name].columns) == 1 and len(item.fields) == 1
@@ -161,22 +168,20 @@ class RowJudge:
         return given
 
     def _show(self, values: pd.DataFrame, shown: dict[Hashable, columns.Shown]) -> columns.Shown:
-        key = (self.declared.columns, self._form, self._text, self._scale)
+        key = (self.declared.columns, self._form, self._as_text, self._scale)
         if key not in shown:
             shown[key] = columns.show(
-                values, self.declared.columns, self._form, text=self._text, scale=self._scale
+                values, self.declared.columns, self._form, text=self._as_text, scale=self._scale
             )
         return shown[key]
 
     def _resolve(self, engine: Any) -> dict[Any, Any]:
         """Every metric that the expectation depends on, computed by the library on the batch it was given."""
-        from great_expectations.exceptions import GreatExpectationsError
-
         try:
             if self._graph is None:
                 self._graph, self._condition = self._plan(engine)
             resolved, _ = self._graph.resolve(runtime_configuration=_SETTINGS, show_progress_bars=False)
-        except GreatExpectationsError as error:
+        except library.part("exceptions").GreatExpectationsError as error:
             raise RunStopped(
                 f"{self.declared.name} cannot judge {', '.join(self.declared.fields)}: {library.because(error)}",
                 where=self.declared.where, todo="correct the expectation, or remove it",
@@ -184,31 +189,29 @@ class RowJudge:
         return dict(resolved)
 
     def _plan(self, engine: Any) -> tuple[Any, Any]:
-        """The graph of metrics, and the id of the one that tells row by row what does not fit."""
-        from great_expectations.validator.metrics_calculator import MetricsCalculator
+        """The graph of the metric that tells row by row what does not fit, and that metric's id.
 
+        The library's counts and samples of one batch are left out: they would be of no use for a run of many batches.
+        """
+        calculator = library.part("validator.metrics_calculator").MetricsCalculator(engine, show_progress_bars=False)
         needed = self.expectation.get_validation_dependencies(
             execution_engine=engine, runtime_configuration=dict(_SETTINGS)
         )
-        graph = MetricsCalculator(engine, show_progress_bars=False).build_metric_dependency_graph(
-            needed.get_metric_configurations(), runtime_configuration=dict(_SETTINGS)
-        )
+        every = calculator.build_metric_dependency_graph(needed.get_metric_configurations(), dict(_SETTINGS))
         wanted = f"{self.expectation.map_metric}.condition"
-        return graph, next(edge.left.id for edge in graph.edges if edge.left.metric_name == wanted)
+        condition = next(edge.left for edge in every.edges if edge.left.metric_name == wanted)
+        return calculator.build_metric_dependency_graph([condition], dict(_SETTINGS)), condition.id
 
-    def _count(self, values: pd.DataFrame, resolved: dict[Any, Any], labels: pd.Index[Any], judged: int) -> None:
-        found = {identity.metric_name: value for identity, value in resolved.items()}
-        tally, conditional = self.tally, self.declared.arguments.get("row_condition") is not None
-        element = int(found["table.row_count"]) if conditional else len(values)
+    def _count(self, values: pd.DataFrame, resolved: dict[Any, Any], unfit: pd.Series, judged: int) -> None:
+        tally, element = self.tally, len(values)
+        if self.declared.arguments.get("row_condition") is not None:
+            element = next(int(value) for key, value in resolved.items() if key.metric_name == "table.row_count")
         tally.element += element
-        tally.null += element - judged if self._form != "rows" else int(
-            found.get("column_values.nonnull.unexpected_count", 0)
-        )
+        tally.null += element - judged
         tally.judged += judged
-        tally.unexpected += len(labels)
+        tally.unexpected += len(unfit)
         room = SAMPLE - len(tally.sample)
-        if len(labels) and room > 0:
-            tally.sample += [None if pd.isna(text) else text for text in self.text(values, labels[:room])]
+        tally.sample += [None if pd.isna(text) else text for text in unfit.head(max(room, 0))]
 
 
 def _shown_value(value: Any) -> Any:

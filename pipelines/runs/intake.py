@@ -1,0 +1,240 @@
+"""Taking files in: which ones wait, one run for each, where they go afterwards, and what runs because of it.
+
+::
+
+    drop folder ─ stands still? ─▶ seen before? ─▶ run ─▶ every flow that names it has finished ─▶ done/ or failed/
+                                     └ same content again: noted, not read                 └▶ parked rows retried
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, desc, insert, select, update
+
+from connectors.file.folder import DropFile, content_digest, is_stable, retire, waiting_files
+from crm_store import hub_tables as tables
+from mappings.errors import ConfigurationError, NavetteError, RunStopped
+from mappings.language.flow import Flow
+from mappings.language.project import Project
+from pipelines.hub import Hub
+from pipelines.reports import write_report
+from pipelines.runs.executing import Order, Progress, execute, fail, quiet, result_of, start_failed
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.order import order_of_flows
+from pipelines.runs.replay import retry_parked
+from pipelines.runs.result import RunResult
+from pipelines.runs.sources import named, open_named, seconds
+from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
+
+
+class HeldBack(NavetteError):
+    """A run of the flow waits for a person; later ones wait for it."""
+
+    exit_code = 3
+
+
+def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None = None, supersede: bool = False,
+             trigger: str = "cli", progress: Progress = quiet, dagster_run: str | None = None,
+             retry: bool = True) -> list[RunResult]:
+    """Runs the flow on `file`, or on every file that waits in its drop folder, oldest first.
+
+    Carries on with interrupted runs first. Raises ConfigurationError, RetryLater (another run of the flow is under
+    way), HeldBack (one waits in review). A file that cannot be read gives a failed result, not an exception.
+    """
+    flow = hub.flow(name)
+    if flow.direction == "out":
+        raise ConfigurationError(
+            "this flow only writes to its system, which this version does not do", where=f"flow {name}",
+            todo="flows of direction `in` can be run",
+        )
+    with flow_lock(hub, name):
+        results = finish_unfinished(hub, flow, progress)
+        _held_back(hub, flow, supersede)
+        if file is not None:
+            resumed = _same_as(hub, results, file)
+            results = [resumed] if resumed else [
+                *results, _run_file(hub, flow, named(flow, file), full, trigger, progress, dagster_run)
+            ]
+        else:
+            results += _run_waiting(hub, flow, full, trigger, progress, dagster_run)
+        for result in results:
+            result.report = str(write_report(hub, result.run_id))
+    if retry and any(result.changed for result in results):
+        retry_parked(hub, progress)
+    return results
+
+
+def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
+    """Every flow on what waits for it, in the order of their references; a flow in review does not stop the others."""
+    results: list[RunResult] = []
+    for name in order_of_flows(hub.project):
+        if hub.project.flows[name].direction == "out":
+            continue
+        try:
+            results += run_flow(hub, name, trigger=trigger, progress=progress)
+        except HeldBack as waiting:
+            with hub.engine.connect() as connection:
+                run_id = _in_review(connection, name)
+                if run_id is not None:
+                    result = result_of(connection, run_id)
+                    result.notices.append(waiting.message)
+                    results.append(result)
+    return results
+
+
+def waiting(hub: Hub, flow: Flow) -> list[DropFile]:
+    """The files of the flow's drop folder that it has not taken yet, oldest first, moving ones included."""
+    folder = folder_of(hub, flow)
+    if folder is None or flow.read.files is None or not folder.is_dir():
+        return []
+    return list(waiting_files(folder, flow.read))
+
+
+def folder_of(hub: Hub, flow: Flow) -> Path | None:
+    """The drop folder of the flow's system; None where it has none."""
+    system = hub.project.systems[flow.system]
+    return None if system.folder is None else hub.project.root / system.folder
+
+
+def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, dagster_run: str | None
+                 ) -> list[RunResult]:
+    folder = folder_of(hub, flow)
+    if folder is None or flow.read.files is None:
+        raise ConfigurationError(
+            "there is no drop folder to read from", where=f"flow {flow.flow}",
+            todo="name a file with --file, or give the system a `folder` and the flow `read: {files: …}`",
+        )
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"the drop folder {folder} does not exist", where=f"system {flow.system}", todo="create it"
+        )
+    system = hub.project.systems[flow.system]
+    results = []
+    for found in waiting(hub, flow):
+        if not is_stable(found, seconds(system.stable_for), system.marker):
+            continue
+        digest = content_digest(found.path)
+        if _taken(hub, flow, digest, found):
+            _retire(hub, flow, found, digest)
+            continue
+        result = _run_file(hub, flow, found, full, trigger, progress, dagster_run, digest)
+        results.append(result)
+        if result.state == "review":
+            break
+        _retire(hub, flow, found, digest)
+    return results
+
+
+def _run_file(hub: Hub, flow: Flow, found: DropFile, full: bool | None, trigger: str, progress: Progress,
+              dagster_run: str | None, digest: str | None = None) -> RunResult:
+    whole = flow.read.full if full is None else full
+    try:
+        source = open_named(flow, found.path, found.parts)
+        digest = digest or content_digest(found.path)
+    except RunStopped as error:
+        run_id = start_failed(hub, flow, str(found.path), trigger, whole)
+        fail(hub, run_id, None, error)
+        _note_file(hub, flow, found, digest or "", run_id, "failed")
+        with hub.engine.connect() as connection:
+            return result_of(connection, run_id)
+    order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark, digest=digest,
+                  full=whole, trigger=trigger, dagster_run=dagster_run)
+    result = execute(hub, order, progress)
+    state = {"done": "done", "review": "review"}.get(result.state, "failed")
+    _note_file(hub, flow, found, digest, result.run_id, state)
+    return result
+
+
+def _note_file(hub: Hub, flow: Flow, found: DropFile, digest: str, run_id: int, state: str) -> None:
+    with hub.engine.begin() as connection:
+        connection.execute(insert(tables.file).values(
+            flow=flow.flow, name=found.path.name, size=found.size, digest=digest, mark=found.mark,
+            parts=dict(found.parts), run_id=run_id, state=state,
+        ))
+
+
+def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> bool:
+    """Whether the flow has finished with this very content; a second copy under another name is noted."""
+    file = tables.file
+    with hub.engine.begin() as connection:
+        known = connection.execute(
+            select(file.c.name, file.c.run_id)
+            .where(file.c.flow == flow.flow, file.c.digest == digest, file.c.state.in_(["done", "repeated"]))
+            .order_by(desc(file.c.id)).limit(1)
+        ).first()
+        if known is None:
+            return False
+        if known.name != found.path.name:
+            connection.execute(insert(file).values(
+                flow=flow.flow, name=found.path.name, size=found.size, digest=digest, mark=found.mark,
+                parts=dict(found.parts), run_id=known.run_id, state="repeated",
+            ))
+    return True
+
+
+def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:
+    """Moves a file away once every flow that names it has finished with it."""
+    file = tables.file
+    readers = flows_reading(hub.project, flow, found.path.name)
+    with hub.engine.connect() as connection:
+        states = {
+            reader: connection.scalar(
+                select(file.c.state).where(file.c.flow == reader, file.c.digest == digest)
+                .order_by(desc(file.c.id)).limit(1)
+            )
+            for reader in readers
+        }
+    if any(state not in ("done", "repeated", "failed", "refused") for state in states.values()):
+        return
+    folder = folder_of(hub, flow)
+    assert folder is not None
+    system = hub.project.systems[flow.system]
+    good = all(state in ("done", "repeated") for state in states.values())
+    retire(found, folder, system.done if good else system.failed)
+
+
+def flows_reading(project: Project, flow: Flow, name: str) -> list[str]:
+    """Every flow of the system whose pattern fits the file's name."""
+    from mappings.language.file_pattern import parse_pattern
+
+    return [
+        other.flow for other in project.flows.values()
+        if other.system == flow.system and other.read.files and parse_pattern(other.read.files).match(name) is not None
+    ]
+
+
+def _in_review(connection: Connection, flow: str) -> int | None:
+    return connection.scalar(
+        select(tables.run.c.id).where(tables.run.c.flow == flow, tables.run.c.state == "review")
+        .order_by(tables.run.c.id).limit(1)
+    )
+
+
+def _held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
+    with hub.engine.begin() as connection:
+        run_id = _in_review(connection, flow.flow)
+        if run_id is None:
+            return
+        if not supersede:
+            raise HeldBack(
+                f"run {run_id} of this flow waits in review", where=f"flow {flow.flow}",
+                todo=f"navette review settle {run_id} --approve or --refuse; or run with --supersede to drop it",
+            )
+        close_run(connection, run_id, "refused")
+        connection.execute(
+            update(tables.file).where(tables.file.c.run_id == run_id, tables.file.c.state == "review")
+            .values(state="refused")
+        )
+    drop_staging(hub, run_id)
+
+
+def _same_as(hub: Hub, resumed: list[RunResult], file: Path) -> RunResult | None:
+    """The interrupted run that just ended, if it was of this very file."""
+    for result in resumed:
+        if result.state == "done" and Path(result.source) == file:
+            with hub.engine.connect() as connection:
+                digest = connection.scalar(select(tables.run.c.digest).where(tables.run.c.id == result.run_id))
+            if digest is not None and file.is_file() and content_digest(file) == digest:
+                return result
+    return None

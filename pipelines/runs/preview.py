@@ -1,0 +1,106 @@
+"""Preview: lands a run, shows what apply would do, and drops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, and_, literal, null, or_, select
+
+from mappings.errors import ConfigurationError, RunStopped
+from pipelines.hub import Hub
+from pipelines.runs.executing import LandedRun, Order, Progress, execute, fail, quiet, result_of, start_failed
+from pipelines.runs.intake import waiting
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.result import RunResult
+from pipelines.runs.sources import named, open_named
+from pipelines.stages.decide import outcome_of
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
+from pipelines.stages.staging import IntoStaging
+
+
+@dataclass
+class Preview:
+    """The counters of a run that did not happen, and `changes`: into, key, line, outcome, record_id and, by field,
+    [before, after]."""
+
+    result: RunResult
+    changes: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.result.as_json(), "preview": True, "changes": self.changes}
+
+
+def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None = None, limit: int = 20,
+                 progress: Progress = quiet) -> Preview:
+    """What `run` would do with `file`, or with the oldest file that waits; at most `limit` changed rows are shown.
+
+    Raises ConfigurationError and RetryLater as a run does.
+    """
+    flow = hub.flow(name)
+    with flow_lock(hub, name):
+        if file is None:
+            files = waiting(hub, flow)
+            if not files:
+                raise ConfigurationError("no file waits", where=f"flow {name}", todo="name one with --file")
+            found = files[0]
+        else:
+            found = named(flow, file)
+        whole = flow.read.full if full is None else full
+        try:
+            source = open_named(flow, found.path, found.parts)
+        except RunStopped as error:
+            run_id = start_failed(hub, flow, str(found.path), "preview", whole)
+            fail(hub, run_id, None, error)
+            with hub.engine.connect() as connection:
+                return Preview(result_of(connection, run_id))
+        seen: list[dict[str, Any]] = []
+
+        def look(connection: Connection, landed: LandedRun) -> None:
+            for plan, staging in zip(landed.plans, landed.staging.intos, strict=True):
+                seen.extend(changes(connection, plan, staging, limit - len(seen)))
+
+        order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark, full=whole,
+                      trigger="preview")
+        result = execute(hub, order, progress, preview=look)
+        return Preview(result, seen)
+
+
+def changes(connection: Connection, plan: IntoPlan, staging: IntoStaging, limit: int) -> list[dict[str, Any]]:
+    """Rows that would create or update, with before and after of each field that moves."""
+    if limit <= 0:
+        return []
+    s, fate = staging.rows, staging.fate
+    told: list[dict[str, Any]] = []
+    resolved = resolve_rows(plan, staging, fate).subquery("resolved")
+    v = verdicts(plan, staging, fate)
+    columns = [column for item in plan.fields for column in item.columns]
+    linked = (
+        select(s.c.key, s.c.line, fate.c["class"].label("class"), resolved.c.record_id, resolved.c.changed, resolved.c.open,
+               *[v.c[f"c_{c}"].label(f"before_{c}") for c in columns],
+               *[resolved.c[f"n_{c}"].label(f"after_{c}") for c in columns])
+        .select_from(resolved).join(fate, fate.c.row_no == resolved.c.row_no).join(s, s.c.row_no == resolved.c.row_no)
+        .join(v, v.c.row_no == resolved.c.row_no)
+        .where(or_(resolved.c.changed, resolved.c.back, resolved.c.open)).order_by(s.c.row_no).limit(limit)
+    )
+    if connection.scalar(select(fate.c.row_no).where(fate.c["class"].in_(LINKED)).limit(1)) is not None:
+        for row in connection.execute(linked).mappings():
+            moved = {c: [row[f"before_{c}"], row[f"after_{c}"]] for c in columns
+                     if row[f"before_{c}"] != row[f"after_{c}"]}
+            told.append({"into": plan.label, "key": row["key"], "line": row["line"], "record_id": row["record_id"],
+                         "outcome": outcome_of(row["class"], row["changed"], row["open"]), "fields": moved})
+    new = (
+        select(s.c.key, s.c.line, *[
+            (fate.c[f"l_{c}"] if item.reference else s.c[f"v_{c}"]).label(f"after_{c}")
+            for item in plan.fields for c in item.columns
+        ], null().label("record_id"), literal("created").label("outcome"))
+        .join(fate, and_(fate.c.row_no == s.c.row_no, fate.c["class"] == "new")).order_by(s.c.row_no)
+        .limit(max(0, limit - len(told)))
+    )
+    for row in connection.execute(new).mappings():
+        after = {c: [None, row[f"after_{c}"]] for c in columns if row[f"after_{c}"] is not None}
+        told.append({"into": plan.label, "key": row["key"], "line": row["line"], "record_id": None,
+                     "outcome": "created", "fields": after})
+    return told

@@ -1,0 +1,96 @@
+"""Replay: held rows go down the road again, after the mapping or the data was put right, or a parent has come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Integer, cast, exists, func, select, true
+from sqlalchemy.dialects.postgresql import JSONB
+
+from crm_store import hub_tables as tables
+from pipelines.hub import Hub
+from pipelines.runs.executing import Order, Progress, execute, quiet
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.order import order_of_flows
+from pipelines.runs.replaying import HeldRow, HeldSource
+from pipelines.runs.result import RunResult
+
+REPLAYED = ("rejected", "parked")
+
+
+def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, progress: Progress = quiet, *,
+           trigger: str = "replay", outcomes: Sequence[str] = REPLAYED, matching: bool = True) -> list[RunResult]:
+    """Admits open held rows again: of one flow or all, or those with these ids; flows in the order of references.
+
+    Physical lines that could not be split have no columns to replay: they come again with their file. The rows are
+    input rows of the runs that replay them. `matching`: False creates records without looking for existing ones.
+    """
+    results: list[RunResult] = []
+    for name in order_of_flows(hub.project):
+        if flow is not None and name != flow:
+            continue
+        for variables, rows in _groups(hub, name, ids, outcomes).items():
+            with flow_lock(hub, name):
+                order = Order(
+                    flow=hub.flow(name), source=HeldSource(rows), name=f"{trigger} of {len(rows)} rows",
+                    variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
+                    row_marks=tuple(row.mark for row in rows),
+                    held=tuple(number for row in rows for number in row.numbers),
+                )
+                results.append(execute(hub, order, progress))
+    return results
+
+
+def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
+    """Replays the parked rows whose missing records exist by now, again while that brings new ones."""
+    results: list[RunResult] = []
+    tried: set[int] = set()
+    while ready := [number for number in _ready(hub) if number not in tried]:
+        tried |= set(ready)
+        results += replay(hub, None, ready, progress, trigger="retry", outcomes=("parked",))
+    return results
+
+
+Variables = tuple[tuple[str, str], ...]
+
+
+def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[str]
+            ) -> dict[Variables, list[HeldRow]]:
+    """Open rows of a flow by the variables of the file they came from; a raw row held in two intos is one row."""
+    held, feed, run = tables.held, tables.feed, tables.run
+    query = (
+        select(held.c.id, held.c.raw, held.c.mark, held.c.line, run.c.cursor)
+        .join_from(held, feed, feed.c.id == held.c.feed).join(run, run.c.id == held.c.run_id)
+        .where(feed.c.flow == flow, held.c.state == "open", held.c.raw.is_not(None), held.c.outcome.in_(outcomes))
+        .order_by(held.c.mark.asc().nulls_last(), held.c.run_id, held.c.row_no)
+    )
+    if ids is not None:
+        query = query.where(held.c.id.in_(ids))
+    groups: dict[Variables, dict[str, HeldRow]] = defaultdict(dict)
+    with hub.engine.connect() as connection:
+        for number, raw, mark, line, cursor in connection.execute(query):
+            variables = tuple(sorted(((cursor or {}).get("variables") or {}).items()))
+            known = groups[variables].setdefault(repr(raw), HeldRow(raw, mark, line))
+            known.numbers.append(number)
+    return {variables: list(rows.values()) for variables, rows in groups.items()}
+
+
+def _ready(hub: Hub) -> list[int]:
+    """Parked rows with a wait that the crosswalk can answer now."""
+    held = tables.held
+    wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
+    told = cast(wait.c.value, JSONB)
+    found: set[int] = set()
+    with hub.engine.connect() as connection:
+        for entity, x in hub.tables.crosswalk.items():
+            spaces = select(
+                cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
+            ).scalar_subquery()
+            query = select(held.c.id).select_from(held.join(wait, onclause=true())).where(
+                held.c.state == "open", held.c.outcome == "parked",
+                func.jsonb_extract_path_text(told, "entity") == entity,
+                exists().where(x.c.id_space.in_(spaces), x.c.key == func.jsonb_extract_path_text(told, "key")),
+            )
+            found |= set(connection.scalars(query).all())
+    return sorted(found)

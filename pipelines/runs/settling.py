@@ -1,0 +1,135 @@
+"""Settling what waits for a person: a whole run in review, or one row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from getpass import getuser
+
+from sqlalchemy import Connection, RowMapping, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from crm_store import hub_tables as tables
+from mappings.errors import ConfigurationError, NavetteError, RunStopped
+from pipelines.hub import Hub
+from pipelines.reports import write_report
+from pipelines.runs.cursor import Cursor
+from pipelines.runs.executing import Progress, continue_run, decide_again, fail, plans_for, quiet, result_of
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.replay import replay, retry_parked
+from pipelines.runs.result import RunResult
+from pipelines.runs.unfinished import close_run, drop_staging, staging_is_whole
+from pipelines.stages.plan import mapping_digest
+from pipelines.stages.staging import staging_for
+
+
+def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet) -> RunResult:
+    """Applies a run that waits in review, deciding again on the store as it is now; or drops it.
+
+    Raises ConfigurationError when the run does not wait.
+    """
+    with hub.engine.connect() as connection:
+        run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one_or_none()
+    if run is None or run["state"] != "review":
+        state = "does not exist" if run is None else f"is {run['state']}"
+        raise ConfigurationError(f"run {run_id} {state}; only a run in review can be settled",
+                                 todo="navette review list shows what waits")
+    with flow_lock(hub, run["flow"]):
+        if approve:
+            _approve(hub, run, progress)
+        else:
+            with hub.engine.begin() as connection:
+                close_run(connection, run_id, "refused")
+        drop_staging(hub, run_id)
+        with hub.engine.begin() as connection:
+            result = result_of(connection, run_id)
+            state = {"done": "done", "refused": "refused"}.get(result.state, "failed")
+            connection.execute(
+                update(tables.file).where(tables.file.c.run_id == run_id, tables.file.c.state == "review")
+                .values(state=state)
+            )
+    result.report = str(write_report(hub, run_id))
+    if result.changed:
+        retry_parked(hub, progress)
+    return result
+
+
+def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
+    flow = hub.flow(run["flow"])
+    try:
+        if run["mapping"] != str(mapping_digest(flow, hub.project)):
+            raise RunStopped("the mapping has changed since this run landed", where=f"run {run['id']}",
+                             todo="refuse it, and run the flow again")
+        cursor = Cursor.model_validate(run["cursor"])
+        plans = plans_for(hub, flow, [into.fields for into in cursor.intos])
+        staging = staging_for(run["id"], plans)
+        if not staging_is_whole(hub, staging, cursor):
+            raise RunStopped("what this run had landed is gone", where=f"run {run['id']}",
+                             todo="refuse it, and run the flow again")
+        cursor = decide_again(hub, run["id"], run["mark"], plans, staging, cursor)
+        continue_run(hub, flow, run["id"], run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
+    except NavetteError as error:
+        fail(hub, run["id"], None, error)
+
+
+def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool = False, dismiss: bool = False,
+               progress: Progress = quiet) -> list[RunResult]:
+    """Decides on one held row: it is this record, it is a new record, or it is dropped; then it runs again.
+
+    Raises ConfigurationError for a row that is not open, a record that does not exist, or a decision that does not
+    fit the row.
+    """
+    if sum([link is not None, create, dismiss]) != 1:
+        raise ConfigurationError("one decision, please", todo="--link RECORD, --create or --dismiss")
+    decision = {"by": getuser(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "what": "link" if link is not None else "create" if create else "dismiss", "record_id": link}
+    with hub.engine.begin() as connection:
+        row = _open_row(connection, held_id)
+        if dismiss:
+            _decided(connection, held_id, decision, state="dismissed")
+            return []
+        if row["raw"] is None or row["key"] is None:
+            raise ConfigurationError(f"row {held_id} has no key, so it cannot be linked or created",
+                                     todo="correct it in an export (navette rejects export), or dismiss it")
+        if link is not None:
+            _link(hub, connection, row, link)
+        _decided(connection, held_id, decision, state="open")
+    results = replay(hub, row["flow"], [held_id], progress, trigger="settle",
+                     outcomes=("rejected", "parked", "review"), matching=not create)
+    if any(result.changed for result in results):
+        retry_parked(hub, progress)
+    return results
+
+
+def _open_row(connection: Connection, held_id: int) -> RowMapping:
+    held, feed = tables.held, tables.feed
+    row = connection.execute(
+        select(held, feed.c.flow, feed.c.entity, feed.c.id_space)
+        .join_from(held, feed, feed.c.id == held.c.feed).where(held.c.id == held_id)
+    ).mappings().one_or_none()
+    if row is None or row["state"] != "open":
+        state = "does not exist" if row is None else f"is {row['state']}"
+        raise ConfigurationError(f"row {held_id} {state}; only an open one can be settled",
+                                 todo="navette review list and navette rejects list show what is open")
+    return row
+
+
+def _link(hub: Hub, connection: Connection, row: RowMapping, record_id: int) -> None:
+    """Ties the row's key to a record: without a base yet, so the next run settles every field by its master."""
+    record, x = hub.tables.record[row["entity"]], hub.tables.crosswalk[row["entity"]]
+    if not connection.scalar(select(exists().where(record.c.id == record_id))):
+        raise ConfigurationError(f"there is no {row['entity']} with id {record_id}",
+                                 todo="navette review list shows the candidates")
+    first = ~exists().where(x.c.record_id == record_id, x.c.id_space == row["id_space"], x.c.is_primary)
+    connection.execute(
+        insert(x).values(id_space=row["id_space"], key=row["key"], feed=row["feed"], record_id=record_id,
+                         is_primary=select(first).scalar_subquery())
+        .on_conflict_do_update(index_elements=["id_space", "key", "feed"],
+                               set_={"record_id": record_id, "fingerprint": None, "base_set": None, "remote": None})
+    )
+
+
+def _decided(connection: Connection, held_id: int, decision: dict[str, object], *, state: str) -> None:
+    values: dict[str, object] = {"decision": decision, "state": state}
+    if state != "open":
+        values["closed_at"] = func.now()
+    connection.execute(update(tables.held).where(tables.held.c.id == held_id).values(values))

@@ -1,0 +1,37 @@
+"""Opening what a flow reads, with the parts of the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from connectors.file.folder import DropFile, drop_file
+from connectors.file.open import open_source
+from connectors.page import Source
+from mappings.codecs.columns import columns_needed
+from mappings.language.flow import Flow
+
+
+def columns_wanted(flow: Flow) -> list[str]:
+    """The source columns that the flow names: what a format without headers has to give."""
+    named = [str(column) for into in flow.into for column in columns_needed(into) if not str(column).startswith("$")]
+    read = [str(column) for column in (flow.read.version, flow.read.stamp) if column is not None]
+    return list(dict.fromkeys([*named, *read]))
+
+
+def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
+    """The source of one file. Raises SourceUnreadable, ConfigurationError."""
+    return open_source(path, flow.read, columns_wanted=columns_wanted(flow), variables=variables)
+
+
+def named(flow: Flow, path: Path) -> DropFile:
+    """The file with the parts and the order mark that its name gives; a name that does not fit gives none."""
+    return drop_file(path, flow.read)
+
+
+def seconds(span: str) -> float:
+    """`2s`, `500ms`, `5m`, `1h` or plain seconds."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+        if span.endswith(unit):
+            return float(span.removesuffix(unit)) * factor
+    return float(span)

@@ -1,0 +1,101 @@
+"""Runs that an earlier process left behind: killed, or their server was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, func, inspect, select, update
+
+from crm_store import hub_tables as tables
+from mappings.errors import NavetteError, RunStopped
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.cursor import Cursor
+from pipelines.runs.executing import Order, Progress, continue_run, fail, land_again, plans_for, result_of
+from pipelines.runs.result import RunResult
+from pipelines.runs.sources import open_named
+from pipelines.stages.plan import mapping_digest
+from pipelines.stages.staging import Staging, staging_for
+
+
+def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResult]:
+    """Carries on with what was interrupted; the caller holds the flow's lock, so no other process is at it.
+
+    A killed landing wrote nothing and is closed; a killed apply goes on behind its last whole batch. Where the
+    server's crash emptied the staging, the source is landed again under the same run.
+    """
+    with hub.engine.connect() as connection:
+        left = connection.execute(
+            select(tables.run).where(
+                tables.run.c.flow == flow.flow, tables.run.c.state.in_(["landing", "landed", "applying"])
+            ).order_by(tables.run.c.id)
+        ).mappings().all()
+    results = []
+    for run in left:
+        if run["state"] == "applying" or (run["state"] == "landed" and run["trigger"] != "preview"):
+            results.append(_carry_on(hub, flow, run["id"], progress))
+        else:
+            drop_staging(hub, run["id"])
+            fail(hub, run["id"], None, RunStopped("interrupted while landing; nothing had been written"))
+    return results
+
+
+def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResult:
+    with hub.engine.connect() as connection:
+        run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one()
+    staging: Staging | None = None
+    try:
+        if run["mapping"] != str(mapping_digest(flow, hub.project)):
+            raise RunStopped(
+                "interrupted, and the mapping has changed since", where=f"run {run_id}",
+                todo="run the flow again; rows that were applied are known and come out unchanged",
+            )
+        cursor = Cursor.model_validate(run["cursor"])
+        plans = plans_for(hub, flow, [into.fields for into in cursor.intos])
+        staging = staging_for(run_id, plans)
+        if not staging_is_whole(hub, staging, cursor):
+            source = open_named(flow, Path(run["source"]), cursor.variables)
+            order = Order(flow, source, run["source"], cursor.variables, run["mark"], run["digest"], run["full"],
+                          run["trigger"], guarded=False)
+            cursor = land_again(hub, order, run_id, plans, staging, cursor, progress)
+        continue_run(hub, flow, run_id, run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
+    except NavetteError as error:
+        fail(hub, run_id, staging, error)
+    drop_staging(hub, run_id)
+    with hub.engine.connect() as connection:
+        return result_of(connection, run_id)
+
+
+def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
+    """Unlogged tables are empty after a crash of the server: counted before anything is concluded from them."""
+    with hub.engine.connect() as connection:
+        there = set(inspect(connection).get_table_names(schema="staging"))
+        if not all(table.name in there for table in staging.metadata.sorted_tables):
+            return False
+        return all(
+            connection.scalar(select(func.count()).select_from(into.rows)) == counted.staged
+            and connection.scalar(select(func.count()).select_from(into.held)) == counted.held
+            and connection.scalar(select(func.count()).select_from(into.same)) == counted.same
+            for into, counted in zip(staging.intos, cursor.intos, strict=True)
+        )
+
+
+def drop_staging(hub: Hub, run_id: int) -> None:
+    """Drops whatever tables the run has in staging."""
+    with hub.engine.begin() as connection:
+        for name in inspect(connection).get_table_names(schema="staging"):
+            if name.startswith(f"r{run_id}_"):
+                _drop(connection, name)
+
+
+def _drop(connection: Connection, name: str) -> None:
+    from sqlalchemy import MetaData, Table
+
+    Table(name, MetaData(schema="staging")).drop(connection, checkfirst=True)
+
+
+def close_run(connection: Connection, run_id: int, state: str) -> None:
+    """Ends a run that is not applied."""
+    connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(state=state, ended_at=func.now()))
+
+
