@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from random import Random
 
 import xlsxwriter
@@ -90,7 +90,7 @@ def workbook(rows: Sequence[Row[tuple[Cell, ...]]]) -> bytes:
     """The file as HR sends it; the properties' date is pinned, so that the same rows give the same bytes."""
     target = io.BytesIO()
     book = xlsxwriter.Workbook(target, {"in_memory": True})
-    book.set_properties({"title": "Employés", "created": date(2026, 11, 1)})
+    book.set_properties({"title": "Employés", "created": datetime(2026, 11, 1)})
     note = book.add_worksheet("Lisez-moi")
     note.write_string(0, 0, "Extraction RH, ne pas modifier")
     sheet = book.add_worksheet("Employés")
