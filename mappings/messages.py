@@ -45,7 +45,8 @@ REASONS: dict[str, str] = {
     "width": "the line is {found} characters wide, {expected} are expected",
     "continues": "the line continues a row that could not be read (line {above}; 0: there is none)",
     # validate
-    "expectation": "{field}: {value!r} fails {expectation}",
+    "expectation": "{field}: {value!r} fails {expectation}: {rule}",
+    "expectation_run": "the run fails {expectation} ({rule}): {observed}",
     # match and resolve
     "ambiguous": "{count} records fit by {rule}: {candidates}",
     "doubtful": "record {candidates} fits by {rule} but differs in {differs}",
