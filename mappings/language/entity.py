@@ -15,9 +15,9 @@ Format = Literal["siren", "siret", "vat", "iban", "phone", "email", "postal_code
 class FieldSpec(Strict):
     """One field of an entity. Columns in the store: one, or two for money (`_currency`) and quantity (`_unit`)."""
 
-    type: FieldType = "text"
-    label: str = ""
-    values: tuple[str, ...] = ()  # choice, choices
+    type: FieldType = "text"  # what the field holds
+    label: str = ""  # what people call it
+    values: tuple[str, ...] = ()  # choice, choices: the allowed values
     to: str = ""  # link, links: the entity linked to
     scale: Annotated[int, Field(ge=0, le=12)] = 2  # decimal, money, quantity: digits kept after the point
     max: Annotated[int | None, Field(gt=0)] = None  # text: longest value, in characters
@@ -30,8 +30,8 @@ class FieldSpec(Strict):
 class MasterRule(Strict):
     """Who owns one field: ranked systems (the first that has a value), or 'crm', or 'shared'."""
 
-    systems: Annotated[Names, Field(alias="system")]
-    lock: bool = True
+    systems: Annotated[Names, Field(alias="system")]  # ranked: the first that has a value
+    lock: bool = True  # false: may be edited in the CRM until the system changes it again
 
 
 MasterValue = str | tuple[str, ...] | MasterRule | dict[str, "str | tuple[str, ...] | MasterRule"]
@@ -41,13 +41,13 @@ MasterValue = str | tuple[str, ...] | MasterRule | dict[str, "str | tuple[str, .
 class EntityFile(Strict):
     """mappings/entities/NAME.yaml: a whole entity, or what is added to a built-in one."""
 
-    entity: str
-    label: str = ""
+    entity: str  # its name: a built-in entity, or one of your own
+    label: str = ""  # what people call it
     types: tuple[str, ...] = ()  # values of `type`; the first is the default
     families: tuple[str, ...] = ()  # values of `family`; empty: any text
-    fields: dict[str, FieldSpec] = {}
-    masters: dict[str, MasterValue] = {}  # by field name, `archived`, `type`, `family`; `else` for all others
-    on_conflict: dict[str, str] = {}  # field or `else`: newest | crm | review | a system
+    fields: dict[str, FieldSpec] = Field(default={})  # name to field, beyond the built-in ones
+    masters: dict[str, MasterValue] = Field(default={})  # field (type, family, archived too) or `else` to its owner
+    on_conflict: dict[str, str] = Field(default={})  # field or `else`: newest | crm | review | a system
     show: Annotated[tuple[str, ...], OneOrMore] = ()  # the fields that name a record in lists and reports
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Columns, Strict
+from mappings.language.strict import TEXT, Column, Columns, OneOrMore, ShortForm, Strict
 
 SOURCES = ("from", "first", "join", "constant", "compute")
 
@@ -21,7 +21,7 @@ class Part(Strict):
 
     expected: ClassVar[str] = "a word for all rows such as EUR, or {from: COLUMN}"
 
-    from_: Annotated[Column | None, Field(alias="from")] = None
+    from_: Annotated[Column | None, Field(alias="from")] = None  # the column it stands in
     blank: str | None = None  # what an empty cell means
 
 
@@ -29,15 +29,17 @@ def _part(value: Any) -> Any:
     return {"blank": value} if isinstance(value, str) else value
 
 
-AnyPart = Annotated[Part, BeforeValidator(_part)]
+AnyPart = Annotated[Part, ShortForm(_part, (TEXT,))]
 """`currency: EUR` for all rows, or `currency: {from: DEVISE, blank: EUR}`."""
 
 
 class Join(Strict):
+    """Several columns as one text; for a link to a key of several columns, its parts in order."""
+
     expected: ClassVar[str] = "{columns: [A, B]}, with `with` for what stands between"
 
-    columns: Columns
-    with_: Annotated[str, Field(alias="with")] = " "
+    columns: Columns  # in this order; blank cells are left out
+    with_: Annotated[str, Field(alias="with")] = " "  # what stands between them
 
 
 class Refers(Strict):
@@ -49,11 +51,11 @@ class Refers(Strict):
 
     expected: ClassVar[str] = "an entity, or {entity: …} with `in`, `ids` or `by`"
 
-    entity: str
-    in_: Annotated[str | None, Field(alias="in")] = None
-    ids: str | None = None
-    by: str | None = None
-    else_: Annotated[Literal["park", "blank", "reject"], Field(alias="else")] = "park"
+    entity: str  # the entity that the link leads to
+    in_: Annotated[str | None, Field(alias="in")] = None  # the system whose id it is; default: this flow's system
+    ids: str | None = None  # the id space; default: every one that flows of that system fill
+    by: str | None = None  # look in the CRM instead, for the one record with this value in that field
+    else_: Annotated[Literal["park", "blank", "reject"], Field(alias="else")] = "park"  # nothing found: what then
 
 
 def _refers(value: Any) -> Any:
@@ -66,27 +68,27 @@ class FieldMap(Strict):
     expected: ClassVar[str] = "a column, or where the value comes from: {from: COLUMN}"
 
     # sources
-    from_: Annotated[Column | None, Field(alias="from")] = None
+    from_: Annotated[Column | None, Field(alias="from")] = None  # the column it stands in
     first: Columns | None = None  # the first of these columns that is not blank
-    join: Join | None = None
-    constant: Any = None
-    compute: str | None = None
+    join: Join | None = None  # several columns as one text
+    constant: Any = None  # the same value for every row, in plain form: 12.50, 2026-11-22, true
+    compute: str | None = None  # a formula over columns: QTY * PRICE * (1 - DISCOUNT / 100)
     # the codec, and what it needs
-    as_: Annotated[str | None, Field(alias="as")] = None  # default: by the field's type and format
-    format: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = None
-    decimal: Literal[".", ","] | None = None  # default: the file's, else both are told apart
+    as_: Annotated[str | None, Field(alias="as")] = None  # the codec; default: by the field's type and format
+    format: Annotated[tuple[str, ...], OneOrMore] | None = None  # date, datetime: strptime, epoch, epoch_ms, excel
+    decimal: Literal[".", ","] | None = None  # decimal sign; default: the file's, else both are told apart
     scale: int | None = None  # digits after the point in a number written without one: 000034501668 with 2
     round: bool = False  # more digits than the field keeps: round half up instead of rejecting
     # phone, postal_code, vat: ISO country of numbers without prefix; FR for all rows, or {from: PAYS, blank: FR}
     region: Annotated[str | Part | None, Field(union_mode="left_to_right")] = None
     timezone: str | None = None  # datetime without offset: IANA name; default UTC
-    currency: AnyPart | None = None
-    unit: AnyPart | None = None
-    true: tuple[str, ...] | None = None  # boolean: words for true and false beside the usual ones
-    false: tuple[str, ...] | None = None
-    trim: bool = True
+    currency: AnyPart | None = None  # money: EUR for all rows, or {from: DEVISE, blank: EUR}
+    unit: AnyPart | None = None  # quantity: h for all rows, or {from: UNITE, blank: h}
+    true: Annotated[tuple[str, ...], OneOrMore] | None = None  # boolean: words for true, beside the usual ones
+    false: Annotated[tuple[str, ...], OneOrMore] | None = None  # boolean: words for false, beside the usual ones
+    trim: bool = True  # white space at both ends is dropped
     collapse: bool = False  # runs of white space become one space
-    case: Literal["upper", "lower", "title"] | None = None
+    case: Literal["upper", "lower", "title"] | None = None  # text: change the letters
     max: int | None = None  # text: longest value
     cut: bool = False  # text: cut at max instead of rejecting
     html: bool = False  # text: HTML entities and tags become plain text
@@ -96,13 +98,13 @@ class FieldMap(Strict):
     split: str | None = None  # choices, links: separator of several values in one cell; '\\' + separator is literal
     part: int | None = None  # with split: take only this part (from 1; -1 is the last)
     values: Annotated[dict[str, Any] | str | None, Field(union_mode="left_to_right")] = None  # {raw: crm} or "@codes"
-    # a code not in `values`: refuse the row, clear the field, say nothing on it, or take the code itself as the value
+    # a code outside `values`: refuse the row, clear the field, say nothing on it, or take the code itself as the value
     else_: Annotated[Literal["reject", "blank", "keep", "raw"] | None, Field(alias="else")] = None
     # links
-    refers: Annotated[Refers | None, BeforeValidator(_refers)] = None
-    many: bool = False
+    refers: Annotated[Refers, ShortForm(_refers, (TEXT,))] | None = None  # link: whose id it is, or a field to look by
+    many: bool = False  # links: the cell holds several keys (see split)
     # rules
-    required: bool = False
+    required: bool = False  # a row without it is refused
     invalid: Literal["reject", "as_is"] = "reject"  # as_is: text that the codec refuses is kept as it stands
     blank: Any = None  # keep: an empty cell says nothing; any other value: what an empty cell means; default: cleared
     default: Any = None  # the value when a record is created and the cell is empty
@@ -123,5 +125,5 @@ class FieldMap(Strict):
         return bool(self.blank == "keep")
 
 
-AnyFieldMap = Annotated[FieldMap, BeforeValidator(_from_only)]
+AnyFieldMap = Annotated[FieldMap, ShortForm(_from_only, ({"type": ["string", "integer", "null"]},))]
 """`name: CT_INTITULE` is short for `name: {from: CT_INTITULE}`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
-from mappings.language.strict import Column, Columns, Expected, Names, OneOrMore, Strict
+from mappings.language.strict import TEXT, Column, Columns, Expected, Names, OneOrMore, ShortForm, Strict
 from mappings.words import Direction
 
 
@@ -18,9 +18,9 @@ class Owner(Strict):
     Sets the child's link field (default: named like the owner's entity) and, with `role`, its field `role`.
     """
 
-    entity: str
-    role: str | None = None
-    field: str | None = None
+    entity: str  # the owner's entity
+    role: str | None = None  # what the child is to it: the value of the child's field `role`
+    field: str | None = None  # the child's link to it; default: named like the owner's entity
     into: str | None = None  # the `name` of the into, where several fill that entity
 
 
@@ -36,8 +36,8 @@ class MatchRule(Strict):
     empty the fit counts.
     """
 
-    on: Names
-    agree: Names = ()
+    on: Names  # all of these are equal
+    agree: Names = ()  # at least one of these is equal too, else the fit is doubtful
     unless: Names = ()  # a record that has another value in one of these (neither empty) is a stranger, not a candidate
 
 
@@ -45,14 +45,18 @@ def _match_rule(value: Any) -> Any:
     return {"on": value} if isinstance(value, str | list) else value
 
 
-AnyMatchRule = Annotated[MatchRule, BeforeValidator(_match_rule)]
+AnyMatchRule = Annotated[MatchRule, ShortForm(_match_rule, (TEXT, {"type": "array", "items": TEXT}))]
 
 
 class Not(Strict):
-    not_: Annotated[tuple[str | int | float | bool | None, ...], OneOrMore, Field(alias="not")]
+    """Every row but those with one of these values."""
+
+    not_: Annotated[tuple[str | int | float | bool | None, ...], OneOrMore, Field(alias="not")]  # raw values
 
 
 class Matches(Strict):
+    """Rows whose value has a form."""
+
     matches: str  # a regular expression on the whole raw value
 
 
@@ -66,23 +70,23 @@ Condition = Annotated[
 class Into(Strict):
     """One entity that the rows of the flow go into."""
 
-    entity: str
+    entity: str  # what the rows become
     name: str | None = None  # default: the entity; needed where one flow has the same entity twice
     ids: str | None = None  # id space; default: the flow's name (plus the into's name from the second on)
-    key: Columns
+    key: Columns  # the columns that tell one row from another in the id space
     aliases: bool = False  # several keys of the id space may be one record
-    when: dict[str, Condition] = {}
+    when: dict[str, Condition] = Field(default={})  # which rows this into takes: column to raw values; all must hold
     each: str | None = None  # nested lists (JSON lines): a path; each element is a row; ^name reaches the parent
-    owner: Annotated[Owner | None, BeforeValidator(_owner)] = None
+    owner: Annotated[Owner, ShortForm(_owner, (TEXT,))] | None = None  # the record of the same row that this hangs on
     whole: bool = False  # children: what the owner's rows no longer name is absent
-    match: tuple[AnyMatchRule, ...] = ()
-    on_match: Literal["update", "keep", "review"] = "update"
+    match: tuple[AnyMatchRule, ...] = ()  # how a new key finds a record that is there already; the first hit wins
+    on_match: Literal["update", "keep", "review"] = "update"  # then: update it, link it only, or ask a person
     create: bool = True  # false: rows without a record are parked until one exists
-    scope: dict[str, Names] = {}
-    defaults: dict[str, Any] = {}
-    absent: Literal["archive", "unlink", "ignore", "review"] = "ignore"
-    fields: dict[str, AnyFieldMap] = {}
-    expect: tuple[dict[str, dict[str, Any]], ...] = ()
+    scope: dict[str, Names] = Field(default={})  # only records with these values are candidates of `match`
+    defaults: dict[str, Any] = Field(default={})  # values of a new record, where the row says nothing
+    absent: Literal["archive", "unlink", "ignore", "review"] = "ignore"  # what a full read no longer has
+    fields: dict[str, AnyFieldMap] = Field(default={})  # CRM field to where its value comes from
+    expect: tuple[dict[str, dict[str, Any]], ...] = ()  # Great Expectations, by their own names, on the decoded fields
 
     @property
     def label(self) -> str:
@@ -98,23 +102,32 @@ def _percent(value: Any) -> Any:
     return value
 
 
-Share = Annotated[float, BeforeValidator(_percent), Field(ge=0, le=1), Expected("a share such as 5% or 0.05")]
+Share = Annotated[
+    float,
+    ShortForm(_percent, ({"type": "string", "pattern": r"^\d+([.]\d+)?%$"},)),
+    Field(ge=0, le=1),
+    Expected("a share such as 5% or 0.05"),
+]
 """`5%` or 0.05."""
 
 
 class Guard(Strict):
     """Beyond these shares the run changes nothing and waits in review; null switches one off."""
 
-    rejects: Share | None = 0.50
-    creates: Share | None = None
-    updates: Share | None = None
-    archives: Share | None = 0.20
+    rejects: Share | None = 0.50  # rows refused, of the rows read
+    creates: Share | None = None  # new records, of the entries the flow had before
+    updates: Share | None = None  # changed records, of the entries the flow had before
+    archives: Share | None = 0.20  # records archived or unlinked, of the entries the flow had before
 
 
 class Schedule(Strict):
-    changes: str | None = None  # cron
-    full: str | None = None
-    timezone: str = "Europe/Paris"
+    """When the flow runs by itself; `schedule: "0 6 * * *"` is short for `{changes: "0 6 * * *"}`."""
+
+    expected: ClassVar[str] = 'a cron line such as "0 6 * * 1-5", or {changes: …, full: …}'
+
+    changes: str | None = None  # cron: read what is new
+    full: str | None = None  # cron: read everything
+    timezone: str = "Europe/Paris"  # of the cron lines; an IANA name
 
 
 def _schedule(value: Any) -> Any:
@@ -124,20 +137,20 @@ def _schedule(value: Any) -> Any:
 class Flow(Strict):
     """One mapping file, after `like` was laid under it."""
 
-    flow: str
+    flow: str  # its name, once in the project
     like: str | None = None  # another flow: what is not said here is as there
     abstract: bool = False  # only a model for others: never run, and may be incomplete
-    system: str
-    direction: Direction = "in"
-    description: str = ""
+    system: str  # where the rows come from: a name of systems.yaml
+    direction: Direction = "in"  # this version reads (in)
+    description: str = ""  # one line for people
     after: Names = ()  # flows that fill what this one refers to; default: found from `refers`
-    read: Read = Read()
-    into: Annotated[tuple[Into, ...], OneOrMore, Field(min_length=1)]
-    guard: Guard = Guard()
-    schedule: Annotated[Schedule | None, BeforeValidator(_schedule)] = None
+    read: Read = Read()  # which files, their form, their order and completeness
+    into: Annotated[tuple[Into, ...], OneOrMore, Field(min_length=1)]  # the entities that the rows go into
+    guard: Guard = Guard()  # beyond these shares nothing is changed and a person is asked
+    schedule: Annotated[Schedule, ShortForm(_schedule, (TEXT,))] | None = None  # when it runs by itself
 
     def space_of(self, into: Into) -> str:
-        """The id space of `into` (one of this flow's): as declared, else the flow, with the label from the second on."""
+        """The id space of an into of this flow: as declared, else the flow, with the label from the second on."""
         first = next(other for other in self.into if other.entity == into.entity)
         return into.ids or (self.flow if first.label == into.label else f"{self.flow}.{into.label}")
 

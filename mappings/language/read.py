@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Expected, Strict
+from mappings.language.strict import Column, Columns, Expected, ShortForm, Strict
 
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -15,11 +15,11 @@ TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 class CsvFormat(Strict):
     """Delimited text. What is None is detected, shown in the run, and can be pinned here."""
 
-    delimiter: str | None = None
+    delimiter: str | None = None  # one character; "\t" for a tab
     quote: str | None = '"'  # null: quotes are ordinary characters
     escape: str | None = None  # e.g. "\\"; a doubled quote always counts
-    encoding: str | None = None
-    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None  # utf-8, cp1252, iso-8859-1, iso-8859-15, cp850, utf-16 …
+    decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
     header: bool | int | tuple[str, ...] = True  # true: first line | line number from 1 | false: none | the names
     skip: int = 0  # lines before the header
     comment: str | None = None  # lines that begin with this are skipped
@@ -29,11 +29,11 @@ class CsvFormat(Strict):
 class FixedFormat(Strict):
     """Fixed width: name to [start, width], start counts from 1 and widths count characters (bytes: true: bytes)."""
 
-    columns: dict[str, tuple[int, int]] = {}
-    encoding: str | None = None
-    decimal: Literal[".", ","] | None = None
-    skip: int = 0
-    bytes: bool = False
+    columns: dict[str, tuple[int, int]] = Field(default={})  # name to [start, width]; start counts from 1
+    encoding: str | None = None  # as for csv
+    decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
+    skip: int = 0  # lines before the first row
+    bytes: bool = False  # start and width count bytes, not characters
     short: Literal["pad", "reject"] = "pad"  # a line shorter than the last column
 
 
@@ -43,21 +43,21 @@ class ExcelFormat(Strict):
     sheet: str | int | None = None  # name, or position from 1; None: the first that has rows
     header: int | bool = 1  # row of the headers, from 1; false: none
     skip: int = 0  # rows between header and data
-    range: str | None = None
-    decimal: Literal[".", ","] | None = None
+    range: str | None = None  # only these cells: A1:F200
+    decimal: Literal[".", ","] | None = None  # decimal sign of numbers that stand as text
 
 
 class JsonlFormat(Strict):
     """One JSON object a line; paths (a.b.c) name nested values."""
 
-    encoding: str = "utf-8"
+    encoding: str = "utf-8"  # as for csv
 
 
 class FecFormat(Strict):
     """The French accounting file: 18 columns by law, more are kept; separator and encoding are detected."""
 
-    encoding: str | None = None
-    delimiter: str | None = None
+    encoding: str | None = None  # as for csv; default: detected
+    delimiter: str | None = None  # a tab or |; default: detected
 
 
 class Format(Strict):
@@ -65,11 +65,11 @@ class Format(Strict):
 
     expected: ClassVar[str] = "one of csv, fixed, excel, jsonl or fec, alone or with its keys below"
 
-    csv: CsvFormat | None = None
-    fixed: FixedFormat | None = None
-    excel: ExcelFormat | None = None
-    jsonl: JsonlFormat | None = None
-    fec: FecFormat | None = None
+    csv: CsvFormat | None = None  # delimited text
+    fixed: FixedFormat | None = None  # fixed width
+    excel: ExcelFormat | None = None  # xlsx, xls, ods
+    jsonl: JsonlFormat | None = None  # one JSON object a line
+    fec: FecFormat | None = None  # the French accounting file
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -87,42 +87,47 @@ def _format(value: Any) -> Any:
     return {value: {}} if isinstance(value, str) else value
 
 
+KINDS = {"enum": list(Format.model_fields)}
+
+
 class Records(Strict):
     """Several record types in one file: only lines whose column `by` is `use` are this flow's rows."""
 
     by: Column | tuple[int, int]  # a column, or [start, width] in fixed width
-    use: str | tuple[str, ...]
+    use: str | tuple[str, ...]  # the record type, or several
     columns: dict[str, tuple[int, int]] | tuple[str, ...] | None = None  # the layout of this type
 
 
 class Trailer(Strict):
     """A last line that tells a row count or a sum; the file is refused when they differ."""
 
-    by: Column | tuple[int, int]
-    is_: Annotated[str, Field(alias="is")]
-    rows: Column | tuple[int, int] | None = None
-    sum: dict[str, Column | tuple[int, int]] = {}  # column of the rows: where the trailer has its sum
+    by: Column | tuple[int, int]  # where the line's kind stands: a column, or [start, width]
+    is_: Annotated[str, Field(alias="is")]  # what stands there on a trailer
+    rows: Column | tuple[int, int] | None = None  # where the trailer has the number of rows
+    sum: dict[str, Column | tuple[int, int]] = Field(default={})  # column of the rows: where the trailer has its sum
 
 
 class Each(Strict):
     """Continuation lines: rows whose `blank` columns are empty take the values of the row above (`fill`)."""
 
-    blank: tuple[Column, ...]
-    fill: tuple[Column, ...]
+    blank: Columns  # where all of these are empty, the line continues the row above
+    fill: Columns  # then these are taken from the row above
     number: str | None = None  # a column of this name is added: 0 on a head line, then 1, 2 … until the next head
 
 
 class Read(Strict):
+    """Which files, their form, their order and completeness."""
+
     files: str | None = None  # pattern: * and ?, {part}, {day:%Y%m%d}, {number:d}; parts become $part
-    format: Annotated[Format | None, BeforeValidator(_format)] = None
+    format: Annotated[Format, ShortForm(_format, (KINDS,))] | None = None  # default: told by the file itself
     full: bool = False  # the source holds everything: what is absent is gone
     order: str | None = None  # the part that puts files in order; default: the first dated or numbered part
     expected_by: Annotated[str | None, Field(pattern=TIME_OF_DAY), Expected('a time such as "06:00"')] = None
     every: Literal["day", "weekday", "week", "month"] | None = None  # gaps in a dated series are reported
     version: Column | None = None  # the row's own version (a number) or stamp: its order mark
     stamp: Column | None = None  # the row's own time of change; also its order mark where there is no version
-    stamp_format: str | None = None
-    timezone: str | None = None
-    records: Records | None = None
-    trailer: Trailer | None = None
-    continues: Each | None = None
+    stamp_format: str | None = None  # the strptime form of `stamp` (or of a `version` that is a time); default: ISO
+    timezone: str | None = None  # of a stamp without offset; IANA name; default: UTC
+    records: Records | None = None  # several record types in one file: which lines are this flow's
+    trailer: Trailer | None = None  # a last line that tells the number of rows, or a sum
+    continues: Each | None = None  # lines that continue the row above

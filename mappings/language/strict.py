@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import Strict as Exactly
+from pydantic_core import CoreSchema, core_schema
 
 
 class Strict(BaseModel):
     """A number written where text is meant is that text: `use: 1` is the record type "1"."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, coerce_numbers_to_str=True, use_attribute_docstrings=True
+        extra="forbid", frozen=True, populate_by_name=True, coerce_numbers_to_str=True
     )
     expected: ClassVar[str] = ""  # how a message calls a value of this model; default: its keys
 
@@ -25,11 +27,27 @@ class Expected:
     text: str
 
 
+@dataclass(frozen=True, eq=False)
+class ShortForm:
+    """A shorter way to write a value: `convert` makes the long form of it, `shown` is its JSON Schema."""
+
+    convert: Callable[[Any], Any]
+    shown: tuple[dict[str, Any], ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.convert, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        long = handler(schema)
+        return {"anyOf": [*(self.shown or (long["items"],)), long]}
+
+
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
-OneOrMore = BeforeValidator(_as_list)
+TEXT: dict[str, Any] = {"type": ["string", "number"]}
+OneOrMore = ShortForm(_as_list)
 """`key: a` and `key: [a]` mean the same."""
 
 Names = Annotated[tuple[str, ...], OneOrMore]

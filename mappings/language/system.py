@@ -10,15 +10,17 @@ from mappings.language.strict import Strict
 class System(Strict):
     """One outside application. The keys a connector needs beyond these are checked by the connector's own model."""
 
-    connector: str
-    label: str = ""
+    connector: str  # file
+    label: str = ""  # what people call it
     folder: str | None = None  # file: the drop folder, relative to the project
     done: str = "done"  # file: where read files go, below the folder
-    failed: str = "failed"
+    failed: str = "failed"  # file: where files go whose run failed, below the folder
     stable_for: str = "2s"  # file: size and time must stand still this long before a file is read
     marker: str | None = None  # file: read NAME only once NAME + this suffix lies beside it (".ok")
-    options: dict[str, object] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)  # what a connector needs beyond these keys
 
 
 class SystemsFile(Strict):
-    systems: dict[str, System]
+    """mappings/systems.yaml, and systems.$NAVETTE_ENV.yaml, which is laid over it."""
+
+    systems: dict[str, System]  # name to system
