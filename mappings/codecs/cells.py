@@ -99,7 +99,7 @@ def nulled(values: Any, where: Mask) -> Any:
 def rectangle(cells: Cells, width: int) -> tuple[Mask, NDArray[np.uint8]]:
     """The cells of exactly `width` bytes: where they are, and their bytes as a matrix of one row each."""
     where = lengths_of(cells) == width
-    chosen = cells if where.all() else contiguous(cells.filter(pa.array(where)))
+    chosen = cells if where.all() else picked(cells, where)
     ends = offsets_of(chosen)
     return where, bytes_of(chosen)[ends[0] : ends[-1]].reshape(len(chosen), width)
 
@@ -113,6 +113,11 @@ def cells_from(matrix: NDArray[np.uint8]) -> Cells:
 
 def blank_to_null(cells: Cells) -> Cells:
     return nulled(cells, mask_of(pc.equal(cells, "")))
+
+
+def picked(values: Any, where: Mask) -> Any:
+    """The values where the mask is true, as one array."""
+    return contiguous(values.filter(pa.array(where)))
 
 
 def placed(values: Any, where: Mask, replacements: Any) -> Any:

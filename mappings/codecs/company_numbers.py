@@ -8,10 +8,8 @@ digits is a multiple of 5. Source: INSEE, and https://fr.wikipedia.org/wiki/Syst
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from stdnum.exceptions import ValidationError
@@ -24,6 +22,7 @@ from mappings.codecs.cells import (
     judged,
     matches,
     nulled,
+    picked,
     placed,
     present,
     rectangle,
@@ -65,20 +64,15 @@ def decode_siret(cells: Cells, rule: Rule) -> Reading:
     return _decode(cells, 14, siret_holds, "not_siret", rule)
 
 
-def encode_number(values: Any, rule: Rule) -> Cells:
-    del rule
-    return contiguous(values)
-
-
 def _decode(cells: Cells, width: int, check: Check, code: str, rule: Rule) -> Reading:
     del rule
     found = valid_numbers(cells, width, check)
     open_ = present(cells) & ~present(found)
     if open_.any():
-        rest = contiguous(cells.filter(pa.array(open_)))
+        rest = picked(cells, open_)
         again = valid_numbers(_tidied(rest, width), width, check)
         left = ~present(again)
-        again = placed(again, left, judged(rest.filter(pa.array(left)), _library(width)))
+        again = placed(again, left, judged(picked(rest, left), _library(width)))
         found = placed(found, open_, again)
         return refuse(found, present(cells) & ~present(found), code)
     return Reading(found)
@@ -101,7 +95,7 @@ def _tidied(cells: Cells, width: int) -> Cells:
     bare = pc.replace_substring_regex(cells, r"\.0*$", "")  # a spreadsheet's number
     bare = pc.replace_substring_regex(bare, r"[\s.\p{Z}]", "")
     short = matches(bare, rf"^\d{{{width - 1}}}$")
-    return contiguous(placed(bare, short, pc.utf8_lpad(bare.filter(pa.array(short)), width, "0")))
+    return contiguous(placed(bare, short, pc.utf8_lpad(picked(bare, short), width, "0")))
 
 
 def _library(width: int) -> Callable[[str], str | None]:
@@ -112,7 +106,7 @@ def _library(width: int) -> Callable[[str], str | None]:
             number: str = module.validate(text)
         except ValidationError:
             return None
-        return number if number.strip("0") else None
+        return number if number[:9].strip("0") else None
 
     return judge
 

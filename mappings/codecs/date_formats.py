@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mappings.codecs.cells import Cells, Mask, contiguous, judged, placed, present, rectangle
+from mappings.codecs.cells import Cells, Mask, judged, picked, placed, present, rectangle
 
 _WIDTHS = {"d": 2, "m": 2, "Y": 4, "y": 2, "H": 2, "M": 2, "S": 2, "f": 6}
 _PIECE = re.compile(r"%(.)|([^%])", re.DOTALL)
@@ -69,13 +69,13 @@ def parse(cells: Cells, forms: tuple[str, ...]) -> pa.TimestampArray:
     for form in forms:
         open_ = present(cells) & ~present(found)
         if open_.any():
-            rest = judged(cells.filter(pa.array(open_)), partial(_strptime, form=form), _LOCAL)
+            rest = judged(picked(cells, open_), partial(_strptime, form=form), _LOCAL)
             found = placed(found, open_, rest)
     return found
 
 
 def _place_fixed(found: pa.TimestampArray, cells: Cells, open_: Mask, fixed: Template) -> pa.TimestampArray:
-    chosen = cells if open_.all() else contiguous(cells.filter(pa.array(open_)))
+    chosen = cells if open_.all() else picked(cells, open_)
     wide, matrix = rectangle(chosen, fixed.width)
     good, moments = _moments(matrix, fixed)
     values = pa.array(moments, _LOCAL, mask=~good)

@@ -20,6 +20,7 @@ from mappings.codecs.cells import (
     judged,
     matches,
     nulled,
+    picked,
     placed,
     present,
 )
@@ -70,7 +71,7 @@ def decode_datetime(cells: Cells, rule: Rule) -> Reading:
         moments = _in_utc(_read(text, tuple(form for form in rule.map.format if form not in zoned)), zone)
         open_ = present(text) & ~present(moments)
         if zoned and open_.any():
-            rest = _read(contiguous(text.filter(pa.array(open_))), tuple(zoned))
+            rest = _read(picked(text, open_), tuple(zoned))
             moments = placed(moments, open_, pc.assume_timezone(rest, "UTC").cast(_UTC))
     strange = present(cells) & ~present(moments)
     return refuse(moments, strange, "not_datetime", format=_shown(rule, "YYYY-MM-DD HH:MM:SS"))
@@ -117,9 +118,9 @@ def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
         if not open_.any():
             return found
         if form in _COUNTED:
-            found = placed(found, open_, judged(cells.filter(pa.array(open_)), _counter(form), _LOCAL))
+            found = placed(found, open_, judged(picked(cells, open_), _counter(form), _LOCAL))
         elif dated:
-            found = placed(found, open_, _without_time(contiguous(cells.filter(pa.array(open_))), form))
+            found = placed(found, open_, _without_time(picked(cells, open_), form))
     return found
 
 
@@ -138,7 +139,7 @@ def _iso(cells: Cells, zone: str) -> Any:
         naive = _in_utc(judged(local, _naive_iso, _LOCAL), zone)
     if not zoned.any():
         return naive
-    chosen = contiguous(cells.filter(pa.array(zoned)))
+    chosen = picked(cells, zoned)
     try:
         return placed(naive, zoned, chosen.cast(_UTC))
     except pa.ArrowInvalid:

@@ -11,26 +11,25 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, Mask, any_of, blank_to_null, contiguous, nulled, placed, present, repeat
-from mappings.codecs.choice import among
+from mappings.codecs.cells import Cells, Mask, any_of, blank_to_null, contiguous, nulled, placed, present, repeat
 from mappings.codecs.columns import trimmed_cells, unstorable
 from mappings.codecs.compute import computed
 from mappings.codecs.conversion import converted
 from mappings.codecs.keys import link_keys
 from mappings.codecs.lists import put_together, rows_with, taken_apart
 from mappings.codecs.literals import literals
-from mappings.codecs.reading import PLAIN, Reading, Refusal, Rule
-from mappings.codecs.registry import CODECS, codec_of
-from mappings.codecs.source_value import extracted, mismatched, prepared, single, source_cells, source_parts
-from mappings.codecs.text import fitted
-from mappings.codecs.values import Codes, Lookup, table_of
+from mappings.codecs.places import region_code
+from mappings.codecs.reading import PLAIN, Refusal, Rule
+from mappings.codecs.registry import CODECS
+from mappings.codecs.single import Setting, decode_values
+from mappings.codecs.source_value import extracted, prepared, single, source_cells, source_parts
+from mappings.codecs.values import Codes, table_of
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Part
 
 if TYPE_CHECKING:
     from mappings.language.strict import Column
 
-LINKS = ("link", "links")
 LISTS = ("choices", "links")
 
 
@@ -68,9 +67,11 @@ def decode_field(
     `shape` is the key of the id space that a link refers to: its variables are added to the row's own parts. Raises
     ConfigurationError where the mapping itself is wrong (a code table that is missing, a constant of the wrong type).
     """
-    rule = Rule(field_map, spec, given.decimal)
-    reading, raw = _main(given, name, rule, shape)
-    _settle_blanks(reading, raw, name, rule)
+    fixed, regions = _regions(given, field_map)
+    rule = Rule(field_map, spec, given.decimal, fixed)
+    setting = Setting(name, rule, table_of(field_map, given.codes), given.variables, shape, regions)
+    reading, raw = _main(given, setting)
+    _settle_blanks(reading, raw, setting)
     if spec.type == "money":
         _add_part(reading, given, f"{name}_currency", field_map.currency, raw, money=True)
     elif spec.type == "quantity":
@@ -78,22 +79,23 @@ def decode_field(
     return reading
 
 
-def _main(given: Given, name: str, rule: Rule, shape: Sequence[Column] | None) -> tuple[FieldReading, Cells]:
-    rows = len(given.frame)
+def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
+    name, rule, rows = setting.name, setting.rule, len(given.frame)
     if rule.map.constant is not None:
         value = literals([rule.map.constant], rule.spec, name)
         return FieldReading({name: _everywhere(value, rows)}, np.zeros(rows, bool)), repeat("", rows)
+    parts = source_parts(given.frame, rule.map, given.variables)
     if rule.map.compute is not None:
         found, truth = computed(given.frame, rule, given.variables)
-        fitted_ = converted(found.values, "boolean" if truth else "decimal", rule)
+        fitting = converted(found.values, "boolean" if truth else "decimal", rule)
         raw = repeat(rule.map.compute, rows)
-        refusals = [(refusal, raw) for refusal in (*found.refusals, *fitted_.refusals)]
-        return FieldReading({name: fitted_.values}, np.zeros(rows, bool), refusals), raw
-    parts = source_parts(given.frame, rule.map, given.variables)
+        refusals = [(refusal, raw) for refusal in (*found.refusals, *fitting.refusals)]
+        lacking = ~any_of(rows, [present(part) for part in parts]) if parts else np.zeros(rows, bool)
+        return FieldReading({name: fitting.values}, lacking, refusals), raw
     raw = source_cells(parts, rule.map)
-    kept = ~present(raw)
+    absent = ~present(raw)
     if rule.spec.type == "link" and rule.map.join is not None:
-        return FieldReading({name: link_keys(parts, shape, given.variables)}, kept), raw
+        return FieldReading({name: link_keys(parts, setting.shape, given.variables)}, absent), raw
     cells = blank_to_null(prepared(raw, rule.map))
     damaged = unstorable(cells)
     refusals = []
@@ -101,80 +103,41 @@ def _main(given: Given, name: str, rule: Rule, shape: Sequence[Column] | None) -
         refusals.append((Refusal(damaged, "not_text"), raw))
         cells = nulled(cells, damaged)
     if rule.spec.type in LISTS:
-        values, more = _set(cells, name, rule, given, shape)
+        values, more = _set(cells, setting)
+        unsaid = absent
     else:
-        values, more, unsaid = _values(single(cells, rule.map), name, rule, given, shape)
-        kept = kept | unsaid
-    reading = FieldReading({name: values}, kept, [*refusals, *((refusal, raw) for refusal in more)])
-    return reading, raw
+        values, more, unsaid = decode_values(single(cells, rule.map), setting)
+    # A code table may give blanks a meaning, but not to rows that do not have the column at all.
+    values = nulled(values, absent)
+    return FieldReading({name: values}, absent | unsaid, [*refusals, *((refusal, raw) for refusal in more)]), raw
 
 
-def _set(
-    cells: Cells, name: str, rule: Rule, given: Given, shape: Sequence[Column] | None
-) -> tuple[Any, tuple[Refusal, ...]]:
-    rows = len(cells)
-    items, owners = taken_apart(cells, rule.map.split)
-    values, refusals, _ = _values(extracted(items, rule.map), name, rule, given, shape)
+def _set(cells: Cells, setting: Setting) -> tuple[Any, tuple[Refusal, ...]]:
+    rows, field_map = len(cells), setting.rule.map
+    items, owners = taken_apart(cells, field_map.split)
+    values, refusals, _ = decode_values(extracted(items, field_map), setting.of_items(owners))
     raised = tuple(replace(refusal, where=rows_with(refusal.where, owners, rows)) for refusal in refusals)
     return nulled(put_together(values, owners, rows), any_of(rows, [refusal.where for refusal in raised])), raised
 
 
-def _values(
-    cells: Cells, name: str, rule: Rule, given: Given, shape: Sequence[Column] | None
-) -> tuple[Any, tuple[Refusal, ...], Mask]:
-    """Single values through pattern, code table and codec: the values, the refusals, and which say nothing."""
-    cells = blank_to_null(cells)
-    unsaid = np.zeros(len(cells), bool)
-    refusals: list[Refusal] = []
-    strange = mismatched(cells, rule.map)
-    if strange.any():
-        refusals.append(Refusal(strange, "pattern", {"pattern": rule.map.pattern}))
-        cells = nulled(cells, strange)
-    table = table_of(rule, given.codes)
-    if table is None:
-        reading = _coded(cells, rule, given, shape)
-        return reading.values, (*refusals, *reading.refusals), unsaid
-    looked = Lookup(cells.fill_null("") if "" in table else cells, _single_rule(rule), table, name)
-    values = looked.values
-    if rule.spec.type in LINKS and (rule.map.refers is None or rule.map.refers.by is None):
-        values = link_keys([values], shape, given.variables)
-    refusals += looked.refusals
-    if looked.rest is not None and present(looked.rest).any():
-        reading = _coded(looked.rest, rule, given, shape)
-        values = placed(values, looked.unknown, contiguous(reading.values.filter(pa.array(looked.unknown))))
-        refusals += reading.refusals
-    return values, tuple(refusals), unsaid if looked.kept is None else looked.kept
+def _regions(given: Given, field_map: FieldMap) -> tuple[str | None, Cells | None]:
+    """The country that the mapping names for all rows, or each row's own (unknown ones count as the blank's)."""
+    region = field_map.region
+    if region is None:
+        return None, None
+    if isinstance(region, str):
+        return region_code(region), None
+    otherwise = region_code(region.blank) if region.blank else None
+    if region.from_ is None:
+        return otherwise, None
+    named = blank_to_null(trimmed_cells(given.frame, region.from_, given.variables))
+    codes = CODECS["country"].decode(named, Rule(field_map, FieldSpec())).values
+    return otherwise, codes if otherwise is None else contiguous(pc.fill_null(codes, otherwise))
 
 
-def _coded(cells: Cells, rule: Rule, given: Given, shape: Sequence[Column] | None) -> Reading:
-    """What the codec makes of the cells, as the field holds it and within the field's limits."""
-    if rule.spec.type in LINKS and rule.map.as_ is None:
-        by_field = rule.map.refers is not None and rule.map.refers.by is not None
-        return Reading(cells if by_field else link_keys([cells], shape, given.variables))
-    codec = codec_of(rule.map, rule.spec)
-    decoded = codec.decode(cells, rule)
-    fitting = converted(decoded.values, codec.gives, rule)
-    limited = _limited(fitting.values, rule)
-    values, refusals = limited.values, (*decoded.refusals, *fitting.refusals, *limited.refusals)
-    if rule.spec.type in LINKS:
-        values = link_keys([values], shape, given.variables)
-    return Reading(values, refusals)
-
-
-def _limited(values: Any, rule: Rule) -> Reading:
-    if values.type != TEXT:
-        return Reading(values)
-    return among(values, rule) if rule.spec.type in ("choice", "choices") else fitted(values, rule)
-
-
-def _single_rule(rule: Rule) -> Rule:
-    """The rule for single values of a field that holds a set, or for the text of a link's key."""
-    single_type = {"choices": "choice", "links": "text", "link": "text"}.get(rule.spec.type)
-    return rule if single_type is None else replace(rule, spec=rule.spec.model_copy(update={"type": single_type}))
-
-
-def _settle_blanks(reading: FieldReading, raw: Cells, name: str, rule: Rule) -> None:
+def _settle_blanks(reading: FieldReading, raw: Cells, setting: Setting) -> None:
     """What an empty cell means: cleared, kept, a value of its own, or a fault where a value is required."""
+    name, rule = setting.name, setting.rule
     refused = reading.refused
     empty = ~present(reading.columns[name]) & ~refused
     absent = reading.kept

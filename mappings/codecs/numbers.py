@@ -28,6 +28,7 @@ from mappings.codecs.cells import (
     mask_of,
     matches,
     nulled,
+    picked,
     placed,
     present,
 )
@@ -86,7 +87,7 @@ def canonical(cells: Cells, sign: str | None) -> Cells:
     simple = matches(cells, _SIMPLE[sign])
     numbers = pc.replace_substring(cells, ",", ".") if sign != "." and holds(cells, b",") else cells
     odd = present(cells) & ~simple
-    return placed(numbers, odd, _odd(cells.filter(pa.array(odd)), sign)) if odd.any() else numbers
+    return placed(numbers, odd, _odd(picked(cells, odd), sign)) if odd.any() else numbers
 
 
 def _odd(cells: Cells, sign: str | None) -> Cells:
@@ -110,11 +111,11 @@ def _odd(cells: Cells, sign: str | None) -> Cells:
     numbers = placed(numbers, comma, _bare(text, comma, "[ '.]", comma_is_point=True))
     numbers = placed(numbers, point, _bare(text, point, "[ ',]", comma_is_point=False))
     power = matches(text, _POWER)
-    return placed(numbers, power, judged(text.filter(pa.array(power)), _from_power)) if power.any() else numbers
+    return placed(numbers, power, judged(picked(text, power), _from_power)) if power.any() else numbers
 
 
 def _bare(text: Cells, where: Mask, groups: str, *, comma_is_point: bool) -> Cells:
-    bare = pc.replace_substring_regex(text.filter(pa.array(where)), groups, "")
+    bare = pc.replace_substring_regex(picked(text, where), groups, "")
     return pc.replace_substring(bare, ",", ".") if comma_is_point else bare
 
 

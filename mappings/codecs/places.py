@@ -11,6 +11,7 @@ from typing import Any
 from mappings.codecs.cells import Cells, contiguous, judged, present
 from mappings.codecs.folding import folded
 from mappings.codecs.reading import Reading, Rule, refuse
+from mappings.errors import ConfigurationError
 
 _CURRENCIES = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE
@@ -47,6 +48,14 @@ def decode_country(cells: Cells, rule: Rule) -> Reading:
     known = countries()
     values = judged(cells, lambda text: known.get(folded(text)))
     return refuse(values, present(cells) & ~present(values), "not_country")
+
+
+def region_code(text: str) -> str:
+    """The two-letter code of a country that a mapping names; raises ConfigurationError for one that there is not."""
+    code = countries().get(folded(text))
+    if code is None:
+        raise ConfigurationError(f"{text!r} is not a country", todo="Use its ISO code, such as FR.")
+    return code
 
 
 @cache

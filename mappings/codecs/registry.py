@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from mappings.codecs import choice, company_numbers, dates, numbers, places, text
+from mappings.codecs import (
+    choice,
+    company_numbers,
+    dates,
+    email,
+    iban,
+    numbers,
+    phone,
+    places,
+    text,
+    vat,
+    web,
+)
 from mappings.codecs.reading import Codec
 from mappings.errors import ConfigurationError
 from mappings.language.entity import FieldSpec
@@ -22,8 +34,14 @@ CODECS: dict[str, Codec] = {
     "boolean": Codec("boolean", choice.decode_boolean, choice.encode_boolean, ("true", "false")),
     "choice": Codec("text", choice.decode_choice, choice.encode_choice, ("values",)),
     "choices": Codec("text", choice.decode_choice, choice.encode_choice, ("values", "split")),
-    "siren": Codec("text", company_numbers.decode_siren, company_numbers.encode_number),
-    "siret": Codec("text", company_numbers.decode_siret, company_numbers.encode_number),
+    "siren": Codec("text", company_numbers.decode_siren, places.encode_code),
+    "siret": Codec("text", company_numbers.decode_siret, places.encode_code),
+    "vat": Codec("text", vat.decode_vat, places.encode_code, ("region",)),
+    "iban": Codec("text", iban.decode_iban, places.encode_code),
+    "phone": Codec("text", phone.decode_phone, places.encode_code, ("region",)),
+    "email": Codec("text", email.decode_email, places.encode_code),
+    "url": Codec("text", web.decode_url, places.encode_code),
+    "file": Codec("text", web.decode_file, places.encode_code),
     "country": Codec("text", places.decode_country, places.encode_code),
     "currency": Codec("text", places.decode_currency, places.encode_code),
     "postal_code": Codec("text", places.decode_postal_code, places.encode_code, ("region",)),

@@ -7,10 +7,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import Cells, Mask, contiguous, holds, judged, mask_of, matches, nulled, placed
+from mappings.codecs.cells import Cells, Mask, contiguous, holds, judged, mask_of, matches, nulled, picked, placed
 from mappings.codecs.reading import Reading, Refusal, Rule
 
 _CASES = {"upper": pc.utf8_upper, "lower": pc.utf8_lower, "title": pc.utf8_title}
@@ -38,7 +37,7 @@ def composed(cells: Cells) -> Cells:
     if not holds(cells, b"\xcc", b"\xcd"):
         return cells
     odd = matches(cells, r"[\x{0300}-\x{036f}]")
-    return placed(cells, odd, pc.utf8_normalize(cells.filter(pa.array(odd)), "NFC"))
+    return placed(cells, odd, pc.utf8_normalize(picked(cells, odd), "NFC"))
 
 
 def fitted(values: Cells, rule: Rule) -> Reading:
@@ -64,7 +63,7 @@ def fitted(values: Cells, rule: Rule) -> Reading:
 def plain(cells: Cells) -> Cells:
     """HTML as plain text: entities resolved, tags gone, block ends and <br> as line breaks."""
     odd: Mask = mask_of(pc.match_substring_regex(cells, "[<&]"))
-    return placed(cells, odd, judged(cells.filter(pa.array(odd)), _plain)) if odd.any() else cells
+    return placed(cells, odd, judged(picked(cells, odd), _plain)) if odd.any() else cells
 
 
 class _Words(HTMLParser):

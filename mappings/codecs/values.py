@@ -13,13 +13,15 @@ from mappings.codecs.conditions import as_text
 from mappings.codecs.literals import literals
 from mappings.codecs.reading import Refusal, Rule
 from mappings.errors import ConfigurationError
+from mappings.language.field import FieldMap
 
 Codes = Mapping[str, Mapping[str, str]]
+_SHOWN = 20
 
 
-def table_of(rule: Rule, codes: Codes) -> Mapping[str, Any] | None:
+def table_of(field_map: FieldMap, codes: Codes) -> Mapping[str, Any] | None:
     """Raw text to CRM value; raises ConfigurationError for a table that the project does not have."""
-    values = rule.map.values
+    values = field_map.values
     if values is None:
         return None
     if not isinstance(values, str):
@@ -33,24 +35,26 @@ def table_of(rule: Rule, codes: Codes) -> Mapping[str, Any] | None:
 
 
 class Lookup:
-    """One pass of cells through a table: the values found, and what is left for the codec."""
+    """One pass of cells through a table.
+
+    values: what the table says; unknown: where it says nothing; rest: the unknown codes, where they are to be decoded
+    themselves (`else: raw`); kept: where nothing is said of the field (`else: keep`).
+    """
 
     def __init__(self, cells: Cells, rule: Rule, table: Mapping[str, Any], name: str) -> None:
-        self.found = pc.index_in(cells, value_set=pa.array(list(table), TEXT))
-        known = self.found.is_valid()
-        typed = literals(list(table.values()), rule.spec, name)
-        self.values = contiguous(typed.take(self.found))
-        self.known: Mask = present(self.found) & (present(cells) | ("" in table))
-        self.unknown: Mask = present(cells) & ~present(self.found)
+        # A blank code stands for blank cells: the table may say what they mean.
+        asked = cells.fill_null("") if "" in table else cells
+        found = pc.index_in(asked, value_set=pa.array(list(table), TEXT))
+        self.values = contiguous(literals(list(table.values()), rule.spec, name).take(found))
+        self.unknown: Mask = present(cells) & ~present(found)
         self.kept: Mask | None = None
         self.rest: Cells | None = None
         self.refusals: tuple[Refusal, ...] = ()
-        del known
         otherwise = rule.map.else_ or "reject"
         if otherwise == "raw":
             self.rest = nulled(cells, ~self.unknown)
         elif otherwise == "keep":
             self.kept = self.unknown
         elif otherwise == "reject" and self.unknown.any():
-            shown = rule.map.values if isinstance(rule.map.values, str) else ", ".join(list(table)[:20])
+            shown = rule.map.values if isinstance(rule.map.values, str) else ", ".join(list(table)[:_SHOWN])
             self.refusals = (Refusal(self.unknown, "unknown_code", {"table": shown}),)

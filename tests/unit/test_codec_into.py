@@ -22,21 +22,57 @@ def faults(decoded):
 
 def test_values_have_the_columns_and_types_of_the_store():
     decoded = decode(
-        {"T": ["a"], "N": ["1"], "A": ["2.5"], "Q": ["3"], "D": ["2026-11-22"], "M": ["2026-11-22 10:00"], "B": ["1"],
-         "C": ["x;y"], "P": ["7"], "S": ["7,8"]},
-        {"t": "T", "n": "N", "a": {"from": "A", "currency": "EUR"}, "q": {"from": "Q", "unit": "h"}, "d": "D", "m": "M",
-         "archived": "B", "c": {"from": "C", "split": ";"}, "p": {"from": "P", "refers": "thing"},
-         "s": {"from": "S", "refers": "thing", "split": ",", "many": True}},
-        {"t": {}, "n": {"type": "number"}, "a": {"type": "money"}, "q": {"type": "quantity", "scale": 3},
-         "d": {"type": "date"}, "m": {"type": "datetime"}, "c": {"type": "choices", "values": ["x", "y"]},
-         "p": {"type": "link", "to": "thing"}, "s": {"type": "links", "to": "thing"}},
+        {
+            "T": ["a"],
+            "N": ["1"],
+            "A": ["2.5"],
+            "Q": ["3"],
+            "D": ["2026-11-22"],
+            "M": ["2026-11-22 10:00"],
+            "B": ["1"],
+            "C": ["x;y"],
+            "P": ["7"],
+            "S": ["7,8"],
+        },
+        {
+            "t": "T",
+            "n": "N",
+            "a": {"from": "A", "currency": "EUR"},
+            "q": {"from": "Q", "unit": "h"},
+            "d": "D",
+            "m": "M",
+            "archived": "B",
+            "c": {"from": "C", "split": ";"},
+            "p": {"from": "P", "refers": "thing"},
+            "s": {"from": "S", "refers": "thing", "split": ",", "many": True},
+        },
+        {
+            "t": {},
+            "n": {"type": "number"},
+            "a": {"type": "money"},
+            "q": {"type": "quantity", "scale": 3},
+            "d": {"type": "date"},
+            "m": {"type": "datetime"},
+            "c": {"type": "choices", "values": ["x", "y"]},
+            "p": {"type": "link", "to": "thing"},
+            "s": {"type": "links", "to": "thing"},
+        },
     )
     types = {name: str(pa.array(decoded.values[name].array).type) for name in decoded.values}
     assert not decoded.faults
     assert types == {
-        "t": "large_string", "n": "int64", "a": "decimal128(28, 2)", "a_currency": "large_string",
-        "q": "decimal128(28, 3)", "q_unit": "large_string", "d": "date32[day]", "m": "timestamp[us, tz=UTC]",
-        "archived": "bool", "c": "list<item: string>", "p": "large_string", "s": "list<item: string>",
+        "t": "large_string",
+        "n": "int64",
+        "a": "decimal128(28, 2)",
+        "a_currency": "large_string",
+        "q": "decimal128(28, 3)",
+        "q_unit": "large_string",
+        "d": "date32[day]",
+        "m": "timestamp[us, tz=UTC]",
+        "archived": "bool",
+        "c": "list<item: string>",
+        "p": "large_string",
+        "s": "list<item: string>",
     }
     assert decoded.values["t"].dtype == "string[pyarrow]"
     row = decoded.values.iloc[0]
@@ -61,7 +97,9 @@ def test_a_key_with_a_blank_column_part_is_refused_and_a_blank_variable_is_not()
 
 def test_rows_that_when_leaves_out_are_skipped_without_faults_and_keep_their_keys():
     decoded = decode(
-        {"N": ["x", "2", "x"], "T": ["a", "a ", ""], "S": ["0", "1", "1"]}, {"n": "N"}, {"n": {"type": "number"}},
+        {"N": ["x", "2", "x"], "T": ["a", "a ", ""], "S": ["0", "1", "1"]},
+        {"n": "N"},
+        {"n": {"type": "number"}},
         when={"T": ["a", "b"], "S": {"not": ["0"]}},
     )
     assert decoded.skipped.tolist() == [True, False, True]
@@ -72,7 +110,10 @@ def test_rows_that_when_leaves_out_are_skipped_without_faults_and_keep_their_key
 
 def test_when_compares_yaml_values_as_text_and_null_with_blanks():
     decoded = decode(
-        {"A": ["true", "1", "", "no", "X12"]}, {}, {}, when={"A": [True, 1, None]},
+        {"A": ["true", "1", "", "no", "X12"]},
+        {},
+        {},
+        when={"A": [True, 1, None]},
     )
     assert decoded.skipped.tolist() == [False, False, False, True, True]
     matched = decode({"A": ["X12", "aX12", "X1"]}, {}, {}, when={"A": {"matches": r"X\d\d"}})
@@ -103,8 +144,10 @@ def test_a_field_that_the_entity_requires_is_never_cleared():
 
 def test_a_field_whose_columns_the_source_lacks_is_left_out_and_others_are_not():
     decoded = decode(
-        {"X": ["a"]}, {"f": "X", "g": "Y", "h": {"first": ["Y", "X"]}, "c": {"constant": "k"}, "v": "$day"},
-        {"f": {}, "g": {}, "h": {}, "c": {}, "v": {"type": "date"}}, variables={"day": "2026-11-22"},
+        {"X": ["a"]},
+        {"f": "X", "g": "Y", "h": {"first": ["Y", "X"]}, "c": {"constant": "k"}, "v": "$day"},
+        {"f": {}, "g": {}, "h": {}, "c": {}, "v": {"type": "date"}},
+        variables={"day": "2026-11-22"},
     )
     assert list(decoded.values) == ["f", "h", "c", "v"]
     assert decoded.values.iloc[0].tolist() == ["a", "a", "k", date(2026, 11, 22)]
@@ -126,11 +169,21 @@ def test_columns_are_found_by_header_repeated_header_and_position():
 
 
 def test_columns_needed_names_every_column_once():
-    needed = columns_needed(into(
-        {"a": "A", "b": {"first": ["A", "B"]}, "c": {"join": {"columns": ["C", 4]}}, "d": {"compute": "A * `E f`"},
-         "e": {"from": "M", "currency": {"from": "CUR"}}, "f": {"constant": 1}, "g": {"from": "T", "region": {"from": "R"}}},
-        ["$company", "K"], when={"W": ["1"]},
-    ))
+    needed = columns_needed(
+        into(
+            {
+                "a": "A",
+                "b": {"first": ["A", "B"]},
+                "c": {"join": {"columns": ["C", 4]}},
+                "d": {"compute": "A * `E f`"},
+                "e": {"from": "M", "currency": {"from": "CUR"}},
+                "f": {"constant": 1},
+                "g": {"from": "T", "region": {"from": "R"}},
+            },
+            ["$company", "K"],
+            when={"W": ["1"]},
+        )
+    )
     assert needed == ["$company", "K", "W", "A", "B", "C", 4, "E f", "M", "CUR", "T", "R"]
 
 
@@ -155,8 +208,11 @@ def test_bytes_that_are_no_text_at_all_are_a_fault_too():
 
 def test_a_link_to_the_intos_own_rows_takes_the_variables_of_its_key():
     decoded = decode(
-        {"G": ["7|a", ""]}, {"parent": {"from": "G", "refers": "thing"}}, {"parent": {"type": "link", "to": "thing"}},
-        key=["$company", "K"], variables={"company": "FR"},
+        {"G": ["7|a", ""]},
+        {"parent": {"from": "G", "refers": "thing"}},
+        {"parent": {"type": "link", "to": "thing"}},
+        key=["$company", "K"],
+        variables={"company": "FR"},
     )
     assert decoded.values["parent"].tolist() == ["FR|7\\|a", pd.NA]
 
@@ -164,8 +220,10 @@ def test_a_link_to_the_intos_own_rows_takes_the_variables_of_its_key():
 def test_a_link_by_a_field_is_the_raw_value_and_a_joined_link_is_a_whole_key():
     decoded = decode(
         {"A": ["x|y", "x"], "B": ["1", ""]},
-        {"by_name": {"from": "A", "refers": {"entity": "thing", "by": "name"}},
-         "whole": {"join": {"columns": ["A", "B"]}, "refers": {"entity": "other", "in": "sage"}}},
+        {
+            "by_name": {"from": "A", "refers": {"entity": "thing", "by": "name"}},
+            "whole": {"join": {"columns": ["A", "B"]}, "refers": {"entity": "other", "in": "sage"}},
+        },
         {"by_name": {"type": "link", "to": "thing"}, "whole": {"type": "link", "to": "other"}},
     )
     assert decoded.values["by_name"].tolist() == ["x|y", "x"]
@@ -174,7 +232,8 @@ def test_a_link_by_a_field_is_the_raw_value_and_a_joined_link_is_a_whole_key():
 
 def test_money_needs_a_currency_beside_each_amount_and_only_there():
     decoded = decode(
-        {"A": ["1", "", "2", "3"], "C": ["usd", "EUR", "", "ZZZ"]}, {"f": {"from": "A", "currency": {"from": "C"}}},
+        {"A": ["1", "", "2", "3"], "C": ["usd", "EUR", "", "ZZZ"]},
+        {"f": {"from": "A", "currency": {"from": "C"}}},
         {"f": {"type": "money"}},
     )
     assert decoded.values["f_currency"].tolist() == ["USD", pd.NA, pd.NA, pd.NA]
