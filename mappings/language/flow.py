@@ -104,8 +104,8 @@ def _percent(value: Any) -> Any:
 
 Share = Annotated[
     float,
-    ShortForm(_percent, ({"type": "string", "pattern": r"^\d+([.]\d+)?%$"},)),
     Field(ge=0, le=1),
+    ShortForm(_percent, ({"type": "string", "pattern": r"^\d+([.]\d+)?%$"},)),
     Expected("a share such as 5% or 0.05"),
 ]
 """`5%` or 0.05."""

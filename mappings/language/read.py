@@ -122,6 +122,7 @@ class Read(Strict):
     format: Annotated[Format, ShortForm(_format, (KINDS,))] | None = None  # default: told by the file itself
     full: bool = False  # the source holds everything: what is absent is gone
     order: str | None = None  # the part that puts files in order; default: the first dated or numbered part
+    # the time of day (of the schedule's time zone) by which a file has to be there
     expected_by: Annotated[str | None, Field(pattern=TIME_OF_DAY), Expected('a time such as "06:00"')] = None
     every: Literal["day", "weekday", "week", "month"] | None = None  # gaps in a dated series are reported
     version: Column | None = None  # the row's own version (a number) or stamp: its order mark
