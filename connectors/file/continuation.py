@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.file.block import CELL, Block, Damage
-from connectors.page import Integers, place_of
-from mappings.errors import ConfigurationError
+from connectors.file.kinds import place_or_fault
+from connectors.page import Integers
 from mappings.language.read import Each
 
 Flags = npt.NDArray[np.bool_]
@@ -38,16 +38,8 @@ class Filling:
         refused rows, whose lines are filled."""
         if each is None or each.number in columns:
             return None
-        places = {}
-        for name in (*each.blank, *each.fill):
-            place = place_of(name, columns)
-            if place is None:
-                raise ConfigurationError(
-                    f"`continues` names the column {name!r}, which the file does not have", where=where,
-                    todo=f"its columns are: {', '.join(columns[:40])}",
-                )
-            places[name] = place
-        blank, fill = tuple(places[name] for name in each.blank), tuple(places[name] for name in each.fill)
+        blank = tuple(place_or_fault(name, columns, "continues: blank", where, {}) for name in each.blank)
+        fill = tuple(place_or_fault(name, columns, "continues: fill", where, {}) for name in each.fill)
         return cls(blank, fill, each.number is not None)
 
     def over(self, block: Block, raw: Callable[[list[str]], str]) -> Block:

@@ -19,16 +19,17 @@ import pyarrow.csv as pa_csv
 
 from connectors.file.block import CELL, Block, Damage, empty_table, paginate
 from connectors.file.dialect import Layout
-from connectors.file.encoding import readable, text_blocks
+from connectors.file.encoding import readable
+from connectors.file.entities import restored, restored_text, stand_ins
+from connectors.file.lines import NOTHING, too_long
 from connectors.file.record import judge
 from connectors.file.scan import Records, cut
 from connectors.file.series import Series
+from connectors.file.spoilt import spoilt
 from connectors.page import PAGE_ROWS, Integers, Page
 from mappings.errors import SourceUnreadable
 
 BLOCK_BYTES = 8 << 20
-LONGEST_LINE = 64 << 20
-_NOTHING = b" \t\x1a\x0b\x0c"  # what a line may hold and still be blank; \x1a ended files under DOS
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class DelimitedSource:
     def _blocks(self) -> Iterator[Block]:
         layout = self.layout
         carried, skip, line = b"", layout.body, layout.lines
-        for chunk in text_blocks(self.path, layout.encoding, layout.mark, self.block_bytes):
+        for chunk in layout.blocks(self.path, self.block_bytes):
             if skip >= len(chunk):
                 skip -= len(chunk)
                 continue
@@ -71,11 +72,7 @@ class DelimitedSource:
             skip = 0
             block, used, lines = self._block(text, line, final=False)
             carried, line = text[used:], line + lines
-            if len(carried) > LONGEST_LINE:
-                raise SourceUnreadable(
-                    f"a line is longer than {LONGEST_LINE >> 20} MB", where=f"{self.path}:{line + 1}",
-                    todo="check that this is a text file",
-                )
+            too_long(len(carried), self.path, line + 1)
             yield block
         if carried:
             yield self._block(carried, line, final=True)[0]
@@ -96,8 +93,8 @@ class DelimitedSource:
         """None if a record over several lines has not the right width: then its lines must be judged one by one."""
         layout, kinds = self.layout, self.series.kinds
         count = len(records.starts)
-        spoilt = _spoilt(text, records)
-        left_out = sorted({*records.refused, *spoilt})
+        unreadable = spoilt(text, records.starts, records.ends, records.used)
+        left_out = sorted({*records.refused, *unreadable})
         plain = np.ones(count, dtype=bool)
         plain[left_out] = False
         table, misfits = self._parse(_plain_text(text, records, left_out), int(plain.sum()))
@@ -108,9 +105,9 @@ class DelimitedSource:
         trailers: list[list[str]] = []
         refused = dict(records.refused)
         counted = np.ones(count, dtype=bool)  # records that are rows of this flow
-        for place in [*places[misfits].tolist(), *spoilt]:
+        for place in [*places[misfits].tolist(), *unreadable]:
             start, end = int(records.starts[place]), int(records.ends[place])
-            if not text[start:end].strip(_NOTHING + b"\r\n"):
+            if not text[start:end].strip(NOTHING):
                 counted[place] = False
                 continue
             verdict = judge(layout.grammar, text, start, width=layout.width, final=True, passes=kinds.passes)
@@ -120,7 +117,7 @@ class DelimitedSource:
                 counted[place] = False
                 if kinds.of(verdict.cells) == "trailer":
                     trailers.append([cell.decode("utf-8", "replace") for cell in verdict.cells])
-            elif place in spoilt:
+            elif place in unreadable:
                 refused[place] = ("bytes", {"encoding": layout.encoding})
             elif verdict.cells is not None:
                 mended[place] = verdict.cells
@@ -130,14 +127,20 @@ class DelimitedSource:
         damaged = [
             Damage(
                 int(orders[place]), line + int(records.first[place]) + 1, code, params,
-                readable(text[records.starts[place] : records.ends[place]].rstrip(b"\r\n")),
+                self._shown(text[records.starts[place] : records.ends[place]]),
             )
             for place, (code, params) in sorted(refused.items())
         ]
         good = places[fits]
         if mended:
             table, good = _with_mended(table, good, mended)
+        if layout.html and stand_ins(text):
+            table = restored(table)
         return Block(table, orders[good], records.first[good] + (line + 1), damaged, trailers)
+
+    def _shown(self, line: bytes) -> str:
+        text = readable(line.rstrip(b"\r\n"))
+        return restored_text(text) if self.layout.html else text
 
     def _parse(self, text: bytes, expected: int) -> tuple[pa.Table, list[int]]:
         """The cells of plain records, and the places (from 0) of those that have another number of columns."""
@@ -196,42 +199,6 @@ def _plain_text(text: bytes, records: Records, left_out: list[int]) -> bytes:
         for head, tail in zip(heads.tolist(), tails.tolist(), strict=True)
         if head not in dropped
     )
-
-
-def _spoilt(text: bytes, records: Records) -> list[int]:
-    """Places of the records that hold NUL bytes, or bytes that are not UTF-8."""
-    found: set[int] = set()
-
-    def after(place: int) -> int:
-        """Notes the record that holds `place`, if one does, and tells where to look on."""
-        record = int(np.searchsorted(records.ends, place, side="right"))
-        if record >= len(records.ends):
-            return records.used
-        if place < records.starts[record]:  # in a comment
-            return int(records.starts[record])
-        found.add(record)
-        return int(records.ends[record])
-
-    at = 0
-    while (place := text.find(b"\0", at, records.used)) >= 0:
-        at = after(place)
-    view, at = memoryview(text), 0 if not _is_utf8(text, records.used) else records.used
-    while at < records.used:
-        try:
-            str(view[at : records.used], "utf-8")
-            break
-        except UnicodeDecodeError as error:
-            at = after(at + error.start)
-    return sorted(found)
-
-
-def _is_utf8(text: bytes, used: int) -> bool:
-    offsets = pa.array([0, used], pa.int64()).buffers()[1]
-    try:
-        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(text)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _with_mended(table: pa.Table, good: Integers, mended: dict[int, list[bytes]]) -> tuple[pa.Table, Integers]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeGuard
 
 from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
+from connectors.file.entities import without_entities
 from connectors.file.record import Grammar, judge, line_end
 from connectors.page import distinct_headers, place_of
 from mappings.errors import ConfigurationError, SourceUnreadable
@@ -33,7 +34,12 @@ class Layout:
     named: bool  # the file itself has a header line
     body: int
     lines: int
+    html: bool = False
     detected: dict[str, str] = field(default_factory=dict)
+
+    def blocks(self, path: Path, size: int) -> Iterator[bytes]:
+        """The text of the file as UTF-8, from its first line on."""
+        return _stream(path, self.encoding, self.mark, size, html=self.html)
 
     @property
     def width(self) -> int:
@@ -45,7 +51,7 @@ def lay_out(path: Path, form: CsvFormat, records: Records | None = None) -> Layo
     encoding, mark = settle(path, form.encoding)
     detected = {} if form.encoding else {"encoding": encoding}
     skipped = max(form.skip, form.header - 1 if _is_line(form.header) else 0)
-    text, final = _sample(path, encoding, mark, skipped)
+    text, final = _sample(_stream(path, encoding, mark, SAMPLE, html=form.html), path, skipped)
     start = 0
     for _ in range(skipped):
         start = line_end(text, start)[1]
@@ -70,7 +76,7 @@ def lay_out(path: Path, form: CsvFormat, records: Records | None = None) -> Layo
     if form.decimal is None and (sign := find_decimal(row[0] for row in rows)):
         detected["decimal"] = sign
     columns = distinct_headers(headers)
-    return Layout(encoding, mark, grammar, headers, columns, named, body, _line_of(text, body) - 1, detected)
+    return Layout(encoding, mark, grammar, headers, columns, named, body, _line_of(text, body) - 1, form.html, detected)
 
 
 def _is_line(header: bool | int | tuple[str, ...]) -> TypeGuard[int]:
@@ -88,10 +94,15 @@ def _one_byte(value: str | None, key: str, path: Path) -> bytes | None:
     return value.encode()
 
 
-def _sample(path: Path, encoding: str, mark: int, lines: int) -> tuple[bytes, bool]:
+def _stream(path: Path, encoding: str, mark: int, size: int, *, html: bool) -> Iterator[bytes]:
+    blocks = text_blocks(path, encoding, mark, size)
+    return without_entities(blocks) if html else blocks
+
+
+def _sample(blocks: Iterator[bytes], path: Path, lines: int) -> tuple[bytes, bool]:
     """Whole lines from the file's beginning, SAMPLE bytes or more after the first `lines`; and whether that is all."""
     text, enough = b"", 0
-    for chunk in text_blocks(path, encoding, mark, SAMPLE):
+    for chunk in blocks:
         if enough and len(text) >= enough:
             cut = max(text.rfind(b"\n"), text.rfind(b"\r", 0, len(text) - 1)) + 1
             return text[:cut], False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ import pyarrow.compute as pc
 from connectors.page import place_of
 from mappings.errors import ConfigurationError
 from mappings.language.read import Read
+
+Spot = tuple[int, int]
+"""[start, width] in a fixed width line."""
 
 Kind = Literal["row", "other", "trailer"]
 
@@ -59,27 +62,30 @@ def _equal(column: Any, values: tuple[str, ...]) -> np.ndarray[Any, Any]:
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False))
 
 
-def kinds_of(read: Read, columns: Sequence[str], where: str) -> Kinds:
+def kinds_of(read: Read, columns: Sequence[str], where: str, spots: Mapping[Spot, int]) -> Kinds:
     """From `records:` and `trailer:` of the mapping; ConfigurationError if a column they name is not there."""
     by = end_by = None
     if read.records is not None:
-        by = _place(read.records.by, columns, "records", where)
+        by = place_or_fault(read.records.by, columns, "records: by", where, spots)
     if read.trailer is not None:
-        end_by = _place(read.trailer.by, columns, "trailer", where)
+        end_by = place_or_fault(read.trailer.by, columns, "trailer: by", where, spots)
     use = read.records.use if read.records is not None else ()
     return Kinds(by, (use,) if isinstance(use, str) else tuple(use), end_by, read.trailer.is_ if read.trailer else "")
 
 
-def _place(column: Any, columns: Sequence[str], key: str, where: str) -> int:
-    if isinstance(column, tuple):
+def place_or_fault(
+    column: int | str | Spot, columns: Sequence[str], key: str, where: str, spots: Mapping[Spot, int]
+) -> int:
+    """The place of a column among a row's cells; ConfigurationError names the key that asks for it."""
+    if isinstance(column, tuple) and column not in spots:
         raise ConfigurationError(
-            f"`{key}: by` is [start, width]: only fixed width files have that", where=where,
+            f"`{key}` is [start, width]: only fixed width files have that", where=where,
             todo="name the column, or give its position from 1",
         )
-    place = place_of(column, columns)
+    place = spots[column] if isinstance(column, tuple) else place_of(column, columns)
     if place is None:
         raise ConfigurationError(
-            f"`{key}: by` names the column {column!r}, which the file does not have", where=where,
+            f"`{key}` names the column {column!r}, which the file does not have", where=where,
             todo=f"its columns are: {', '.join(columns[:40])}",
         )
     return place

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from connectors.file.delimited import DelimitedSource
 from connectors.file.dialect import lay_out
+from connectors.file.fixed import open_fixed
+from connectors.file.jsonl import open_jsonl
 from connectors.file.series import Series
 from connectors.file.sniff import FormatName, readable_file, told_by_bytes, told_by_text
 from connectors.page import Source
@@ -73,4 +75,6 @@ def _csv(path: Path, read: Read, _: tuple[str, ...]) -> Source:
     return DelimitedSource(path, layout, Series.of(read, layout.columns, str(path)))
 
 
-OPENERS: dict[FormatName, Callable[[Path, Read, tuple[str, ...]], Source]] = {"csv": _csv}
+OPENERS: dict[FormatName, Callable[[Path, Read, tuple[str, ...]], Source]] = {
+    "csv": _csv, "fixed": open_fixed, "jsonl": open_jsonl,
+}

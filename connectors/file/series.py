@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from connectors.file.block import Block, renumber
 from connectors.file.continuation import Filling
-from connectors.file.kinds import Kinds, kinds_of
+from connectors.file.kinds import Kinds, Spot, kinds_of
 from connectors.file.trailer import Totals
 from mappings.language.read import Read
 
@@ -21,13 +21,17 @@ class Series:
     read: Read = field(default_factory=Read)
     columns: tuple[str, ...] = ()
     kinds: Kinds = field(default_factory=Kinds)
+    spots: Mapping[Spot, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, read: Read, columns: Sequence[str], where: str) -> Series:
-        """ConfigurationError if the mapping names a column that is not there."""
-        series = cls(read, tuple(columns), kinds_of(read, columns, where))
+    def of(cls, read: Read, columns: Sequence[str], where: str, spots: Mapping[Spot, int] | None = None) -> Series:
+        """ConfigurationError if the mapping names a column that is not there.
+
+        `spots`: the place, among the cells of a block, of each [start, width] that the mapping names.
+        """
+        series = cls(read, tuple(columns), kinds_of(read, columns, where, spots or {}), spots or {})
         Filling.of(read.continues, columns, where)
-        Totals.of(read.trailer, columns, where)
+        Totals.of(read.trailer, columns, where, series.spots)
         return series
 
     @property
@@ -41,7 +45,7 @@ class Series:
     def over(self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str) -> Iterator[Block]:
         """The blocks with this flow's rows only; RunStopped at the end if the trailer tells of other rows."""
         filling = Filling.of(self.read.continues, self.columns, where)
-        totals = Totals.of(self.read.trailer, self.columns, where)
+        totals = Totals.of(self.read.trailer, self.columns, where, self.spots)
         for block in blocks:
             mine = self._of_this_flow(block)
             if filling is not None:

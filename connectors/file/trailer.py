@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.file.block import Block
-from connectors.page import place_of
-from mappings.errors import ConfigurationError, RunStopped
+from connectors.file.kinds import Spot, place_or_fault
+from mappings.errors import RunStopped
 from mappings.language.read import Trailer
 
 SUM = pa.decimal128(38, 6)
@@ -37,12 +36,18 @@ class Totals:
     last: list[str] | None = None
 
     @classmethod
-    def of(cls, trailer: Trailer | None, columns: Sequence[str], where: str) -> Totals | None:
+    def of(
+        cls, trailer: Trailer | None, columns: Sequence[str], where: str, spots: Mapping[Spot, int]
+    ) -> Totals | None:
         if trailer is None:
             return None
-        rows_at = _place(trailer.rows, columns, where) if trailer.rows is not None else None
-        sums = {_place(name, columns, where): _place(at, columns, where) for name, at in trailer.sum.items()}
-        return cls(where, rows_at, sums, {_place(name, columns, where): name for name in trailer.sum})
+
+        def place(column: int | str | Spot, key: str) -> int:
+            return place_or_fault(column, columns, f"trailer: {key}", where, spots)
+
+        rows_at = place(trailer.rows, "rows") if trailer.rows is not None else None
+        sums = {place(name, "sum"): place(at, "sum") for name, at in trailer.sum.items()}
+        return cls(where, rows_at, sums, {place(name, "sum"): name for name in trailer.sum})
 
     def add(self, block: Block) -> None:
         self.rows += block.total
@@ -83,16 +88,6 @@ class Totals:
 
 def _cell(cells: list[str], place: int) -> str:
     return cells[place].strip() if place < len(cells) else ""
-
-
-def _place(column: Any, columns: Sequence[str], where: str) -> int:
-    place = place_of(column, columns) if not isinstance(column, tuple) else None
-    if place is None:
-        raise ConfigurationError(
-            f"`trailer` names the column {column!r}, which the file does not have", where=where,
-            todo=f"its columns are: {', '.join(columns[:40])}",
-        )
-    return place
 
 
 _GROUPS = r"[\s\u00a0\u202f']"

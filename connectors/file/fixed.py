@@ -1,0 +1,199 @@
+"""Fixed width: every cell is where its column begins, [start, width] counted in characters or in bytes.
+
+::
+
+    lines of UTF-8 ─▶ one Arrow array of lines ─▶ a slice per column, trimmed ─▶ Block
+                      (over the block's own bytes)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.file.block import CELL, Block, Damage, paginate
+from connectors.file.dialect import find_decimal
+from connectors.file.encoding import readable, settle, text_blocks
+from connectors.file.lines import whole_lines
+from connectors.file.scan import Flags, Lines
+from connectors.file.series import Series
+from connectors.file.spoilt import spoilt
+from connectors.page import PAGE_ROWS, Integers, Page, distinct_headers
+from mappings.errors import ConfigurationError, SourceUnreadable
+from mappings.language.read import FixedFormat, Read
+
+BLOCK_BYTES = 8 << 20
+Spot = tuple[int, int]
+_TORN = re.compile(rb"^[\x80-\xbf]{1,3}|(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})$")
+
+
+@dataclass(frozen=True)
+class FixedSource:
+    """A fixed width file; `spots` are the columns and, behind them, what only `records` and `trailer` look at."""
+
+    path: Path
+    form: FixedFormat
+    encoding: str
+    mark: int
+    names: tuple[str, ...]
+    spots: tuple[Spot, ...]
+    series: Series
+    detected: dict[str, str] = field(default_factory=dict)
+    block_bytes: int = BLOCK_BYTES
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.series.all_columns
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        try:
+            blocks = self.series.over(self._blocks(), self._raw, str(self.path))
+            yield from paginate((self._shown(block) for block in blocks), self.columns, rows)
+        except OSError as error:
+            raise SourceUnreadable(
+                f"reading failed: {error.strerror or error}", where=str(self.path), todo="check the file and the disk"
+            ) from error
+
+    def _shown(self, block: Block) -> Block:
+        """Without the columns that only `records` and `trailer` look at."""
+        shown = [*range(len(self.names)), *range(len(self.spots), block.table.num_columns)]
+        return Block(block.table.select(shown), block.orders, block.lines, block.damaged)
+
+    def _raw(self, cells: list[str]) -> str:
+        return " ".join(cells[: len(self.names)])
+
+    def _blocks(self) -> Iterator[Block]:
+        blocks = text_blocks(self.path, self.encoding, self.mark, self.block_bytes)
+        for text, lines, before in whole_lines(blocks, self.path):
+            first = max(0, self.form.skip - before)
+            if first < len(lines):
+                rest = Lines(lines.starts[first:], lines.stops[first:], lines.nexts[first:])
+                yield self._block(text, rest, before + first)
+
+    def sample(self) -> Block | None:
+        """The first rows; None if there are none."""
+        return next((block for block in self._blocks() if block.total), None)
+
+    def _block(self, text: bytes, lines: Lines, before: int) -> Block:
+        whole = _as_array(text, lines)
+        bad = spoilt(text, lines.starts, lines.nexts, int(lines.nexts[-1]), utf8=not self.form.bytes)
+        plain = ~np.asarray(pc.match_substring_regex(whole, r"^[ \t\x1a\x0b\x0c\r\n]*$"))
+        plain[bad] = False
+        places = np.flatnonzero(plain).astype(np.int64)
+        table, torn = self._table(whole.take(pa.array(places)))
+        refused: dict[int, tuple[str, dict[str, object]]] = {}
+        for at in [*bad, *places[torn].tolist()]:
+            if self.series.kinds.of(self._cells(text[lines.starts[at] : lines.stops[at]])) == "row":
+                refused[at] = ("bytes", {"encoding": self.encoding})
+        table, places = table.filter(pa.array(~torn)), places[~torn]
+        if self.form.short == "reject" and len(places):
+            expected = max(start + width - 1 for start, width in self.spots[: len(self.names)])
+            found = self._lengths(whole.take(pa.array(places)), lines, places)
+            short = (found < expected) & self.series.kinds.masks(table)[0]
+            for at, length in zip(places[short].tolist(), found[short].tolist(), strict=True):
+                refused[at] = ("width", {"found": length, "expected": expected})
+            table, places = table.filter(pa.array(~short)), places[~short]
+        everything = np.sort(np.concatenate([places, np.array(list(refused), dtype=np.int64)]))
+        damaged = [
+            Damage(
+                int(np.searchsorted(everything, at)), before + at + 1, code, params,
+                readable(text[lines.starts[at] : lines.stops[at]]),
+            )
+            for at, (code, params) in sorted(refused.items())
+        ]
+        return Block(table, np.searchsorted(everything, places).astype(np.int64), places + (before + 1), damaged)
+
+    def _table(self, whole: pa.Array) -> tuple[pa.Table, Flags]:
+        """The cells of the lines, trimmed; and the lines in which a cell cut in bytes is no text."""
+        torn = np.zeros(len(whole), dtype=bool)
+        text = whole if self.form.bytes else pc.cast(whole, CELL)
+        columns = {}
+        for place, (start, width) in enumerate(self.spots):
+            if self.form.bytes:
+                cell, bad = _text_of(pc.binary_slice(text, start - 1, start - 1 + width))
+                torn |= bad
+            else:
+                cell = pc.utf8_slice_codeunits(text, start - 1, start - 1 + width)
+            columns[str(place)] = pc.utf8_trim(cell, characters=" \r\n")
+        return pa.table(columns), torn
+
+    def _lengths(self, whole: pa.Array, lines: Lines, places: Integers) -> Integers:
+        counted = pc.binary_length(whole) if self.form.bytes else pc.utf8_length(pc.cast(whole, CELL))
+        return np.asarray(np.asarray(counted) - (lines.nexts - lines.stops)[places], dtype=np.int64)
+
+    def _cells(self, line: bytes) -> list[bytes]:
+        """The cells of a line that is no text, as far as they can be told apart."""
+        if self.form.bytes:
+            return [line[start - 1 : start - 1 + width].strip() for start, width in self.spots]
+        text = line.decode("utf-8", "surrogateescape")
+        cells = [text[start - 1 : start - 1 + width].strip() for start, width in self.spots]
+        return [cell.encode("utf-8", "surrogateescape") for cell in cells]
+
+
+def _as_array(text: bytes, lines: Lines) -> pa.Array:
+    """The lines with their line ends, over the text's own bytes."""
+    ends = np.append(lines.starts, lines.nexts[-1]).astype(np.int64)
+    return pa.Array.from_buffers(pa.large_binary(), len(lines), [None, pa.py_buffer(ends), pa.py_buffer(text)])
+
+
+def _text_of(cells: pa.Array) -> tuple[pa.Array, Flags]:
+    """Cells cut in bytes as text, without the halves of characters at their edges; and which are no text even so."""
+    try:
+        return pc.cast(cells, CELL), np.zeros(len(cells), dtype=bool)
+    except pa.ArrowInvalid:
+        distinct = pc.dictionary_encode(cells)
+        mended = [_mended(value) for value in distinct.dictionary.to_pylist()]
+        taken = pa.array(mended, CELL).take(distinct.indices)
+        return pc.fill_null(taken, ""), np.asarray(pc.is_null(taken))
+
+
+def _mended(value: bytes) -> str | None:
+    try:
+        return _TORN.sub(b"", value).decode("utf-8") if not value.isascii() else value.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
+    """ConfigurationError if the mapping tells no columns, or places that cannot be."""
+    form = read.format.fixed if read.format and read.format.fixed else FixedFormat()
+    own = read.records.columns if read.records and isinstance(read.records.columns, dict) else None
+    layout = own or form.columns
+    if not layout:
+        raise ConfigurationError(
+            "a fixed width file needs its columns", where=str(path),
+            todo="write `columns: {NAME: [start, width], …}` below `fixed`, start counted from 1",
+        )
+    hidden: dict[Spot, int] = {}
+    asked = [read.records.by if read.records else None]
+    if read.trailer is not None:
+        asked += [read.trailer.by, read.trailer.rows, *read.trailer.sum.values()]
+    for spot in asked:
+        if isinstance(spot, tuple):
+            hidden.setdefault(spot, len(layout) + len(hidden))
+    spots = (*layout.values(), *hidden)
+    for start, width in spots:
+        if start < 1 or width < 1:
+            raise ConfigurationError(
+                f"[{start}, {width}] is no place in a line", where=str(path), todo="start and width count from 1"
+            )
+    encoding, mark = settle(path, form.encoding)
+    if form.bytes and encoding.startswith(("utf-16", "utf-32")):
+        raise ConfigurationError(f"bytes: true cannot be with {encoding}", where=str(path), todo="count characters")
+    names = distinct_headers(list(layout))
+    series = Series.of(read, names, str(path), hidden)
+    detected = {} if form.encoding else {"encoding": encoding}
+    source = FixedSource(path, form, encoding, mark, names, spots, series, detected)
+    sample = source.sample()
+    if sample is None:
+        raise SourceUnreadable("the file has no line to read", where=str(path), todo="check the export, and `skip`")
+    rows = ([cell.encode() for cell in row.values()] for row in sample.table.slice(0, 1000).to_pylist())
+    if form.decimal is None and (sign := find_decimal(rows)):
+        detected["decimal"] = sign
+    return source
