@@ -1,2 +1,5 @@
-def write_report(hub, run_id):
-    return hub.home / "reports" / f"run_{run_id}.html"
+"""Reports: after each run a page and a CSV, with its counters, what was not taken in and why, and samples."""
+
+from pipelines.reports.writing import reports_folder, write_report
+
+__all__ = ["reports_folder", "write_report"]

@@ -1,0 +1,85 @@
+"""Whole sentences of pages and commands, by name, so that another language is another dictionary.
+
+Why a row is held is told by mappings.messages; here is what is told about runs and flows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+SENTENCES: dict[str, str] = {
+    # the guard
+    "guard_passed": "The guard let this run pass.",
+    "guard_asks": "This run waits: the guard found it far outside what is usual. Nothing has changed.",
+    "guard_rejects": "{into}: {count} of {of} rows were rejected; the guard allows {limit}.",
+    "guard_creates": "{into}: {count} records would be new, beside {of} known before; the guard allows {limit}.",
+    "guard_updates": "{into}: {count} of {of} entries would change; the guard allows {limit}.",
+    "guard_archives": "{into}: {count} of {of} entries are absent from the file; the guard allows {limit}.",
+    "guard_empty": "{into}: the source holds no row at all, and {of} entries were known before.",
+    "guard_settle": "navette review settle {run} --approve applies it, navette review settle {run} --refuse drops it.",
+    "run_refused": "This run was refused; nothing of it was applied.",
+    "run_failed": "This run failed: {message}",
+    # a run's page
+    "run_title": "Run {run} of {flow}",
+    "runs_title": "Runs",
+    "runs_shown": "The last {count} runs that have a page.",
+    "read_from": "{rows} rows read from {source}, {when}, in {seconds} s.",
+    "read_full": "Read as everything there is: what is absent counts as gone.",
+    "read_changes": "Read as changes: what is absent says nothing.",
+    "by_cause": "Rows that were not taken in, by cause",
+    "all_taken": "Every row was taken in or left out by the mapping.",
+    "cause_rows": "{count} rows ({outcome}), lines {first} to {last}",
+    "cause_row": "one row ({outcome}), line {first}",
+    "cause_unplaced": "{count} rows ({outcome})",
+    "samples_shown": "{shown} of them:",
+    "all_shown": "All of them:",
+    "conflicts_title": "Both sides had changed",
+    "conflicts_shown": "{shown} of {count} fields that had changed on both sides, or differed when they first met.",
+    "won_crm": "the CRM's value stands",
+    "won_remote": "the row's value stands",
+    "won_open": "nobody has decided yet",
+    "detected_title": "What the mapping left open and the file told",
+    "detected_pin": "Pin it in the flow's `read: format:` where it must not change.",
+    "no_causes_more": "{count} further causes are in {file}.",
+    # what to do with held rows
+    "do_rejected": "navette rejects export {flow} writes the rejected rows as a file to correct;"
+    " navette rejects replay {flow} admits them again after the mapping was put right.",
+    "do_parked": "Parked rows come in by themselves when what they wait for has come.",
+    "do_review": "navette review list shows what is to be decided.",
+    # status
+    "late_file": "no file has come that was expected by {time}",
+    "late_series": "no file of {series} has come that was expected by {time}",
+    "late_missed": "{count} files wait since before the run that was due {when}",
+    "late_failed": "the last run failed: {message}",
+    "gap": "missing: {missing}",
+    "gap_series": "missing of {series}: {missing}",
+    "gap_many": "missing: {missing} and {more} more",
+    "gap_series_many": "missing of {series}: {missing} and {more} more",
+}
+
+
+def said(name: str, /, **params: Any) -> str:
+    """The sentence `name`; numbers with thousands, times to the minute."""
+    return SENTENCES[name].format_map({key: shown(value) for key, value in params.items()})
+
+
+def shown(value: Any) -> Any:
+    """A value as people read it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+    return value
+
+
+def guard_lines(tripped: list[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each thing that the guard tripped on (`sync.run.problem`, key `tripped`)."""
+    return [
+        said(f"guard_{trip['what']}", into=trip["into"], count=trip["count"], of=trip["of"],
+             limit=f"{trip['limit']:.0%}")
+        for trip in tripped
+    ]

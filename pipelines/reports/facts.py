@@ -1,0 +1,128 @@
+"""What a run's page tells, read from the store at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from crm_store import hub_tables as hub
+from mappings.words import OUTCOMES
+from pipelines.ops.held_rows import CauseGroup, HeldRow, grouped, held_rows, read_rows, staged_rows
+from pipelines.ops.sentences import guard_lines, said
+from pipelines.runs.cursor import Cursor
+from pipelines.runs.executing import result_of
+from pipelines.runs.result import RunResult, empty_counts
+
+MOST_CAUSES = 200
+SAMPLES = 5
+"""Rows shown of each cause on the page; the CSV holds CSV_ROWS."""
+CSV_ROWS = 1_000
+MOST_CONFLICTS = 50
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A cause with some of its rows."""
+
+    cause: CauseGroup
+    rows: list[HeldRow]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything on one page. `counters`: by into, rows_read, every outcome, archived, unlinked, conflicts."""
+
+    result: RunResult
+    started_at: Any
+    trigger: str
+    counters: dict[str, dict[str, Any]]
+    guard: list[str]
+    problem: list[str]
+    causes: list[Sampled]
+    rows: list[HeldRow]
+    conflicts: list[Mapping[str, Any]] = field(default_factory=list)
+    conflicts_count: int = 0
+
+    @property
+    def outcomes_held(self) -> tuple[str, ...]:
+        there = {sampled.cause.outcome for sampled in self.causes}
+        return tuple(name for name in ("rejected", "parked", "review") if name in there)
+
+
+def read_facts(connection: Connection, run_id: int) -> RunFacts:
+    """The facts of a run in any state; raises NoResultFound for a run that does not exist."""
+    run = connection.execute(select(hub.run).where(hub.run.c.id == run_id)).mappings().one()
+    result = result_of(connection, run_id)
+    cursor = Cursor.model_validate(run["cursor"]) if run["cursor"] else None
+    counters = result.into
+    query: Select[Any] | None = held_rows(hub.held.c.run_id == run_id)
+    if result.state == "review" and cursor is not None:
+        counters = _would_be(connection, cursor, result.flow)
+        query = staged_rows(connection, run_id, result.flow, [into.label for into in cursor.intos], result.source)
+    causes = grouped(connection, query, most=MOST_CAUSES) if query is not None else []
+    rows = read_rows(connection, _some_of_each(query)) if query is not None and causes else []
+    conflicts, count = _conflicts(connection, run_id)
+    return RunFacts(
+        result=result, started_at=run["started_at"], trigger=run["trigger"], counters=counters,
+        guard=guard_lines((result.problem or {}).get("tripped", [])), problem=_problem(result),
+        causes=[Sampled(cause, _having(cause, rows)) for cause in causes], rows=rows, conflicts=conflicts,
+        conflicts_count=count,
+    )
+
+
+def _would_be(connection: Connection, cursor: Cursor, flow: str) -> dict[str, dict[str, Any]]:
+    """The counters that a run in review would come to."""
+    feed = hub.feed
+    entities: dict[str, str] = dict(
+        connection.execute(select(feed.c.label, feed.c.entity).where(feed.c.flow == flow)).tuples().all()
+    )
+    return {
+        into.label: empty_counts(entities.get(into.label, ""))
+        | {"rows_read": into.rows_read, "archived": into.absent}
+        | {name: into.landed.get(name, 0) + into.expected.get(name, 0) for name in OUTCOMES}
+        for into in cursor.intos
+    }
+
+
+def _problem(result: RunResult) -> list[str]:
+    problem = result.problem or {}
+    if result.state == "refused":
+        return [said("run_refused")]
+    if result.state != "failed":
+        return []
+    where = f"{problem['where']}: " if problem.get("where") else ""
+    return [said("run_failed", message=f"{where}{problem.get('message', '')}"), *filter(None, [problem.get("todo")])]
+
+
+def _some_of_each(query: Select[Any]) -> Select[Any]:
+    """The first rows of each first cause, CSV_ROWS in all: a common cause must not crowd out a rare one."""
+    rows = query.subquery("held_rows")
+    nth = func.row_number().over(
+        partition_by=[rows.c.into, rows.c.outcome, rows.c.code, rows.c.field], order_by=rows.c.id
+    ).label("nth")
+    ranked = select(*rows.c, nth).subquery("ranked")
+    return select(ranked).order_by(ranked.c.nth, ranked.c.into, ranked.c.id).limit(CSV_ROWS)
+
+
+def _having(cause: CauseGroup, rows: list[HeldRow]) -> list[HeldRow]:
+    return [
+        row for row in rows
+        if (row.into, row.outcome) == (cause.into, cause.outcome)
+        and any((c.code, c.field) == (cause.code, cause.field) for c in row.causes)
+    ][:SAMPLES]
+
+
+def _conflicts(connection: Connection, run_id: int) -> tuple[list[Mapping[str, Any]], int]:
+    conflict, feed = hub.conflict, hub.feed
+    mine = conflict.c.run_id == run_id
+    count = connection.scalar(select(func.count()).select_from(conflict).where(mine)) or 0
+    found = connection.execute(
+        select(conflict, feed.c.label.label("into")).join_from(conflict, feed, feed.c.id == conflict.c.feed).where(mine)
+        .order_by(conflict.c.winner == "open", conflict.c.id).limit(MOST_CONFLICTS)
+    ).mappings().all() if count else []
+    return [dict(row) for row in found], int(count)
+
+
