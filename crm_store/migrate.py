@@ -28,13 +28,14 @@ from crm_store.hub_tables import applied
 from crm_store.masters import refresh_masters
 from crm_store.match_indexes import match_rules
 from crm_store.store import Store
+from crm_store.triggers import grant, watch
 from mappings.errors import RetryLater, StoreError
 from mappings.language.project import Project
 
 SQL = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
-BEFORE_TABLES = ("schemas.sql", "values.sql")
-AFTER_TABLES = ("records.sql", "grants.sql")
+BEFORE_TABLES = ("schemas.sql", "values.sql", "clear.sql")
+AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "views.sql", "convert.sql")
 _LOCK = 4_723_001  # one migration at a time on one database
 _DIGEST = "store"
 
@@ -103,6 +104,9 @@ def _migrate(connection: Connection, project: Project) -> list[str]:
     for name in AFTER_TABLES:
         run_file(connection, name)
     done += refresh_masters(connection, project.entities)
+    watch(connection, project.entities)
+    run_file(connection, "grants.sql")
+    grant(connection, project.entities)
     value = wanted_digest(project)
     statement = insert(applied).values(name=_DIGEST, value=value)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

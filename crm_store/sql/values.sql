@@ -17,14 +17,35 @@ RETURN CASE WHEN octet_length($1) = char_length($1)
         '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u2bff\u3000-\u303f\ufe00-\ufe0f]+',
         ' ', 'g')), '') END;
 
--- crm.is_set: whether an array is a set as the store keeps it: sorted, no value twice, none null. Null for no array.
-CREATE OR REPLACE FUNCTION crm.is_set(text[]) RETURNS boolean
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN cardinality($1) < 2 AND array_position($1, NULL) IS NULL
-    OR $1 = (SELECT array_agg(DISTINCT item COLLATE "C" ORDER BY item COLLATE "C") FROM unnest($1) AS item
-        WHERE item IS NOT NULL);
+-- crm.is_set: whether an array is a set as the store keeps it: sorted (by code point), no value twice, none null.
+CREATE OR REPLACE FUNCTION crm.is_set(items text[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    FOR place IN 2 .. cardinality(items) LOOP
+        IF (items[place - 1] < items[place] COLLATE "C") IS NOT TRUE THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN cardinality(items) <> 1 OR items[1] IS NOT NULL;
+END $$;
 
-CREATE OR REPLACE FUNCTION crm.is_set(bigint[]) RETURNS boolean
+CREATE OR REPLACE FUNCTION crm.is_set(items bigint[]) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    FOR place IN 2 .. cardinality(items) LOOP
+        IF (items[place - 1] < items[place]) IS NOT TRUE THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    RETURN cardinality(items) <> 1 OR items[1] IS NOT NULL;
+END $$;
+
+-- crm.as_set: the set of an array's values, as the store keeps it.
+CREATE OR REPLACE FUNCTION crm.as_set(text[]) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN cardinality($1) < 2 AND array_position($1, NULL) IS NULL
-    OR $1 = (SELECT array_agg(DISTINCT item ORDER BY item) FROM unnest($1) AS item WHERE item IS NOT NULL);
+RETURN (SELECT coalesce(array_agg(DISTINCT item COLLATE "C" ORDER BY item COLLATE "C"), '{}')
+    FROM unnest($1) AS item WHERE item IS NOT NULL);
+
+CREATE OR REPLACE FUNCTION crm.as_set(bigint[]) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (SELECT coalesce(array_agg(DISTINCT item ORDER BY item), '{}') FROM unnest($1) AS item WHERE item IS NOT NULL);

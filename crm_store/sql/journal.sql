@@ -1,0 +1,60 @@
+-- sync.is_hub: whether this session is the hub's. Asks for the session's user, which SET ROLE does not change (PostgreSQL
+-- 18 runs AFTER triggers as the role that was current when they were queued, 15 does not), and never for a setting, which
+-- every client can change. A superuser is a member of every role and is no hub for that.
+CREATE OR REPLACE FUNCTION sync.is_hub() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_has_role(session_user, 'navette_hub', 'MEMBER')
+        AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
+$$;
+
+-- sync.journal_create: one line for each new record. Its values are not repeated (that would double the cost of a first
+-- load): sync.history reads them from the record, less what later lines say was changed.
+-- The author is the session's user; system and run are what the hub says of itself, and believed from the hub alone.
+CREATE OR REPLACE FUNCTION sync.journal_create() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    hub boolean := sync.is_hub();
+    by_system text := CASE WHEN hub THEN nullif(current_setting('navette.system', true), '') END;
+    by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
+BEGIN
+    INSERT INTO sync.journal (entity, record_id, op, system, author, run_id)
+    SELECT tg_table_name, made.id, 'create', by_system, session_user, by_run FROM made;
+    RETURN NULL;
+END $$;
+
+-- sync.watch_journal: the journal's triggers on one entity's table. The one for changes is written for its columns: a line
+-- for each record whose values changed, with the old and new values of those columns only.
+--   enable_nestloop is off in it: the plan is kept for the session, and one made for a single edit would compare the old
+--   and new rows of a later batch of 20,000 each with each (more than a minute instead of 0.2 s).
+CREATE OR REPLACE FUNCTION sync.watch_journal(entity text, columns text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    piece text := $piece$CASE WHEN was.%1$I IS DISTINCT FROM made.%1$I
+        THEN %2$L || coalesce(to_json(%3$s.%1$I)::text, 'null') END$piece$;
+    old_pieces text := (SELECT string_agg(format(piece, c, to_json(c) || ':', 'was'), ', ') FROM unnest(columns) c);
+    new_pieces text := (SELECT string_agg(format(piece, c, to_json(c) || ':', 'made'), ', ') FROM unnest(columns) c);
+    was text := (SELECT string_agg(format('was.%I', c), ', ') FROM unnest(columns) c);
+    made text := (SELECT string_agg(format('made.%I', c), ', ') FROM unnest(columns) c);
+BEGIN
+    EXECUTE format($make$
+        CREATE OR REPLACE FUNCTION sync.%1$I() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $f$
+        DECLARE
+            hub boolean := sync.is_hub();
+            by_system text := CASE WHEN hub THEN nullif(current_setting('navette.system', true), '') END;
+            by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
+        BEGIN
+            INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
+            SELECT tg_table_name, made.id, 'update', by_system, session_user, by_run,
+                ('{' || array_to_string(ARRAY[%2$s], ',') || '}')::jsonb,
+                ('{' || array_to_string(ARRAY[%3$s], ',') || '}')::jsonb
+            FROM was JOIN made ON made.id = was.id
+            WHERE (%4$s) IS DISTINCT FROM (%5$s);
+            RETURN NULL;
+        END $f$;
+        CREATE OR REPLACE TRIGGER journal_create AFTER INSERT ON crm.%6$I
+            REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION sync.journal_create();
+        CREATE OR REPLACE TRIGGER journal_update AFTER UPDATE ON crm.%6$I
+            REFERENCING OLD TABLE AS was NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION sync.%1$I();
+        $make$, 'journal_' || entity, old_pieces, new_pieces, was, made, entity);
+END $$;
