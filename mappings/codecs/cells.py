@@ -89,6 +89,26 @@ def any_of(rows: int, masks: Sequence[Mask]) -> Mask:
     return found
 
 
+def without(cells: Cells, characters: bytes) -> Cells:
+    """The cells without these ASCII characters, wherever they stand."""
+    if not holds(cells, *(bytes([character]) for character in characters)):
+        return cells
+    ends = offsets_of(cells)
+    text = bytes_of(cells)[ends[0] : ends[-1]]
+    kept = ~np.isin(text, np.frombuffer(characters, np.uint8))
+    places = np.concatenate([[0], np.cumsum(kept)])[ends - ends[0]]
+    blanks = None if cells.null_count == 0 else pc.is_valid(cells).buffers()[1]
+    return pa.LargeStringArray.from_buffers(len(cells), pa.py_buffer(places), pa.py_buffer(text[kept]), blanks)
+
+
+def plain_spaces(cells: Cells) -> Cells:
+    """The cells with the odd spaces of exports (no-break, narrow …) as plain ones."""
+    for space in ODD_SPACES:
+        if holds(cells, space.encode()):
+            cells = contiguous(pc.replace_substring(cells, space, " "))
+    return cells
+
+
 def nulled(values: Any, where: Mask) -> Any:
     """`values`, null also where the mask says so."""
     if not where.any():

@@ -2,22 +2,26 @@
 
 Nine digits, and fourteen of which the first nine are the SIREN; the last digit of each is a Luhn check digit. The
 establishments of La Poste (SIREN 356000000), other than its head office, have a checksum of their own: the sum of the
-digits is a multiple of 5. Source: INSEE, and https://fr.wikipedia.org/wiki/Système_d'identification_du_répertoire_des_établissements
+digits is a multiple of 5. Source: INSEE, and the article "Système d'identification du répertoire des établissements"
+of the French Wikipedia.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from stdnum.exceptions import ValidationError
 from stdnum.fr import siren, siret
 
 from mappings.codecs.cells import (
+    TEXT,
     Cells,
     Mask,
+    cells_from,
     contiguous,
     judged,
     matches,
@@ -25,70 +29,78 @@ from mappings.codecs.cells import (
     picked,
     placed,
     present,
-    rectangle,
 )
+from mappings.codecs.layout import Digits, laid_out, written
 from mappings.codecs.reading import Reading, Rule, refuse
 
-Check = Callable[[NDArray[np.uint8]], Mask]
-_DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)
-_LA_POSTE = np.frombuffer(b"356000000", np.uint8) - 48
-_LA_POSTE_HEAD_OFFICE = np.frombuffer(b"35600000000048", np.uint8) - 48
+Check = Callable[[Digits], Mask]
+_LA_POSTE = np.frombuffer(b"356000000", np.uint8)[:, None] - 48
+_LA_POSTE_HEAD_OFFICE = np.frombuffer(b"35600000000048", np.uint8)[:, None] - 48
+_DOUBLED = np.array([0, 2, 4, 6, 8, 1, 3, 5, 7, 9], np.uint8)  # the sum of the digits of the double
+_LAYOUTS = {9: ("ddddddddd", "ddd_ddd_ddd"), 14: ("dddddddddddddd", "ddd_ddd_ddd_ddddd")}
 
 
-def luhn(digits: NDArray[np.uint8]) -> Mask:
-    """Rows of digits whose Luhn checksum holds."""
-    backwards = digits[:, ::-1]
-    total = backwards[:, ::2].sum(axis=1, dtype=np.int64) + _DOUBLED[backwards[:, 1::2]].sum(axis=1, dtype=np.int64)
+def luhn(digits: Digits) -> Mask:
+    """The columns of digits whose Luhn checksum holds."""
+    total = np.zeros(digits.shape[1], np.int16)
+    for place, row in enumerate(digits[::-1]):
+        total += row if place % 2 == 0 else _DOUBLED[row]
     good: Mask = total % 10 == 0
     return good
 
 
-def siren_holds(digits: NDArray[np.uint8]) -> Mask:
+def siren_holds(digits: Digits) -> Mask:
     # Nine zeros pass the checksum and stand in many files for "none": they would make strangers one company.
-    return luhn(digits) & digits.any(axis=1)
+    return luhn(digits) & digits.any(axis=0)
 
 
-def siret_holds(digits: NDArray[np.uint8]) -> Mask:
-    la_poste = (digits[:, :9] == _LA_POSTE).all(axis=1) & ~(digits == _LA_POSTE_HEAD_OFFICE).all(axis=1)
-    own = np.where(la_poste, digits.sum(axis=1, dtype=np.int64) % 5 == 0, luhn(digits))
-    return own & siren_holds(digits[:, :9])
+def siret_holds(digits: Digits) -> Mask:
+    holds = luhn(digits)
+    la_poste = (digits[:9] == _LA_POSTE).all(axis=0)
+    if la_poste.any():
+        branch = la_poste & ~(digits == _LA_POSTE_HEAD_OFFICE).all(axis=0)
+        holds = np.where(branch, digits.sum(axis=0, dtype=np.int16) % 5 == 0, holds)
+    good: Mask = holds & siren_holds(digits[:9])
+    return good
 
 
 def decode_siren(cells: Cells, rule: Rule) -> Reading:
     """Nine digits; spaces and points between them, `.0` behind, and one lost leading zero are put right."""
-    return _decode(cells, 9, siren_holds, "not_siren", rule)
+    del rule
+    return _decode(cells, 9, siren_holds, "not_siren")
 
 
 def decode_siret(cells: Cells, rule: Rule) -> Reading:
     """Fourteen digits; spaces and points between them, `.0` behind, and one lost leading zero are put right."""
-    return _decode(cells, 14, siret_holds, "not_siret", rule)
-
-
-def _decode(cells: Cells, width: int, check: Check, code: str, rule: Rule) -> Reading:
     del rule
-    found = valid_numbers(cells, width, check)
-    open_ = present(cells) & ~present(found)
-    if open_.any():
-        rest = picked(cells, open_)
-        again = valid_numbers(_tidied(rest, width), width, check)
-        left = ~present(again)
-        again = placed(again, left, judged(picked(rest, left), _library(width)))
-        found = placed(found, open_, again)
-        return refuse(found, present(cells) & ~present(found), code)
-    return Reading(found)
+    return _decode(cells, 14, siret_holds, "not_siret")
 
 
-def valid_numbers(cells: Cells, width: int, check: Check) -> Cells:
-    """The cells that are exactly `width` digits and pass the check; null elsewhere."""
-    where, matrix = rectangle(cells, width)
-    digits = matrix - np.uint8(48)  # wraps around for bytes before '0'
-    good: Mask = np.asarray((digits < 10).all(axis=1))
-    good[good] = check(digits[good])
-    if where.all() and good.all():
-        return cells
-    keep = where.copy()
-    keep[where] = good
-    return nulled(cells, ~keep)
+def _decode(cells: Cells, width: int, check: Check, code: str) -> Reading:
+    bare, parted = _LAYOUTS[width]
+    found = _checked(cells, bare, check)
+    slower: tuple[Callable[[Cells], Cells], ...] = (
+        lambda rest: _checked(rest, parted, check),
+        lambda rest: _checked(_tidied(rest, width), bare, check),
+        lambda rest: judged(rest, _library(width)),
+    )
+    for again in slower:
+        open_ = present(cells) & ~present(found)
+        if not open_.any():
+            return Reading(found)
+        found = placed(found, open_, again(picked(cells, open_)))
+    return refuse(found, present(cells) & ~present(found), code)
+
+
+def _checked(cells: Cells, layout: str, check: Check) -> Cells:
+    """The numbers among the cells that have the layout and pass the check, without gaps; null elsewhere."""
+    having, digits = laid_out(cells, layout)
+    good = check(digits)
+    keep = having.copy()
+    keep[having] = good
+    if "_" not in layout:
+        return nulled(cells, ~keep)
+    return placed(pa.nulls(len(cells), TEXT), keep, cells_from(written(digits[:, good])))
 
 
 def _tidied(cells: Cells, width: int) -> Cells:
@@ -99,7 +111,7 @@ def _tidied(cells: Cells, width: int) -> Cells:
 
 
 def _library(width: int) -> Callable[[str], str | None]:
-    module = siren if width == 9 else siret
+    module: Any = siren if width == 9 else siret
 
     def judge(text: str) -> str | None:
         try:
@@ -109,6 +121,3 @@ def _library(width: int) -> Callable[[str], str | None]:
         return number if number[:9].strip("0") else None
 
     return judge
-
-
-

@@ -3,7 +3,7 @@
 ::
 
     %d/%m/%Y %H:%M     22/11/2026 01:44
-                       ││ ││ ││││ ││ ││     each directive has its place, so a whole column is one matrix of bytes
+                       dd/dd/dddd dd:dd     each directive has its place, so a whole column is one matrix of bytes
 
 Strict: 31/02/2026 is no date. What does not have the exact width (1/2/2026, or a form with %b or %z) is left to
 Python's strptime, once per distinct text.
@@ -12,6 +12,7 @@ Python's strptime, once per distinct text.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -20,94 +21,89 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mappings.codecs.cells import Cells, Mask, judged, picked, placed, present, rectangle
+from mappings.codecs.cells import Cells, Mask, judged, picked, placed, present
+from mappings.codecs.layout import Digits, laid_out, number
 
 _WIDTHS = {"d": 2, "m": 2, "Y": 4, "y": 2, "H": 2, "M": 2, "S": 2, "f": 6}
 _PIECE = re.compile(r"%(.)|([^%])", re.DOTALL)
 _LOCAL = pa.timestamp("us")
+_YEARS = 9999
 
 
 @dataclass(frozen=True)
 class Template:
-    """A strptime format in which every directive has a fixed width."""
+    """A strptime format in which every directive has a fixed width: its layout, and the digits of each directive."""
 
-    width: int
-    places: tuple[tuple[str, int], ...]  # directive, first byte
-    literals: tuple[tuple[int, int], ...]  # position, byte
+    layout: str
+    parts: tuple[tuple[str, slice], ...]
 
 
 @cache
 def template(form: str) -> Template | None:
     """The places of a format's directives; None where one of them has no fixed width."""
-    places: list[tuple[str, int]] = []
-    literals: list[tuple[int, int]] = []
-    at = 0
+    layout, parts, at = "", [], 0
     for directive, literal in _PIECE.findall(form):
-        if directive and directive != "%":
-            if directive not in _WIDTHS:
-                return None
-            places.append((directive, at))
+        if directive in _WIDTHS:
+            parts.append((directive, slice(at, at + _WIDTHS[directive])))
+            layout += "d" * _WIDTHS[directive]
             at += _WIDTHS[directive]
+        elif (directive and directive != "%") or literal in ("d", "_") or not literal.isascii():
+            return None
         else:
-            for byte in (literal or "%").encode():
-                literals.append((at, byte))
-                at += 1
-    named = {directive for directive, _ in places}
-    return Template(at, tuple(places), tuple(literals)) if {"d", "m"} <= named and named & {"Y", "y"} else None
+            layout += literal or "%"
+    named = {directive for directive, _ in parts}
+    whole = {"d", "m"} <= named and len(named & {"Y", "y"}) == 1 and len(named) == len(parts)
+    return Template(layout, tuple(parts)) if whole else None
 
 
-def parse(cells: Cells, forms: tuple[str, ...]) -> pa.TimestampArray:
-    """timestamp[us] as written (no zone; one in the text is converted to UTC); null where no form fits."""
+def parse_fixed(cells: Cells, forms: Sequence[str]) -> pa.TimestampArray:
+    """timestamp[us] as written, of the cells that have a form's exact width; null elsewhere."""
     found = pa.nulls(len(cells), _LOCAL)
-    for form in forms:
-        open_ = present(cells) & ~present(found)
-        if not open_.any():
-            return found
-        fixed = template(form)
-        if fixed is not None:
-            found = _place_fixed(found, cells, open_, fixed)
-    for form in forms:
-        open_ = present(cells) & ~present(found)
-        if open_.any():
-            rest = judged(picked(cells, open_), partial(_strptime, form=form), _LOCAL)
-            found = placed(found, open_, rest)
+    for fixed in (template(form) for form in forms):
+        open_ = ~present(found)
+        if fixed is None or not open_.any():
+            continue
+        having, digits = laid_out(cells, fixed.layout)
+        good, moments = _moments(digits, fixed)
+        having[having] = good
+        if having.any():
+            found = placed(found, having & open_, pa.array(moments[good][open_[having]], _LOCAL))
     return found
 
 
-def _place_fixed(found: pa.TimestampArray, cells: Cells, open_: Mask, fixed: Template) -> pa.TimestampArray:
-    chosen = cells if open_.all() else picked(cells, open_)
-    wide, matrix = rectangle(chosen, fixed.width)
-    good, moments = _moments(matrix, fixed)
-    values = pa.array(moments, _LOCAL, mask=~good)
-    if open_.all() and wide.all():
-        return values
-    where = open_.copy()
-    where[open_] = wide
-    return placed(found, where, values)
+def parse_rest(found: pa.TimestampArray, cells: Cells, forms: Sequence[str]) -> pa.TimestampArray:
+    """`found`, with what Python makes of the cells that have none; a zone in the text is converted to UTC."""
+    for form in forms:
+        open_ = present(cells) & ~present(found)
+        if open_.any():
+            found = placed(found, open_, judged(picked(cells, open_), partial(_strptime, form=form), _LOCAL))
+    return found
 
 
-def _moments(matrix: NDArray[np.uint8], fixed: Template) -> tuple[Mask, NDArray[np.datetime64]]:
-    """Which rows of bytes are a real date, and the moments (meaningless where they are not)."""
-    good = np.ones(len(matrix), bool)
-    for at, byte in fixed.literals:
-        good &= matrix[:, at] == byte
-    part = {"H": np.int64(0), "M": np.int64(0), "S": np.int64(0), "f": np.int64(0)}
-    numbers: dict[str, NDArray[np.int64] | np.int64] = dict(part)
-    for directive, at in fixed.places:
-        width = _WIDTHS[directive]
-        digits = matrix[:, at : at + width] - np.uint8(48)  # wraps around for bytes before '0'
-        good &= (digits < 10).all(axis=1)
-        numbers[directive] = digits.astype(np.int64) @ (10 ** np.arange(width - 1, -1, -1, dtype=np.int64))
-    year = numbers["Y"] if "Y" in numbers else _century(np.asarray(numbers["y"]))
-    month, day = numbers["m"], numbers["d"]
-    good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    good &= (numbers["H"] < 24) & (numbers["M"] < 60) & (numbers["S"] < 60)
-    months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + np.where(good, day - 1, 0)
-    good &= days.astype("datetime64[M]") == months
-    seconds = (numbers["H"] * 60 + numbers["M"]) * 60 + numbers["S"]
-    moments = days.astype("datetime64[us]") + np.where(good, seconds * 1_000_000 + numbers["f"], 0)
-    return good, moments
+def _moments(digits: Digits, fixed: Template) -> tuple[Mask, NDArray[np.datetime64]]:
+    """Which columns of digits are a real date, and the moments (meaningless where they are not)."""
+    parts = {directive: number(digits[place]) for directive, place in fixed.parts}
+    year = parts["Y"] if "Y" in parts else _century(parts["y"])
+    month, day = parts["m"], parts["d"]
+    good: Mask = (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
+    months = np.where(good, (year - 1) * 12 + month - 1, 0)
+    first = _first_days()
+    good &= day <= first[months + 1] - first[months]
+    micros = (first[months] + day - 1) * 86_400_000_000
+    for directive, limit, unit in (("H", 24, 3_600_000_000), ("M", 60, 60_000_000), ("S", 60, 1_000_000)):
+        if directive in parts:
+            good &= parts[directive] < limit
+            micros += parts[directive] * unit
+    if "f" in parts:
+        micros += parts["f"]
+    return good, micros.view("datetime64[us]")
+
+
+@cache
+def _first_days() -> NDArray[np.int64]:
+    """The first day of each month from January of year 1 on, counted from 1970."""
+    months = np.arange(_YEARS * 12 + 1) - 1969 * 12
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def _century(year: NDArray[np.int64]) -> NDArray[np.int64]:

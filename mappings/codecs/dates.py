@@ -12,23 +12,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mappings.codecs.cells import (
-    ODD_SPACES,
     TEXT,
     Cells,
     contiguous,
-    holds,
     judged,
     matches,
     nulled,
     picked,
     placed,
+    plain_spaces,
     present,
 )
-from mappings.codecs.date_formats import parse
+from mappings.codecs.date_formats import parse_fixed, parse_rest
 from mappings.codecs.reading import Reading, Rule, refuse
 from mappings.errors import ConfigurationError
 
 ISO_DATES = ("%Y-%m-%d", "%Y%m%d")
+_TIMES = (" %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %H:%M:%S.%f")  # what most often stands behind a date
 _TIME = r"[T ]\s*\d{1,2}[:hH]\d{2}(?:[:mM]\d{2}(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
 _ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _UTC, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
@@ -44,7 +44,7 @@ _COUNTED = {  # numbers instead of dates: the moment of 0, and seconds per unit
 def decode_date(cells: Cells, rule: Rule) -> Reading:
     """date32. A time behind the date is cut off as it stands: the day is the one that is written."""
     forms = rule.map.format or ISO_DATES
-    moments = _read(_single_spaced(cells), forms, dated=True)
+    moments = _read(plain_spaces(cells), forms, dated=True)
     strange = present(cells) & ~present(moments)
     return refuse(moments.cast(pa.date32(), safe=False), strange, "not_date", format=_shown(rule, "YYYY-MM-DD"))
 
@@ -62,7 +62,7 @@ def decode_datetime(cells: Cells, rule: Rule) -> Reading:
 
     An hour that the clocks show twice in autumn is the earlier one; one they skip in spring is moved on.
     """
-    text = _single_spaced(cells)
+    text = plain_spaces(cells)
     zone = zone_of(rule)
     if rule.map.format is None:
         moments = _iso(text, zone)
@@ -112,7 +112,9 @@ def zone_of(rule: Rule) -> str:
 
 def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
     """timestamp[us] of the cells in one of the forms; `dated` also accepts a time behind a date."""
-    found = parse(cells, tuple(form for form in forms if form not in _COUNTED))
+    written = tuple(form for form in forms if form not in _COUNTED)
+    timed = [form + time for form in written for time in _TIMES] if dated else []
+    found = parse_rest(parse_fixed(cells, [*written, *timed]), cells, written)
     for form in forms:
         open_ = present(cells) & ~present(found)
         if not open_.any():
@@ -127,7 +129,7 @@ def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
 def _without_time(cells: Cells, form: str) -> Any:
     timed = matches(cells, _TIME)
     bare = pc.replace_substring_regex(nulled(cells, ~timed), _TIME, "")
-    return parse(contiguous(bare), (form,))
+    return parse_rest(parse_fixed(contiguous(bare), [form]), contiguous(bare), [form])
 
 
 def _iso(cells: Cells, zone: str) -> Any:
@@ -193,13 +195,6 @@ def _counted(moments: Any, form: str) -> Cells:
         return format(((Decimal(micros) / 1_000_000 - zero) / unit).normalize(), "f")
 
     return pa.array([None if m is None else write(m) for m in moments.cast(pa.int64()).to_pylist()], TEXT)
-
-
-def _single_spaced(cells: Cells) -> Cells:
-    """No-break spaces between date and time, as exports for people have them, become plain ones."""
-    if not holds(cells, *(space.encode() for space in ODD_SPACES)):
-        return cells
-    return contiguous(pc.replace_substring_regex(cells, f"[{ODD_SPACES}]", " "))
 
 
 def _shown(rule: Rule, iso: str) -> str:

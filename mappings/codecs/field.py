@@ -11,7 +11,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import Cells, Mask, any_of, blank_to_null, contiguous, nulled, placed, present, repeat
+from mappings.codecs.cells import (
+    Cells,
+    Mask,
+    any_of,
+    blank_to_null,
+    contiguous,
+    mask_of,
+    nulled,
+    placed,
+    present,
+    repeat,
+)
 from mappings.codecs.columns import trimmed_cells, unstorable
 from mappings.codecs.compute import computed
 from mappings.codecs.conversion import converted
@@ -113,6 +124,12 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
 
 
 def _set(cells: Cells, setting: Setting) -> tuple[Any, tuple[Refusal, ...]]:
+    coded = cells.dictionary_encode()
+    if setting.regions is None and len(coded.dictionary) < len(cells):
+        # Few combinations stand in many cells: each is looked at once.
+        values, refusals = _set(coded.dictionary, setting)
+        wide = [replace(each, where=mask_of(pa.array(each.where).take(coded.indices))) for each in refusals]
+        return values.take(coded.indices), tuple(wide)
     rows, field_map = len(cells), setting.rule.map
     items, owners = taken_apart(cells, field_map.split)
     values, refusals, _ = decode_values(extracted(items, field_map), setting.of_items(owners))

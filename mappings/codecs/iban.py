@@ -12,21 +12,18 @@ from numpy.typing import NDArray
 from stdnum import iban
 from stdnum.exceptions import ValidationError
 
-from mappings.codecs.cells import Cells, Mask, contiguous, holds, judged, nulled, picked, placed, present, rectangle
+from mappings.codecs.cells import Cells, Mask, contiguous, judged, nulled, picked, placed, present, rectangle, without
 from mappings.codecs.reading import Reading, Rule, refuse
 
 _WIDTH = 27
-_LETTERS_FROM, _LETTERS_TO = 14, 25
-_FRENCH = np.frombuffer(b"FR", np.uint8)
+_FREE = ((np.arange(_WIDTH) >= 14) & (np.arange(_WIDTH) < 25))[:, None]  # where letters may stand
+_FRENCH = np.frombuffer(b"FR", np.uint8)[:, None]
 
 
 def decode_iban(cells: Cells, rule: Rule) -> Reading:
     """The IBAN in capitals without spaces."""
     del rule
-    bare = contiguous(pc.ascii_upper(cells))
-    if holds(bare, b" "):
-        bare = contiguous(pc.replace_substring(bare, " ", ""))
-    values = _french(bare)
+    values = _french(without(contiguous(pc.ascii_upper(cells)), b" "))
     rest = present(cells) & ~present(values)
     if rest.any():
         values = placed(values, rest, judged(picked(cells, rest), iban_number))
@@ -35,23 +32,25 @@ def decode_iban(cells: Cells, rule: Rule) -> Reading:
 
 def _french(cells: Cells) -> Cells:
     where, matrix = rectangle(cells, _WIDTH)
-    digit = (matrix >= ord("0")) & (matrix <= ord("9"))
-    letter = (matrix >= ord("A")) & (matrix <= ord("Z"))
-    places = np.arange(_WIDTH)
-    free = (places >= _LETTERS_FROM) & (places < _LETTERS_TO)
-    good: Mask = np.asarray((matrix[:, :2] == _FRENCH).all(axis=1) & (digit | (letter & free))[:, 2:].all(axis=1))
-    good &= _remainder(np.roll(matrix, -4, axis=1), np.roll(digit, -4, axis=1)) == 1
+    rows = np.ascontiguousarray(matrix.T)
+    digit = (rows >= ord("0")) & (rows <= ord("9"))
+    letter = (rows >= ord("A")) & (rows <= ord("Z"))
+    good: Mask = np.asarray((rows[:2] == _FRENCH).all(axis=0) & (digit | (letter & _FREE))[2:].all(axis=0))
+    good &= _remainder(np.roll(rows, -4, axis=0), np.roll(digit, -4, axis=0)) == 1
     keep = where.copy()
     keep[where] = good
     return nulled(cells, ~keep)
 
 
-def _remainder(matrix: NDArray[np.uint8], digit: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Each row as one long number, letters as 10 to 35, modulo 97."""
-    numbers = np.where(digit, matrix - np.uint8(48), matrix - np.uint8(55)).astype(np.int64)
-    rest = np.zeros(len(matrix), np.int64)
-    for place in range(matrix.shape[1]):
-        rest = (rest * np.where(digit[:, place], 10, 100) + numbers[:, place]) % 97
+def _remainder(rows: NDArray[np.uint8], digit: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Each column as one long number, letters as 10 to 35, modulo 97."""
+    rest = np.zeros(rows.shape[1], np.int32)
+    for row, plain in zip(rows, digit, strict=True):
+        value = row.astype(np.int32)
+        if plain.all():
+            rest = (rest * 10 + value - 48) % 97
+        else:
+            rest = np.where(plain, rest * 10 + value - 48, rest * 100 + value - 55) % 97
     return rest
 
 

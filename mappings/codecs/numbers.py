@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mappings.codecs.cells import (
-    ODD_SPACES,
     TEXT,
     Cells,
     Mask,
@@ -30,7 +29,9 @@ from mappings.codecs.cells import (
     nulled,
     picked,
     placed,
+    plain_spaces,
     present,
+    without,
 )
 from mappings.codecs.reading import PRECISION, Reading, Refusal, Rule
 
@@ -38,6 +39,14 @@ _SIMPLE = {",": r"^-?\d+(?:,\d*)?$", ".": r"^-?\d+(?:\.\d*)?$", None: r"^-?\d+(?
 _COMMA = r"^-?(?:\d+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d{1,3}(?:\.\d{3})+)?(?:,\d*)?$"
 _POINT = r"^-?(?:\d+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?$"
 _POWER = r"^-?\d+(?:[.,]\d+)?[eE][+-]?\d{1,2}$"
+_SIGNS = (  # what a number may carry beside digits, groups and the decimal sign: bytes to look for, pattern, instead
+    ((b"\xca\xbc", b"\xe2\x80\x99"), "[\u2019\u02bc]", "'"),
+    ((b"\xe2",), "^[\u2212\u2013]", "-"),
+    ((b"(",), r"^\((.+)\)$", r"-\1"),
+    ((b"-",), r"^([^-].*)-$", r"-\1"),
+    ((b"+",), r"^\+ ?", ""),
+    ((b"- ",), "^- ", "-"),
+)
 INTEGER_RANGE = (-(2**63), 2**63 - 1)
 
 
@@ -92,12 +101,10 @@ def canonical(cells: Cells, sign: str | None) -> Cells:
 
 def _odd(cells: Cells, sign: str | None) -> Cells:
     """Numbers with groups, brackets, signs behind or powers of ten: the slower look at what the first one left."""
-    text = pc.replace_substring_regex(cells, f"[{ODD_SPACES}]", " ")
-    for pattern, instead in (
-        ("[\u2019\u02bc]", "'"), ("^[\u2212\u2013]", "-"), (r"^\((.+)\)$", r"-\1"), (r"^([^-].*)-$", r"-\1"),
-        (r"^\+ ?", ""), ("^- ", "-"),
-    ):
-        text = pc.replace_substring_regex(text, pattern, instead)
+    text = plain_spaces(cells)
+    for bytes_, pattern, instead in _SIGNS:
+        if holds(text, *bytes_):
+            text = pc.replace_substring_regex(text, pattern, instead)
     digit = matches(text, r"\d")
     comma = matches(text, _COMMA) & digit
     point = matches(text, _POINT) & digit
@@ -108,14 +115,14 @@ def _odd(cells: Cells, sign: str | None) -> Cells:
     else:
         comma, point = comma & (sign == ","), point & (sign == ".")
     numbers = pa.nulls(len(text), TEXT)
-    numbers = placed(numbers, comma, _bare(text, comma, "[ '.]", comma_is_point=True))
-    numbers = placed(numbers, point, _bare(text, point, "[ ',]", comma_is_point=False))
+    numbers = placed(numbers, comma, _bare(text, comma, b" '.", comma_is_point=True))
+    numbers = placed(numbers, point, _bare(text, point, b" ',", comma_is_point=False))
     power = matches(text, _POWER)
     return placed(numbers, power, judged(picked(text, power), _from_power)) if power.any() else numbers
 
 
-def _bare(text: Cells, where: Mask, groups: str, *, comma_is_point: bool) -> Cells:
-    bare = pc.replace_substring_regex(picked(text, where), groups, "")
+def _bare(text: Cells, where: Mask, groups: bytes, *, comma_is_point: bool) -> Cells:
+    bare = without(picked(text, where), groups)
     return pc.replace_substring(bare, ",", ".") if comma_is_point else bare
 
 

@@ -16,12 +16,25 @@ import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import ODD_SPACES, TEXT, Cells, contiguous, holds, judged, matches, picked, placed, present
+from mappings.codecs.cells import (
+    TEXT,
+    Cells,
+    cells_from,
+    judged,
+    matches,
+    picked,
+    placed,
+    plain_spaces,
+    present,
+    without,
+)
+from mappings.codecs.layout import laid_out, written
 from mappings.codecs.reading import Reading, Rule, refuse
 
 DEFAULT_REGION = "FR"
 _GAP = r"[ .\-]?"
 _FRENCH = rf"^(?:(?:\+|00)33 ?(?:\(0\) ?)?{_GAP}|0?)[1-9](?:{_GAP}\d{{2}}){{4}}$"
+_LAYOUTS = ("0ddddddddd", "+33ddddddddd", "0d_dd_dd_dd_dd")  # the most usual ones first
 _WRITTEN = re.compile(r"[\d\s+().\-/\u2010-\u2015\u2212\u00ad]+")
 
 
@@ -38,25 +51,30 @@ def decode_phone(cells: Cells, rule: Rule) -> Reading:
 
 
 def _french(cells: Cells) -> Cells:
-    if holds(cells, *(space.encode() for space in ODD_SPACES)):
-        cells = contiguous(pc.replace_substring_regex(cells, f"[{ODD_SPACES}]", " "))
-    usual = matches(cells, _FRENCH)
-    chosen = picked(cells, usual)
-    if holds(chosen, b" ", b".", b"-"):
-        chosen = pc.replace_substring_regex(chosen, r"[ .\-]", "")
+    cells = plain_spaces(cells)
+    values: Cells = pa.nulls(len(cells), TEXT)
+    for layout in _LAYOUTS:
+        having, digits = laid_out(cells, layout)
+        good = digits[0] > 0
+        having[having] = good
+        values = placed(values, having, cells_from(written(digits[:, good], b"+33")))
+    usual = ~present(values)
+    if usual.any():
+        usual &= matches(cells, _FRENCH)
+    digits_only = without(picked(cells, usual), b" .-")
     numbers = pc.binary_join_element_wise(
-        pa.scalar("+33", TEXT), pc.utf8_slice_codeunits(chosen, -9), pa.scalar("", TEXT)
+        pa.scalar("+33", TEXT), pc.utf8_slice_codeunits(digits_only, -9), pa.scalar("", TEXT)
     )
-    return placed(pa.nulls(len(cells), TEXT), usual, numbers)
+    return placed(values, usual, numbers)
 
 
 def e164(text: str, region: str) -> str | None:
     """One number by its country's plan; None where it does not fit, or holds more than one number."""
-    written = re.sub(r"(?<=\d)\.0$", "", text) if text.count(".") == 1 else text
-    if not _WRITTEN.fullmatch(written):
+    plain = re.sub(r"(?<=\d)\.0$", "", text) if text.count(".") == 1 else text
+    if not _WRITTEN.fullmatch(plain):
         return None  # letters, lists, extensions: something would be lost
     try:
-        number = phonenumbers.parse(written, region)
+        number = phonenumbers.parse(plain, region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):

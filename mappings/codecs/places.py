@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mappings.codecs.cells import Cells, contiguous, judged, present
+from mappings.codecs.cells import Cells, contiguous, judged, matches, picked, placed, present
 from mappings.codecs.folding import folded
 from mappings.codecs.reading import Reading, Rule, refuse
 from mappings.errors import ConfigurationError
@@ -84,7 +84,11 @@ def _currency(text: str) -> str | None:
 def decode_postal_code(cells: Cells, rule: Rule) -> Reading:
     """In the form of the field's `region`, where it has one: a lost leading zero and missing spaces are put right."""
     region = rule.region
-    values = judged(cells, lambda text: postal_code(text, region))
+    form = POSTAL_CODES.get(region or "", _ANY_POSTAL_CODE)
+    # What already has the form has nothing to put right, unless there are spaces to close up.
+    plain = matches(cells, rf"^(?:{form})$") & ~matches(cells, "  ")
+    rest = present(cells) & ~plain
+    values = placed(cells, rest, judged(picked(cells, rest), lambda text: postal_code(text, region)))
     return refuse(values, present(cells) & ~present(values), "not_postal_code", country=region or "any country")
 
 

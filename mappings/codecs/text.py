@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 from mappings.codecs.cells import Cells, Mask, contiguous, holds, judged, mask_of, matches, nulled, picked, placed
 from mappings.codecs.reading import Reading, Refusal, Rule
 
+# White space other than single plain spaces begins with one of these bytes, or is a double space.
+_WIDE = (b"  ", b"\t", b"\n", b"\v", b"\f", b"\r", b"\xc2", b"\xe1", b"\xe2", b"\xe3")
 _CASES = {"upper": pc.utf8_upper, "lower": pc.utf8_lower, "title": pc.utf8_title}
 
 
 def decode_text(cells: Cells, rule: Rule) -> Reading:
     """Composed characters (NFC), then `collapse` and `case`."""
     values = composed(cells)
-    if rule.map.collapse:
+    if rule.map.collapse and holds(values, *_WIDE):
         values = pc.replace_substring_regex(values, r"[\s\p{Z}]+", " ")
     if rule.map.case:
         values = _CASES[rule.map.case](values)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
 from stdnum.ch import uid as swiss
 from stdnum.eu import vat as european
 from stdnum.exceptions import ValidationError
@@ -19,13 +17,12 @@ from stdnum.gb import vat as british
 from stdnum.no import mva as norwegian
 from stdnum.util import clean
 
-from mappings.codecs.cells import Cells, Mask, judged, nulled, picked, placed, present, rectangle
+from mappings.codecs.cells import Cells, judged, nulled, picked, placed, present
 from mappings.codecs.company_numbers import luhn
+from mappings.codecs.layout import laid_out, number
 from mappings.codecs.reading import Reading, Rule, refuse
 
 DEFAULT_REGION = "FR"
-_FRENCH = np.frombuffer(b"FR", np.uint8)
-_PLACES = 10 ** np.arange(8, -1, -1, dtype=np.int64)
 _OTHERS = {"GB": british, "NO": norwegian, "CH": swiss}
 _PREFIX = {"GR": "EL"}  # Greece's own letters in VAT numbers
 _COUNTRIES = {country.upper() for country in european.MEMBER_STATES} | {"EL", "EU", "IM"} | set(_OTHERS)
@@ -44,21 +41,12 @@ def decode_vat(cells: Cells, rule: Rule) -> Reading:
 
 def french_vat(cells: Cells) -> Cells:
     """The cells that are valid French numbers in canonical form; null elsewhere."""
-    where, matrix = rectangle(cells, 13)
-    digits = matrix[:, 2:] - np.uint8(48)  # wraps around for bytes before '0'
-    good: Mask = np.asarray((matrix[:, :2] == _FRENCH).all(axis=1) & (digits < 10).all(axis=1))
-    good[good] = _key_holds(digits[good])
-    keep = where.copy()
-    keep[where] = good
+    having, digits = laid_out(cells, "FRddddddddddd")
+    siren, key = number(digits[2:]), number(digits[:2])
+    monaco = (digits[2:5] == 0).all(axis=0)  # no SIREN, so no check digit of one
+    keep = having.copy()
+    keep[having] = (key == (siren * 100 + 12) % 97) & (monaco | luhn(digits[2:])) & (siren > 0)
     return nulled(cells, ~keep)
-
-
-def _key_holds(digits: NDArray[np.uint8]) -> Mask:
-    siren = digits[:, 2:].astype(np.int64) @ _PLACES
-    key = digits[:, 0].astype(np.int64) * 10 + digits[:, 1]
-    monaco = (digits[:, 2:5] == 0).all(axis=1)  # no SIREN, so no check digit of one
-    holds: Mask = (key == (siren * 100 + 12) % 97) & (monaco | luhn(digits[:, 2:])) & (siren > 0)
-    return holds
 
 
 def vat_number(text: str, region: str) -> str | None:
@@ -68,10 +56,10 @@ def vat_number(text: str, region: str) -> str | None:
         written = _PREFIX.get(region, region) + written
     country = written[:2]
     try:
-        number: str = _OTHERS.get(country, european).validate(written)
+        found: str = _OTHERS.get(country, european).validate(written)
     except ValidationError:
         return None
     if country == "CH":
-        return _SWISS_TAX.sub("", number)  # one number whatever the language it is written in
-    number = _PREFIX.get(number[:2], number[:2]) + number[2:] if number.startswith(country) else country + number
-    return None if number.startswith("FR") and not number[4:].strip("0") else number
+        return _SWISS_TAX.sub("", found)  # one number whatever the language it is written in
+    found = _PREFIX.get(found[:2], found[:2]) + found[2:] if found.startswith(country) else country + found
+    return None if found.startswith("FR") and not found[4:].strip("0") else found

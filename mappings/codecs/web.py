@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import Cells, judged, matches, nulled, picked, placed, present
+from mappings.codecs.cells import TEXT, Cells, judged, matches, nulled, picked, placed, present
 from mappings.codecs.reading import Reading, Rule, refuse
 
-_PLAIN_URL = r"^https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?:/[!-~]*)?$"
+_REST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?:/[!-~]*)?$"
+_PLAIN_URL, _PLAIN_HOST = rf"^https?://{_REST}", rf"^www\.{_REST}"
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,}|localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]")
 _NO_FILE = r"\p{Cc}|[/\\]$|(?:^|[/\\])\.\.(?:[/\\]|$)"
 _LONGEST_URL = 2048
@@ -21,8 +23,16 @@ def decode_url(cells: Cells, rule: Rule) -> Reading:
     """http or https, scheme and host in lower case; `www.example.org` is taken as https."""
     del rule
     plain = matches(cells, _PLAIN_URL)
+    values = cells
+    if not plain.all():
+        bare = matches(cells, _PLAIN_HOST)
+        https = pa.scalar("https://", TEXT)
+        found = pc.binary_join_element_wise(https, picked(cells, bare), pa.scalar("", TEXT))
+        values = placed(values, bare, found)
+        plain |= bare
     rest = present(cells) & ~plain
-    values = placed(cells, rest, judged(picked(cells, rest), url)) if rest.any() else cells
+    if rest.any():
+        values = placed(values, rest, judged(picked(cells, rest), url))
     return refuse(values, present(cells) & ~present(values), "not_url")
 
 
