@@ -7,6 +7,8 @@ from pathlib import Path
 
 from connectors.file.delimited import DelimitedSource
 from connectors.file.dialect import lay_out
+from connectors.file.excel import open_excel
+from connectors.file.fec import open_fec
 from connectors.file.fixed import open_fixed
 from connectors.file.jsonl import open_jsonl
 from connectors.file.series import Series
@@ -76,5 +78,5 @@ def _csv(path: Path, read: Read, _: tuple[str, ...]) -> Source:
 
 
 OPENERS: dict[FormatName, Callable[[Path, Read, tuple[str, ...]], Source]] = {
-    "csv": _csv, "fixed": open_fixed, "jsonl": open_jsonl,
+    "csv": _csv, "fixed": open_fixed, "excel": open_excel, "jsonl": open_jsonl, "fec": open_fec,
 }

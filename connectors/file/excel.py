@@ -1,0 +1,245 @@
+"""Spreadsheets (xlsx, xls, ods): a sheet's cells as the text that they stand for.
+
+::
+
+    409.0                    409          a number that is whole has no decimals
+    2026-11-22 00:00 (date)  2026-11-22   dates and times in ISO form
+    TRUE                     true
+    #N/A                     #N/A         an error is no blank
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import python_calamine
+
+from connectors.file.block import CELL, Block, paginate
+from connectors.file.cell_errors import column_number, errors_of
+from connectors.file.dialect import find_decimal
+from connectors.file.series import Series
+from connectors.file.workbook import check_workbook
+from connectors.page import PAGE_ROWS, Page, distinct_headers
+from mappings.errors import ConfigurationError, NavetteError, SourceUnreadable
+from mappings.language.read import ExcelFormat, Read
+
+BLOCK_ROWS = 10_000
+_RANGE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7}):\$?([A-Za-z]{1,3})\$?(\d{1,7})")
+
+
+@dataclass(frozen=True)
+class Area:
+    """Rows and columns of a sheet from 0; the last ones are not in it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+@dataclass(frozen=True)
+class ExcelSource:
+    """A sheet; `body` is its first row of data, from 0."""
+
+    path: Path
+    sheet: str
+    headers: tuple[str, ...]
+    area: Area
+    body: int
+    series: Series
+    detected: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.series.all_columns
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        yield from paginate(self.series.over(self._blocks(), _raw, str(self.path)), self.columns, rows)
+
+    def _blocks(self) -> Iterator[Block]:
+        with _translated(self.path):
+            sheet = python_calamine.load_workbook(str(self.path)).get_sheet_by_name(self.sheet)
+            left = sheet.start[1] if sheet.start else 0
+            errors = errors_of(self.path, self.sheet)
+        rows = enumerate(_rows(sheet, self.path))
+        for _ in islice(rows, self.body):
+            pass
+        while part := list(islice(rows, BLOCK_ROWS)):
+            yield self._block([(at, row) for at, row in part if at < self.area.bottom], left, errors)
+
+    def _block(self, rows: list[tuple[int, list[Any]]], left: int, errors: dict[tuple[int, int], str]) -> Block:
+        texts: list[list[str]] = []
+        lines: list[int] = []
+        for at, row in rows:
+            cells = [text_of(value) for value in row[max(self.area.left - left, 0) : max(self.area.right - left, 0)]]
+            cells = [""] * max(left - self.area.left, 0) + cells
+            cells += [""] * (len(self.headers) - len(cells))
+            if errors:
+                cells = [
+                    cell or errors.get((at, self.area.left + place), "") for place, cell in enumerate(cells)
+                ]
+            if any(cells):
+                texts.append(cells[: len(self.headers)])
+                lines.append(at + 1)
+        columns = list(zip(*texts, strict=True)) if texts else [()] * len(self.headers)
+        table = pa.table({str(place): pa.array(column, CELL) for place, column in enumerate(columns)})
+        return Block(table, np.arange(len(lines), dtype=np.int64), np.array(lines, dtype=np.int64))
+
+
+def _raw(cells: list[str]) -> str:
+    return "\t".join(cells)
+
+
+def text_of(value: Any) -> str:
+    """A cell's value as text; numbers with the 15 digits that a spreadsheet keeps, and without an exponent."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds" if not value.microsecond else "microseconds")
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value).lower()  # whole numbers, true and false
+
+
+def _number(value: float) -> str:
+    if value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    text = f"{value:.15g}"
+    if "e" in text:
+        text = f"{value:.20f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:.0f}"
+    return text
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Errors of the reading library, its panics included, as errors of ours."""
+    try:
+        yield
+    except (NavetteError, GeneratorExit, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except python_calamine.PasswordError as error:
+        raise SourceUnreadable(
+            "the workbook is locked by a password", where=str(path), todo="save it without a password"
+        ) from error
+    except OSError as error:
+        raise SourceUnreadable(
+            f"reading failed: {error.strerror or error}", where=str(path), todo="check the file and the disk"
+        ) from error
+    except BaseException as error:  # a panic of the library is no Exception
+        raise SourceUnreadable(
+            f"the workbook is damaged: {error}", where=str(path),
+            todo="open it in a spreadsheet and save it again, or ask for CSV",
+        ) from error
+
+
+def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
+    """SourceUnreadable if the workbook cannot be read, ConfigurationError if it lacks the sheet or the header row."""
+    form = read.format.excel if read.format and read.format.excel else ExcelFormat()
+    with path.open("rb") as file:
+        check_workbook(path, file.read(1 << 16))
+    with _translated(path):
+        book = python_calamine.load_workbook(str(path))
+        sheet = _chosen(book, form.sheet, path)
+        area = _area(form.range, sheet, path)
+        merged = sheet.merged_cell_ranges or []
+        headed = form.header is not False
+        row = area.top + (1 if form.header is True else form.header) - 1 if headed else area.top - 1
+        left = sheet.start[1] if sheet.start else 0
+        start = row + 1 + form.skip
+        rows = [[""] * left + cells for cells in islice(sheet.iter_rows(), start + 1000)]
+    if headed and row >= len(rows):
+        raise ConfigurationError(
+            f"the sheet {sheet.name!r} ends before row {row + 1}, where the headers should be", where=str(path),
+            todo="correct `header`",
+        )
+    right = min(area.right, sheet.end[1] + 1) if sheet.end else area.right
+    found = _headers(rows, row, area.left, right, merged) if headed else [""] * (right - area.left)
+    body = [[text_of(value) for value in cells[area.left : right]] for cells in rows[start:]]
+    while found and not found[-1] and not any(len(cells) >= len(found) and cells[len(found) - 1] for cells in body):
+        found.pop()
+    if not found:
+        raise SourceUnreadable(
+            f"the sheet {sheet.name!r} is empty", where=str(path), todo="check the export, and `sheet`"
+        )
+    names = distinct_headers(found)
+    detected = {} if form.sheet is not None else {"sheet": sheet.name}
+    if form.decimal is None and (sign := find_decimal([cell.encode() for cell in cells] for cells in body)):
+        detected["decimal"] = sign
+    area, series = Area(area.top, area.left, area.bottom, right), Series.of(read, names, str(path))
+    return ExcelSource(path, sheet.name, tuple(found), area, start, series, detected)
+
+
+def _chosen(book: Any, asked: str | int | None, path: Path) -> Any:
+    names: list[str] = list(book.sheet_names)
+    if asked is None:
+        hidden = {one.name for one in book.sheets_metadata if one.visible != python_calamine.SheetVisibleEnum.Visible}
+        for name in sorted(names, key=lambda one: one in hidden):
+            try:
+                sheet = book.get_sheet_by_name(name)
+            except python_calamine.CalamineError:
+                continue  # a sheet that holds a chart
+            if sheet.end is not None:
+                return sheet
+        raise SourceUnreadable("no sheet of the workbook holds anything", where=str(path), todo="check the export")
+    if isinstance(asked, int):
+        if 1 <= asked <= len(names):
+            return book.get_sheet_by_index(asked - 1)
+    else:
+        for name in names:
+            if name == asked or name.strip().casefold() == asked.strip().casefold():
+                return book.get_sheet_by_name(name)
+    near = get_close_matches(str(asked), names, 1)
+    raise ConfigurationError(
+        f"the workbook has no sheet {asked!r}" + (f": did you mean {near[0]!r}?" if near else ""), where=str(path),
+        todo=f"its sheets are: {', '.join(names[:40])}",
+    )
+
+
+def _area(asked: str | None, sheet: Any, path: Path) -> Area:
+    bottom, right = (sheet.end[0] + 1, sheet.end[1] + 1) if sheet.end else (0, 0)
+    if asked is None:
+        return Area(0, 0, bottom, right)
+    found = _RANGE.fullmatch(asked.strip())
+    if not found:
+        raise ConfigurationError(f"{asked!r} is no range", where=str(path), todo="write it like B3:H200")
+    rows = sorted((int(found[2]), int(found[4])))
+    columns = sorted((column_number(found[1]), column_number(found[3])))
+    if rows[0] < 1:
+        raise ConfigurationError(f"{asked!r} is no range", where=str(path), todo="rows count from 1")
+    return Area(rows[0] - 1, columns[0] - 1, min(rows[1], bottom), columns[1])
+
+
+def _headers(rows: list[list[Any]], row: int, left: int, right: int, merged: Sequence[Any]) -> list[str]:
+    """The header row's cells; a cell merged over several columns, or from rows above, names all that it covers."""
+    cells = [text_of(value) for value in rows[row][left:right]]
+    cells += [""] * (right - left - len(cells))
+    for (top, first), (bottom, last) in merged:
+        if top <= row <= bottom and top < len(rows) and first < len(rows[top]):
+            for column in range(max(first, left), min(last + 1, right)):
+                cells[column - left] = text_of(rows[top][first])
+    return cells
+
+
+def _rows(sheet: Any, path: Path) -> Iterator[list[Any]]:
+    rows = sheet.iter_rows()
+    while True:
+        with _translated(path):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield row
