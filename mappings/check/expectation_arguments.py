@@ -36,7 +36,8 @@ def fields_judged(name: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
     judged: list[str] = []
     for parameter in KNOWN[name].columns:
         given = arguments.get(parameter)
-        judged += [str(column) for column in given] if isinstance(given, list | tuple) else [str(given)] if given else []
+        several = given if isinstance(given, list | tuple) else [given] if given else []
+        judged += [str(column) for column in several]
     return tuple(dict.fromkeys(judged))
 
 
@@ -155,6 +156,8 @@ def _columns(
         many = isinstance(given, list | tuple)
         if parameter == "column_list" and given is not None and not (many and len(given) > 1):
             yield f"{name}: column_list is a list of at least two fields"
+        elif parameter == "column_list" and many and len(set(given)) < len(given):
+            yield f"{name}: column_list names a field twice"
         elif parameter != "column_list" and given is not None and not isinstance(given, str):
             yield f"{name}: {parameter} is the name of one field"
     for column in columns_named(name, arguments):

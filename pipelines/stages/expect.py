@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from pipelines.stages.expectations.rows import RowExpectations
+from pipelines.stages.expectations.run import RunExpectations, RunFailure
 
-__all__ = ["RowExpectations"]
+__all__ = ["RowExpectations", "RunExpectations", "RunFailure"]
