@@ -1,0 +1,132 @@
+"""Asset checks of a flow: its counters add up, few rows are refused, nothing waits for a person, each expectation.
+
+::
+
+    conservation   rows read = the sum of all outcomes, in each into
+    reject_ratio   no more refused rows than the flow's guard allows
+    review         no run of the flow waits for a person
+    expect_…       no row refused by that expectation; or, where it judges the whole run, the run met it
+    freshness      evaluated by pipelines.orchestration.status, since it can fail without any run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dagster import AssetCheckEvaluation, AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, AssetKey
+
+from mappings.check.expectations import EVERY
+from mappings.language.flow import Flow
+from mappings.words import OUTCOMES
+from pipelines.hub import Hub
+from pipelines.ops.sentences import guard_lines
+from pipelines.orchestration.held import refusals, told_arguments
+from pipelines.orchestration.names import (
+    CONSERVATION,
+    REJECT_RATIO,
+    REVIEW,
+    Expected,
+    expectations,
+    flow_key,
+)
+from pipelines.orchestration.telling import table
+from pipelines.runs.result import RunResult
+
+
+def check_specs(flow: Flow) -> list[AssetCheckSpec]:
+    """The checks that a run of the flow evaluates."""
+    key = flow_key(flow)
+    limit = flow.guard.rejects
+    return [
+        AssetCheckSpec(CONSERVATION, asset=key, description="Rows read are the sum of all outcomes, in each into."),
+        AssetCheckSpec(REJECT_RATIO, asset=key, description=(
+            "No limit is set on refused rows." if limit is None else f"At most {limit:.0%} of the rows are refused.")),
+        AssetCheckSpec(REVIEW, asset=key, description="No run of this flow waits for a person's decision."),
+        *[AssetCheckSpec(expected.check, asset=key, description=_asked(expected)) for expected in expectations(flow)],
+    ]
+
+
+def _asked(expected: Expected) -> str:
+    own = str(expected.arguments.get("description") or "")
+    said = ", ".join(f"{name}: {value}" for name, value in expected.arguments.items() if name not in EVERY)
+    return f"{expected.label}: {own or said or expected.name}"
+
+
+def check_results(hub: Hub, flow: Flow, results: Sequence[RunResult]) -> Iterator[AssetCheckResult]:
+    """What the runs of a flow say of its checks; nothing of an expectation that no run came to judge."""
+    judged = [result for result in results if result.into]
+    if judged:
+        yield _conservation(flow, judged)
+        yield _reject_ratio(flow, judged)
+    yield _review(flow, results)
+    if judged:
+        yield from _expectations(hub, flow, judged)
+
+
+def evaluation(key: AssetKey, result: AssetCheckResult) -> AssetCheckEvaluation:
+    """A result as an event, for where no asset is being materialised."""
+    return AssetCheckEvaluation(
+        asset_key=key, check_name=str(result.check_name), passed=result.passed, severity=result.severity,
+        metadata=dict(result.metadata or {}), description=result.description,
+    )
+
+
+def _conservation(flow: Flow, results: Sequence[RunResult]) -> AssetCheckResult:
+    rows = [
+        (result.run_id, label, counts["rows_read"], sum(int(counts[name]) for name in OUTCOMES))
+        for result in results for label, counts in result.into.items()
+    ]
+    return AssetCheckResult(
+        asset_key=flow_key(flow), check_name=CONSERVATION, passed=all(read == counted for *_, read, counted in rows),
+        metadata={"counted": table({"run": "int", "into": "string", "read": "int", "outcomes": "int"}, rows)},
+    )
+
+
+def _reject_ratio(flow: Flow, results: Sequence[RunResult]) -> AssetCheckResult:
+    limit = flow.guard.rejects
+    shares = [
+        (result.run_id, label, counts["rejected"], counts["rows_read"],
+         round(counts["rejected"] / counts["rows_read"], 4) if counts["rows_read"] else 0.0)
+        for result in results for label, counts in result.into.items()
+    ]
+    highest = max((share for *_, share in shares), default=0.0)
+    columns = {"run": "int", "into": "string", "rejected": "int", "read": "int", "ratio": "float"}
+    return AssetCheckResult(
+        asset_key=flow_key(flow), check_name=REJECT_RATIO, passed=limit is None or highest <= limit,
+        metadata={"ratio": highest, "limit": 1.0 if limit is None else limit, "by_into": table(columns, shares)},
+        description=f"{highest:.2%} of the rows of one into were refused" if highest else "no row was refused",
+    )
+
+
+def _review(flow: Flow, results: Sequence[RunResult]) -> AssetCheckResult:
+    waits = next((result for result in results if result.state == "review"), None)
+    if waits is None:
+        return review_check(flow, None, "")
+    return review_check(flow, waits.run_id, " ".join(guard_lines((waits.problem or {}).get("tripped") or [])))
+
+
+def review_check(flow: Flow, run_id: int | None, why: str) -> AssetCheckResult:
+    """Failed while a run waits in review; the description says why and what to do."""
+    if run_id is None:
+        return AssetCheckResult(asset_key=flow_key(flow), check_name=REVIEW, passed=True, description="nothing waits")
+    return AssetCheckResult(
+        asset_key=flow_key(flow), check_name=REVIEW, passed=False, metadata={"run": run_id},
+        description=f"Run {run_id} waits in review. {why} Launch navette_approve_review or navette_refuse_review "
+                    f"with run: {run_id}.".replace("  ", " "),
+    )
+
+
+def _expectations(hub: Hub, flow: Flow, results: Sequence[RunResult]) -> Iterator[AssetCheckResult]:
+    asked = list(expectations(flow))
+    if not asked:
+        return
+    refused = sum((refusals(hub, result) for result in results), start=refusals(hub, results[0]).__class__())
+    for expected in asked:
+        said = {name: value for name, value in expected.arguments.items() if name not in EVERY}
+        count = refused[expected.label, expected.name, told_arguments(said)]
+        critical = expected.arguments.get("severity", "critical") == "critical"
+        yield AssetCheckResult(
+            asset_key=flow_key(flow), check_name=expected.check, passed=count == 0, metadata={"refused_rows": count},
+            severity=AssetCheckSeverity.ERROR if critical else AssetCheckSeverity.WARN,
+            description=f"{count:,} rows were refused" if count else "met",
+        )

@@ -1,0 +1,20 @@
+"""A job for each flow: the flow, then the counters of what it fills; bears the flow's name."""
+
+from __future__ import annotations
+
+from dagster import AssetSelection, define_asset_job
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from mappings.language.flow import Flow
+from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, flow_key
+
+FlowJob = UnresolvedAssetJobDefinition
+
+
+def flow_job(flow: Flow) -> FlowJob:
+    entities = {into.entity for into in flow.into}
+    selection = AssetSelection.assets(flow_key(flow), *[entity_key(name) for name in sorted(entities)])
+    return define_asset_job(
+        flow.flow, selection=selection, tags={TAG_SYSTEM: flow.system, TAG_FLOW: flow.flow},
+        description=f"{flow.description or flow.flow}: take in what waits, or the file that the configuration names.",
+    )

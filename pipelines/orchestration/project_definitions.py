@@ -1,0 +1,50 @@
+"""A project as Dagster definitions: its flows, entities, schedules and drop folders; built from the YAML alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path
+
+from dagster import AssetsDefinition, Definitions, SensorDefinition, in_process_executor
+
+from mappings.language.flow import Flow
+from mappings.language.project import Project
+from pipelines.orchestration.entities import entity_asset, filled_entities
+from pipelines.orchestration.flow_jobs import FlowJob, flow_job
+from pipelines.orchestration.folders import folder_sensor
+from pipelines.orchestration.hub_resource import HubResource
+from pipelines.orchestration.inbound import flow_asset
+from pipelines.orchestration.jobs import service_jobs
+from pipelines.orchestration.schedules import flow_schedules
+from pipelines.orchestration.status import freshness_checks, status_asset, status_job, status_sensor
+
+
+def build_definitions(project: Project) -> Definitions:
+    """Everything that Dagster shows and runs of a project; opens no store.
+
+    Steps of a run share its process: they are short beside the start of another one.
+    """
+    flows = [flow for flow in project.flows.values() if flow.direction != "out"]
+    assets: list[AssetsDefinition] = [flow_asset(project, flow) for flow in flows]
+    assets += [entity_asset(project, entity) for entity in filled_entities(project)]
+    jobs = {flow.flow: flow_job(flow) for flow in flows}
+    return Definitions(
+        assets=[*assets, status_asset()],
+        asset_checks=[freshness_checks(flows)] if flows else [],
+        jobs=[*jobs.values(), status_job(flows), *service_jobs()],
+        schedules=[made for flow in flows for made in flow_schedules(flow, jobs[flow.flow])],
+        sensors=[*_folder_sensors(project, flows, jobs), status_sensor(flows)],
+        resources={"hub": HubResource(project=str(Path(project.root).resolve()))},
+        executor=in_process_executor,
+    )
+
+
+def _folder_sensors(project: Project, flows: list[Flow], jobs: Mapping[str, FlowJob]) -> list[SensorDefinition]:
+    watched = [flow for flow in flows if flow.read.files and project.systems[flow.system].folder]
+    watched.sort(key=_system)
+    return [folder_sensor(project, system, list(of), jobs) for system, of in groupby(watched, key=_system)]
+
+
+def _system(flow: Flow) -> str:
+    return flow.system

@@ -1,0 +1,57 @@
+"""Schedules as the flows' YAML says; a run is only started when a file waits."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from dagster import (
+    DefaultScheduleStatus,
+    RunConfig,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    schedule,
+)
+
+from mappings.language.flow import Flow
+from pipelines.orchestration.flow_jobs import FlowJob
+from pipelines.orchestration.hub_resource import HubResource
+from pipelines.orchestration.inbound import FlowConfig
+from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, flow_op
+from pipelines.orchestration.standing import run_in_review
+from pipelines.runs.intake import folder_of, waiting
+
+Kind = Literal["changes", "full"]
+
+
+def flow_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
+    """`FLOW_changes` and `FLOW_full`, as far as the flow declares them; they run from the start."""
+    if flow.schedule is None:
+        return
+    kinds: tuple[Kind, ...] = ("changes", "full")
+    for kind in kinds:
+        line = getattr(flow.schedule, kind)
+        if line:
+            yield _schedule(flow, job, kind, line, flow.schedule.timezone)
+
+
+def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
+    @schedule(
+        job=job, name=f"{flow.flow}_{kind}", cron_schedule=line, execution_timezone=timezone,
+        default_status=DefaultScheduleStatus.RUNNING,
+        description=f"{flow.flow}: {'everything' if kind == 'full' else 'changes'} at {line} ({timezone}).",
+    )
+    def due(context: ScheduleEvaluationContext, hub: HubResource) -> RunRequest | SkipReason:
+        opened = hub.open()
+        held = run_in_review(opened, flow.flow)
+        if held is not None:
+            return SkipReason(f"run {held} of this flow waits in review")
+        if folder_of(opened, flow) is not None and not waiting(opened, flow):
+            return SkipReason("no file waits")
+        config = FlowConfig(full=True) if kind == "full" else FlowConfig()
+        return RunRequest(
+            run_key=context.scheduled_execution_time.isoformat(), run_config=RunConfig(ops={flow_op(flow): config}),
+            tags={TAG_FLOW: flow.flow, TAG_SYSTEM: flow.system},
+        )
+
+    return due
