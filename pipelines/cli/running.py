@@ -49,7 +49,7 @@ def run(
                 results = run_all(hub, progress)
             else:
                 results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress)
-        _show(flow, results, json)
+        show_results(flow, results, json)
     raise typer.Exit(max((result.exit_code for result in results), default=0))
 
 
@@ -88,7 +88,8 @@ def _wanted(flow: str | None) -> str:
     return flow
 
 
-def _show(flow: str | None, results: list[RunResult], json: bool) -> None:
+def show_results(flow: str | None, results: list[RunResult], json: bool) -> None:
+    """The answer of a command that ran something."""
     if json:
         answer(summed(flow, results))
     elif not results:

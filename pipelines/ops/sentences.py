@@ -57,6 +57,26 @@ SENTENCES: dict[str, str] = {
     "gap_series": "missing of {series}: {missing}",
     "gap_many": "missing: {missing} and {more} more",
     "gap_series_many": "missing of {series}: {missing} and {more} more",
+    # trace
+    "trace_entry": "{key} of {system} ({space}) is {entity} {record}, since {since}",
+    "trace_entry_absent": "{key} of {system} ({space}) is {entity} {record}, since {since}; absent since {absent}",
+    "trace_difference": "{flow} differs in {column}: {record} here, {base} when both sides agreed, {remote} there",
+    "trace_elsewhere": "{entity} {record} is also {key} of {system} ({space})",
+    "trace_linked": "{flow}: {key} became {entity} {record_id}",
+    "trace_held": "{flow} run {run}: row {id} ({into} {key}) at {where} was {outcome}; it is {state} now",
+    "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
+    "trace_closed_person": "{flow}: row {id} was closed",
+    "trace_dismissed": "{flow}: row {id} was dismissed by {by}",
+    "trace_conflict_crm": "{flow} run {run}: {field} had changed on both sides; the CRM's {ours} stands, not {theirs}",
+    "trace_conflict_remote": "{flow} run {run}: {field} had changed on both sides; {theirs} stands, not the CRM's"
+    " {ours}",
+    "trace_conflict_open": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there:"
+    " {state}",
+    "trace_journal_create": "{system} created {entity} {record_id} (run {run})",
+    "trace_journal_create_person": "{author} created {entity} {record_id}",
+    "trace_journal_update": "{system} changed {entity} {record_id} (run {run})",
+    "trace_journal_update_person": "{author} changed {entity} {record_id}",
+    "trace_became": "{predecessor_entity} {predecessor} became {successor_entity} {successor}",
 }
 
 

@@ -1,0 +1,98 @@
+"""`navette status` and `navette trace`: how things stand, and what happened to one key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.console import JsonFlag, answer, errors_told, out, settings, table
+from pipelines.cli.lines import line
+
+if TYPE_CHECKING:
+    from pipelines.ops.status import FlowStatus
+
+LATE = 4
+"""Exit code of `--fail-on-late`."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(status)
+    app.command()(trace)
+
+
+def status(
+    fail_on_late: Annotated[bool, typer.Option("--fail-on-late", help="Exit 4 when something is late.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show where every flow stands: last good run, next due, late, waiting files, open rejects and reviews.
+
+    Exit: 0; with --fail-on-late 4 when a flow is late.
+
+    Examples:
+
+      navette status
+      navette status --json --fail-on-late
+    """
+    from pipelines.hub import open_hub
+    from pipelines.ops.status import status as status_of
+
+    with errors_told(json):
+        flows = status_of(open_hub(settings.project))
+        if json:
+            answer({"late": [flow.flow for flow in flows if flow.is_late], "flows": [flow.as_json() for flow in flows]})
+        else:
+            _show_status(flows)
+    raise typer.Exit(LATE if fail_on_late and any(flow.is_late for flow in flows) else 0)
+
+
+def _show_status(flows: Sequence[FlowStatus]) -> None:
+    shown = table("flow", "last good run", "last run", "next due", "#files", "#rejected", "#parked", "#review",
+                  "#conflicts")
+    for flow in flows:
+        last = flow.last_run
+        told = "never" if last is None else f"{last.run_id} {last.state}"
+        shown.add_row(
+            flow.flow, _when(flow.last_good.ended_at if flow.last_good else None) or "never",
+            told if flow.activity == "idle" else flow.activity, _when(flow.next_due) or "·",
+            *[f"{count:,}" if count else "·" for count in
+              (len(flow.waiting), flow.rejected, flow.parked, flow.review, flow.conflicts)],
+        )
+    out.print(shown)
+    for flow in flows:
+        for told in flow.late:
+            line(f"{flow.flow} is late: {told}")
+        for told in flow.gaps:
+            line(f"{flow.flow}: {told}")
+        for run_id in flow.in_review:
+            line(f"{flow.flow}: run {run_id} waits in review; navette review list tells why")
+
+
+def _when(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def trace(
+    system: Annotated[str, typer.Argument(help="A system of systems.yaml.")],
+    key: Annotated[str, typer.Argument(help="An id of that system; of a composite key, one part is enough.")],
+    json: JsonFlag = False,
+) -> None:
+    """Show what happened to a key: its record, and every row, outcome, change and reject of it, in order of time.
+
+    Exit: 0, or 1 for a key that nobody knows.
+
+    Examples:
+
+      navette trace sage C0042
+      navette trace sage C0042 --json
+    """
+    from pipelines.cli.traced import show_trace
+    from pipelines.hub import open_hub
+    from pipelines.ops.trace import trace as trace_key
+
+    with errors_told(json):
+        found = trace_key(open_hub(settings.project), system, key)
+        answer(found.as_json()) if json else show_trace(found)

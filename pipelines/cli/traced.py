@@ -1,0 +1,62 @@
+"""A trace as lines: the record, then what happened, oldest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.cli.lines import line
+from pipelines.ops.sentences import said, shown
+from pipelines.ops.trace import Trace, Traced
+
+_OWN = ("id", "created_at", "updated_at", "version")
+
+
+def show_trace(found: Trace) -> None:
+    """Prints it."""
+    for entry in found.entries:
+        name = "trace_entry_absent" if entry.absent_since else "trace_entry"
+        line(said(name, key=entry.key, system=found.system, space=entry.id_space, entity=entry.entity,
+                  record=str(entry.record_id), since=entry.since, absent=entry.absent_since))
+    for record in found.records:
+        line(f"{record['entity']} {record['id']}")
+        for name, value in record["values"].items():
+            if name not in _OWN:
+                line(f"    {name}: {shown(value)}")
+    for entry in found.entries:
+        for each in entry.differences:
+            line(said("trace_difference", flow=entry.flow, column=each.column, record=told(each.record),
+                      base=told(each.base), remote=told(each.remote)))
+    for other in found.elsewhere:
+        line(said("trace_elsewhere", entity=other["entity"], record=str(other["record_id"]), key=other["key"],
+                  system=other["system"], space=other["id_space"]))
+    line("")
+    for event in found.events:
+        for told_line in event_lines(event):
+            line(told_line)
+
+
+def event_lines(event: Traced) -> list[str]:
+    """One event: a line, and lines below it for what changed."""
+    facts: dict[str, Any] = {name: told(value) for name, value in event.said.items()}
+    name = f"trace_{event.kind}"
+    if event.kind == "journal":
+        name = f"trace_journal_{event.said['op']}" + ("" if event.said["system"] else "_person")
+    elif event.kind == "conflict":
+        name = f"trace_conflict_{event.said['winner']}"
+    elif event.kind == "closed" and event.run_id is None:
+        name = "trace_closed_person"
+    head = said(name, **(facts | {"flow": event.flow or "", "run": str(event.run_id or ""),
+                                  "by": (event.said.get("decision") or {}).get("by", "")}))
+    lines = [f"{shown(event.at)}  {head}"]
+    if event.kind == "held":
+        lines += [f"{' ' * 18}{sentence}" for sentence in event.said["causes"]]
+    if event.kind == "journal":
+        old, new = event.said["old"] or {}, event.said["new"] or {}
+        lines += [f"{' ' * 18}{column}: {told(old.get(column))} -> {told(new.get(column))}"
+                  for column in {**old, **new} if column not in _OWN]
+    return lines
+
+
+def told(value: Any) -> str:
+    """A value in a line; nothing is written as ∅."""
+    return "∅" if value is None else str(value)

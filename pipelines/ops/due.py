@@ -1,0 +1,35 @@
+"""When a flow's schedule comes round, reckoned by Dagster itself, which is what starts the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from mappings.language.flow import Schedule
+
+KINDS = ("changes", "full")
+
+
+def next_due(schedule: Schedule | None, now: datetime) -> dict[str, datetime]:
+    """The next tick after `now`, by kind of run (changes, full); empty without a schedule."""
+    return _ticks(schedule, now, coming=True)
+
+
+def last_due(schedule: Schedule | None, now: datetime) -> dict[str, datetime]:
+    """The latest tick before `now`, by kind of run."""
+    return _ticks(schedule, now, coming=False)
+
+
+def _ticks(schedule: Schedule | None, now: datetime, *, coming: bool) -> dict[str, datetime]:
+    lines = {kind: getattr(schedule, kind) for kind in KINDS if schedule is not None and getattr(schedule, kind)}
+    if schedule is None or not lines:
+        return {}
+    tick = _tick(coming)
+    return {kind: tick(line, now, schedule.timezone) for kind, line in lines.items()}
+
+
+def _tick(coming: bool) -> Callable[[str, datetime, str], datetime]:
+    # Importing Dagster takes two seconds: only where a flow has a schedule.
+    from dagster._utils import schedules  # noqa: PLC0415
+
+    return schedules.get_next_cron_tick if coming else schedules.get_latest_completed_cron_tick

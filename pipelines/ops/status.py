@@ -1,0 +1,219 @@
+"""Status: where every flow stands, and what is late, missing, waiting or open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Connection, Text, cast, column, desc, func, literal, select, table
+
+from connectors.file.folder import DropFile
+from connectors.file.gaps import Gap, gaps, late
+from crm_store import hub_tables as tables
+from mappings.errors import NavetteError
+from mappings.language.flow import Flow, Schedule
+from mappings.words import RunState
+from pipelines.hub import Hub
+from pipelines.ops.due import last_due, next_due
+from pipelines.ops.sentences import said
+from pipelines.runs.intake import waiting
+from pipelines.runs.lock import FLOW_LOCK
+
+GRACE = timedelta(minutes=10)
+"""A run that was due this short a time ago is not missed yet."""
+GAPS_SHOWN = 5
+ASIDE = ("preview", "replay", "retry", "settle")
+"""Triggers of runs that read no source: they do not make a flow fresh."""
+
+Activity = Literal["idle", "running", "interrupted"]
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """One run, in short."""
+
+    run_id: int
+    state: RunState
+    trigger: str
+    source: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class FlowStatus:
+    """Where a flow stands. `late` and `gaps` hold a sentence for each thing that should be there and is not."""
+
+    flow: str
+    system: str
+    activity: Activity
+    last_good: RunSeen | None
+    last_run: RunSeen | None
+    next_due: datetime | None
+    due: dict[str, datetime]  # the next run of each kind: changes, full
+    late: tuple[str, ...]
+    gaps: tuple[str, ...]
+    rejected: int
+    parked: int
+    review: int
+    conflicts: int
+    waiting: tuple[str, ...]  # files in the drop folder
+    in_review: tuple[int, ...]  # runs
+
+    @property
+    def is_late(self) -> bool:
+        return bool(self.late)
+
+    @property
+    def needs_someone(self) -> bool:
+        """Whether something is there that does not settle itself."""
+        return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(hub: Hub, now: datetime | None = None) -> list[FlowStatus]:
+    """The status of every flow that is read, in the order of their names; asks the store and looks into folders."""
+    moment = now or datetime.now(UTC)
+    flows = [flow for _, flow in sorted(hub.project.flows.items()) if flow.direction != "out"]
+    with hub.engine.connect() as connection:
+        held, conflicts = _held(connection), _conflicts(connection)
+        locked = _locked(connection, [flow.flow for flow in flows])
+        return [
+            _one(hub, connection, flow, moment, held=held.get(flow.flow, {}), conflicts=conflicts.get(flow.flow, 0),
+                 locked=flow.flow in locked)
+            for flow in flows
+        ]
+
+
+def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: Mapping[str, int], conflicts: int,
+         locked: bool) -> FlowStatus:
+    run, file = tables.run, tables.file
+    mine = run.c.flow == flow.flow
+    last = _run(connection, mine, run.c.trigger.not_in(ASIDE))
+    good = _run(connection, mine, run.c.trigger.not_in(ASIDE), run.c.state == "done")
+    unfinished = _run(connection, mine, run.c.state.in_(["landing", "landed", "applying"]))
+    in_review = connection.scalars(select(run.c.id).where(mine, run.c.state == "review").order_by(run.c.id)).all()
+    files_seen = select(file.c.name, file.c.size, file.c.state, file.c.parts, file.c.seen_at)
+    seen = [dict(row) for row in connection.execute(files_seen.where(file.c.flow == flow.flow)).mappings()]
+    files = [found for found in _waiting(hub, flow) if not _taken(found, seen)]
+    due = next_due(flow.schedule, now)
+    came = [*(row["parts"] for row in seen), *(found.parts for found in files)]
+    arrivals = [*(row["seen_at"] for row in seen), *(datetime.fromtimestamp(f.mtime, UTC) for f in files)]
+    here = now.astimezone(ZoneInfo((flow.schedule or Schedule()).timezone))
+    missing = late(came, flow.read, here, last_arrival=max(arrivals, default=None))
+    return FlowStatus(
+        flow=flow.flow, system=flow.system,
+        activity="running" if locked else "interrupted" if unfinished else "idle", last_good=good, last_run=last,
+        next_due=min(due.values(), default=None), due=due,
+        late=(*_late(flow, missing), *_missed(flow, files, last, now)),
+        gaps=tuple(_gap_lines(gaps(came, flow.read))),
+        rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
+        conflicts=conflicts, waiting=tuple(found.name for found in files), in_review=tuple(in_review),
+    )
+
+
+def _run(connection: Connection, *where: ColumnElement[bool]) -> RunSeen | None:
+    run = tables.run
+    columns = (run.c.id, run.c.state, run.c.trigger, run.c.source, run.c.started_at, run.c.ended_at, run.c.problem)
+    found = connection.execute(select(*columns).where(*where).order_by(desc(run.c.id)).limit(1)).one_or_none()
+    return None if found is None else RunSeen(*found[:-1], problem=(found.problem or {}).get("message"))
+
+
+def _held(connection: Connection) -> dict[str, dict[str, int]]:
+    """Open held rows by flow and outcome."""
+    held, feed = tables.held, tables.feed
+    counts: dict[str, dict[str, int]] = {}
+    query = (
+        select(feed.c.flow, held.c.outcome, func.count()).join_from(held, feed, feed.c.id == held.c.feed)
+        .where(held.c.state == "open").group_by(feed.c.flow, held.c.outcome)
+    )
+    for flow, outcome, count in connection.execute(query):
+        counts.setdefault(flow, {})[outcome] = count
+    return counts
+
+
+def _conflicts(connection: Connection) -> dict[str, int]:
+    """Fields that nobody has decided yet, by flow."""
+    conflict, feed = tables.conflict, tables.feed
+    query = (
+        select(feed.c.flow, func.count(func.distinct(func.row(conflict.c.feed, conflict.c.key, conflict.c.field))))
+        .join_from(conflict, feed, feed.c.id == conflict.c.feed).where(conflict.c.state == "open").group_by(feed.c.flow)
+    )
+    return dict(connection.execute(query).tuples().all())
+
+
+def _locked(connection: Connection, flows: Sequence[str]) -> set[str]:
+    """The flows that a process is running now: it holds the flow's lock (pipelines.runs.lock)."""
+    locks = table("pg_locks", column("locktype"), column("classid"), column("objid"), schema="pg_catalog")
+    held = {
+        int(number) for number in connection.scalars(
+            select(cast(locks.c.objid, Text))
+            .where(locks.c.locktype == "advisory", cast(locks.c.classid, Text) == str(FLOW_LOCK))
+        )
+    }
+    if not held:
+        return set()
+    names = connection.execute(select(*[func.hashtext(literal(name)) for name in flows])).one()
+    return {name for name, number in zip(flows, names, strict=True) if number % (1 << 32) in held}
+
+
+def _waiting(hub: Hub, flow: Flow) -> list[DropFile]:
+    try:
+        return waiting(hub, flow)
+    except (OSError, NavetteError):
+        return []  # a folder that cannot be read is the next run's to tell
+
+
+def _taken(found: DropFile, seen: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the flow is done with this file, which stays for another flow or for a person's decision."""
+    return any(
+        (row["name"], row["size"]) == (found.name, found.size) and row["seen_at"].timestamp() >= found.mtime
+        and row["state"] in ("done", "repeated", "review", "refused")
+        for row in seen
+    )
+
+
+def _late(flow: Flow, missing: list[Gap]) -> list[str]:
+    time = flow.read.expected_by or ""
+    return [
+        said("late_series", time=f"{gap.value} {time}", series=_series(gap)) if gap.others
+        else said("late_file", time=f"{gap.value} {time}")
+        for gap in missing
+    ]
+
+
+def _missed(flow: Flow, files: Sequence[DropFile], last: RunSeen | None, now: datetime) -> list[str]:
+    """A run that was due while files lay waiting and that nobody started; a last run that failed."""
+    told = []
+    due = last_due(flow.schedule, now - GRACE)
+    tick = max(due.values(), default=None)
+    if tick is not None and (last is None or last.started_at < tick):
+        old = [found for found in files if found.mtime < tick.timestamp()]
+        if old:
+            told.append(said("late_missed", count=len(old), when=tick))
+    if last is not None and last.state == "failed" and (flow.schedule is not None or flow.read.expected_by):
+        told.append(said("late_failed", message=last.problem or ""))
+    return told
+
+
+def _gap_lines(found: list[Gap]) -> list[str]:
+    """A sentence for each series; the latest holes are named."""
+    series: dict[str, list[str]] = {}
+    for gap in found:
+        series.setdefault(_series(gap), []).append(gap.value)
+    lines = []
+    for name, values in series.items():
+        more = len(values) - GAPS_SHOWN
+        sentence = ("gap_series" if name else "gap") + ("_many" if more > 0 else "")
+        lines.append(said(sentence, series=name, missing=", ".join(values[-GAPS_SHOWN:]), more=more))
+    return lines
+
+
+def _series(gap: Gap) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(gap.others.items()))
