@@ -86,7 +86,7 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
     elif line.currency is not None and line.currency.from_ is None:
         yield place.value("fields", name, "currency").problem(f"{name}: currency: which? EUR, or {{from: COLUMN}}")
     region = line.region if isinstance(line.region, str) or line.region is None else line.region.blank
-    if region is not None and (len(region) != 2 or literal_problem(region, _COUNTRY, "region")):
+    if region is not None and literal_problem(region, _COUNTRY, "region"):
         path = ("fields", name, "region") if isinstance(line.region, str) else ("fields", name, "region", "blank")
         yield place.value(*path).problem(f"{name}: {region!r} is no country; two letters such as FR")
 

@@ -278,7 +278,7 @@ def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
         ("credit: {from: A, currency: EURO1}", "8:35: credit: 'EURO1' is no currency (three letters, ISO 4217)"),
         ("credit: {from: A, currency: {blank: EUX}}", "8:43: credit: 'EUX' is no currency (three letters, ISO 4217)"),
         ("credit: {from: A, currency: {}}", "8:35: credit: currency: which? EUR, or {from: COLUMN}"),
-        ("city: {from: A, as: postal_code, region: France}", "8:48: city: 'France' is no country; two letters such as FR"),
+        ("city: {from: A, as: postal_code, region: Frnce}", "8:48: city: 'Frnce' is no country; two letters such as FR"),
         ("city: {from: A, pattern: '['}", "8:32: city: '[' is no regular expression: unterminated character set at character 1"),
         ("city: {from: A, extract: 'x+'}", "8:32: city: 'x+' has no group: put what is to be taken in ( )"),
         ("city: {from: A, replace: {'': x}}", "8:32: city: replace: what is replaced cannot be empty"),
