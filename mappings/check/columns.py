@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mappings.check.places import FlowPlace, Problems, Step
 from mappings.codecs.formula import names_in
-from mappings.errors import ConfigurationError
+from mappings.errors import ConfigurationError, Problem
 from mappings.language.field import FieldMap, Part
 from mappings.language.file_pattern import FilePattern
 from mappings.language.read import Read
@@ -51,13 +51,14 @@ def check_columns(place: FlowPlace, pattern: FilePattern | None) -> Problems:
     known, positions = known_columns(read), without_header(read)
     variables = [part.name for part in pattern.parts] if pattern else []
     added = read.continues.number if read.continues else None
+    for path, text in _texts(read):
+        if text.startswith("$") and text[1:] not in variables:
+            yield _no_part(place, path, text, variables)
     for whose, path, column in _named(place):
         spot = whose.value(*path)
         if isinstance(column, str) and column.startswith("$"):
-            name = column[1:]
-            if name not in variables:
-                hint = did_you_mean(name, variables) if variables else f"; write {{{name}}} into read.files"
-                yield spot.problem(f"{column}: the file's name has no part {name!r}{hint}")
+            if column[1:] not in variables:
+                yield _no_part(whose, path, column, variables)
         elif positions and not str(column).isdigit() and column != added:
             yield spot.problem(f"{column!r}: the file has no header, so a column goes by its position from 1")
         elif known is not None and not _is_known(column, known):
@@ -65,6 +66,22 @@ def check_columns(place: FlowPlace, pattern: FilePattern | None) -> Problems:
             if isinstance(column, int):
                 hint = f"; there are {len(known)}"
             yield spot.problem(f"there is no column {column!r}{hint}")
+
+
+def _no_part(place: FlowPlace, path: tuple[Step, ...], written: str, variables: Sequence[str]) -> Problem:
+    name = written[1:]
+    hint = did_you_mean(name, variables) if variables else f"; write {{{name}}} into read.files"
+    return place.value(*path).problem(f"{written}: the file's name has no part {name!r}{hint}")
+
+
+def _texts(read: Read) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """Texts beside columns that may take a part of the file's name."""
+    if read.records is not None:
+        used = (read.records.use,) if isinstance(read.records.use, str) else read.records.use
+        for position, text in enumerate(used):
+            yield ("read", "records", "use", position), text
+    if read.format is not None and read.format.excel is not None and isinstance(read.format.excel.sheet, str):
+        yield ("read", "format", "excel", "sheet"), read.format.excel.sheet
 
 
 def _is_known(column: Column, known: Sequence[str]) -> bool:

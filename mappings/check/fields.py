@@ -94,7 +94,7 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
 def _patterns(place: IntoPlace, name: str, line: FieldMap) -> Problems:
     if line.pattern is not None and (problem := regex_problem(line.pattern)):
         yield place.value("fields", name, "pattern").problem(f"{name}: {problem}")
-    if line.extract is not None and (problem := regex_problem(line.extract, group=True)):
+    if line.extract is not None and (problem := regex_problem(line.extract)):
         yield place.value("fields", name, "extract").problem(f"{name}: {problem}")
     if line.replace is not None and "" in line.replace:
         yield place.value("fields", name, "replace").problem(f"{name}: replace: what is replaced cannot be empty")

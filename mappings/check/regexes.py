@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 
 
-def regex_problem(pattern: str, *, group: bool = False) -> str | None:
-    """What is wrong with a regular expression; `group`: it has to have one."""
+def regex_problem(pattern: str) -> str | None:
+    """What is wrong with a regular expression."""
     try:
-        compiled = re.compile(pattern)
+        re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         place = getattr(error, "pos", None)
         where = f" at character {place + 1}" if place is not None else ""
         return f"{pattern!r} is no regular expression: {getattr(error, 'msg', error)}{where}"
-    if group and compiled.groups == 0:
-        return f"{pattern!r} has no group: put what is to be taken in ( )"
     return None

@@ -94,7 +94,7 @@ class FieldMap(Strict):
     html: bool = False  # text: HTML entities and tags become plain text
     replace: dict[str, str] | None = None  # text: literal replacements, in order ('\\n' to a line break)
     pattern: str | None = None  # a regular expression the raw text must match whole
-    extract: str | None = None  # a regular expression; its first group is the raw value (no match: blank)
+    extract: str | None = None  # a regular expression; its first group, or all of it, is the value (no match: blank)
     split: str | None = None  # choices, links: separator of several values in one cell; '\\' + separator is literal
     part: int | None = None  # with split: take only this part (from 1; -1 is the last)
     values: Annotated[dict[str, Any] | str | None, Field(union_mode="left_to_right")] = None  # {raw: crm} or "@codes"
