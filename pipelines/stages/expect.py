@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.stages.expectations.docs import IntoResults, build_docs
 from pipelines.stages.expectations.rows import RowExpectations
 from pipelines.stages.expectations.run import RunExpectations, RunFailure
 
-__all__ = ["RowExpectations", "RunExpectations", "RunFailure"]
+__all__ = ["IntoResults", "RowExpectations", "RunExpectations", "RunFailure", "build_docs"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,7 +17,7 @@ from mappings.language.entities import Entity
 from mappings.language.entity import FieldSpec
 from mappings.language.flow import Into
 from mappings.messages import render
-from pipelines.stages.expect import RunExpectations, RunFailure
+from pipelines.stages.expect import IntoResults, RunExpectations, RunFailure, build_docs
 
 FIELDS = {
     "name": FieldSpec(), "mode": FieldSpec(), "credit_limit": FieldSpec(type="money"),
@@ -191,6 +193,24 @@ def test_nothing_is_left_behind_in_the_session_or_the_database(hub: Engine, chec
         views = connection.exec_driver_sql("SELECT count(*) FROM pg_views WHERE viewname LIKE 'navette_%%'").scalar()
         assert views == 0
         assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "off"
+
+
+def test_whole_run_results_are_told_in_the_data_docs(hub: Engine, tmp_path: Path) -> None:
+    expectations = RunExpectations(
+        into(
+            {"expect_table_row_count_to_equal": {"value": 1}},
+            {"expect_column_values_to_be_unique": {"column": "name"}},
+            {"expect_column_quantile_values_to_be_between": {
+                "column": "number", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [["a", "b"]]}}},
+        ), ENTITY,
+    )
+    expectations.check(hub, "staging", "r1_rows")
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    told = [IntoResults("company", run=expectations)]
+    page = build_docs(told, tmp_path, title="erp, run 1", at=at).read_text("utf-8")
+    assert "Unsuccessful Expectations" in page
+    assert "1000" in page
+    assert "n1" in page
 
 
 def test_nothing_is_printed(check: Check, capfd: pytest.CaptureFixture[str]) -> None:
