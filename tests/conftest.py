@@ -139,19 +139,20 @@ def new_store(server: Server) -> Iterator[Callable[[Project], Store]]:
         server.drop(store)
 
 
+def write_files(root: Path, files: dict[str, str]) -> Project:
+    """Writes a project of `{"entities/company": yaml}` files below mappings/ and reads it."""
+    systems = "systems: {sage: {connector: file}, accounting: {connector: file}}"
+    for name, text in {"systems": systems, **files}.items():
+        path = root / "mappings" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return require_project(root, {})
+
+
 @pytest.fixture
 def write_project(tmp_path: Path) -> Callable[..., Project]:
-    """Writes a project of `{"entities/company": yaml}` files below mappings/ and reads it."""
-
-    def write(files: dict[str, str] | None = None) -> Project:
-        for name, text in {"systems": "systems: {sage: {connector: file}, accounting: {connector: file}}",
-                           **(files or {})}.items():
-            path = tmp_path / "project" / "mappings" / f"{name}.yaml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return require_project(tmp_path / "project", {})
-
-    return write
+    """`write_files` in a folder of the test's own; again with other files, it changes the project."""
+    return lambda files=None: write_files(tmp_path / "project", files or {})
 
 
 @pytest.fixture
