@@ -87,6 +87,8 @@ def export(
             out.print("nothing to export", highlight=False)
         for each in () if json else written:
             line(f"{each.rows:,} rows: {each.path}")
+            for note in each.notes:
+                line(f"  {note}")
 
 
 @group.command()

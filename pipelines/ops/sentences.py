@@ -57,13 +57,16 @@ SENTENCES: dict[str, str] = {
     "gap_series": "missing of {series}: {missing}",
     "gap_many": "missing: {missing} and {more} more",
     "gap_series_many": "missing of {series}: {missing} and {more} more",
+    # exports
+    "export_name": "the rows of {path} belong to {parts}, which the flow takes from the file's name: give it a name"
+    " such as {name} before it is read",
     # trace
     "trace_entry": "{key} of {system} ({space}) is {entity} {record}, since {since}",
     "trace_entry_absent": "{key} of {system} ({space}) is {entity} {record}, since {since}; absent since {absent}",
     "trace_difference": "{flow} differs in {column}: {record} here, {base} when both sides agreed, {remote} there",
     "trace_elsewhere": "{entity} {record} is also {key} of {system} ({space})",
     "trace_linked": "{flow}: {key} became {entity} {record_id}",
-    "trace_held": "{flow} run {run}: row {id} ({into} {key}) at {where} was {outcome}; it is {state} now",
+    "trace_held": "{flow}: row {id} ({into} {key}) was {outcome}, last by run {run} at {where}; it is {state} now",
     "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
     "trace_closed_person": "{flow}: row {id} was closed",
     "trace_dismissed": "{flow}: row {id} was dismissed by {by}",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator
 
+import pyarrow as pa
+
+from connectors.file.neutral import neutralised
 from mappings.words import OUTCOMES
 from pipelines.reports.facts import RunFacts
 
@@ -16,18 +18,15 @@ COLUMNS = (
 )
 
 
-_EXECUTED = re.compile(r"\s*[=+\-@|]")
-_NUMBER = re.compile(r"[+-]?[\d\s.,]+")
-
-
 def run_sheet(facts: RunFacts) -> str:
     """Columns COLUMNS. what: `counter` (outcome and count), `cause` (all of them) or `row` (some rows of each)."""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, COLUMNS, restval="", lineterminator="\r\n")
-    writer.writeheader()
     same = {"run": str(facts.result.run_id), "flow": facts.result.flow}
-    for line in _lines(facts):
-        writer.writerow({name: _neutral(value) for name, value in (same | line).items()})
+    lines = [same | line for line in _lines(facts)]
+    columns = [neutralised(pa.array([line.get(name, "") for line in lines], pa.string())) for name in COLUMNS]
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(*(column.to_pylist() for column in columns), strict=True))
     return sink.getvalue()
 
 
@@ -50,8 +49,3 @@ def _lines(facts: RunFacts) -> Iterator[dict[str, str]]:
                 "line": str(row.line or ""),
                 "raw": row.raw_text if row.raw_text is not None else json.dumps(row.raw, ensure_ascii=False),
             }
-
-
-def _neutral(text: str) -> str:
-    """A cell that a spreadsheet would execute gets an apostrophe before it."""
-    return f"'{text}" if _EXECUTED.match(text) and not _NUMBER.fullmatch(text) else text

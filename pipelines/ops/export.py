@@ -1,0 +1,237 @@
+"""Held rows as files like the ones they came from, to be corrected and read again.
+
+::
+
+    open held rows ─ one raw row once ─▶ by the parts of the file's name that the flow uses ─▶ connectors.file.write
+
+A key of `[$company, CT_NUM]` takes its company from the file's name: rows of two companies cannot share a file.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+from sqlalchemy import Connection, select
+
+from connectors.file.write import write_like
+from crm_store import hub_tables as tables
+from mappings.codecs.columns import columns_needed
+from mappings.errors import NavetteError
+from mappings.language.file_pattern import FilePattern, Part, parse_pattern
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.ops.held_rows import HeldRow, held_rows, read_rows
+from pipelines.ops.sentences import said
+from pipelines.runs.sources import columns_wanted, open_named
+
+Variables = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file that was written; `notes` say what to know before it is read again."""
+
+    path: Path
+    rows: int
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"path": str(self.path)}
+
+
+@dataclass
+class _Line:
+    """One raw row, and every held row (of one or several intos) that it is."""
+
+    held: list[HeldRow] = field(default_factory=list)
+
+
+def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "rejected") -> list[Exported]:
+    """Writes the open held rows of a flow; returns the files, none when nothing is open.
+
+    `out`: a file, or a folder; default: NAVETTE_HOME/exports, where no earlier export is overwritten. Columns: the
+    source's own, then navette_reason, navette_field, navette_line, navette_source, navette_id and navette_raw (lines
+    that could not be split). Raises ConfigurationError for an unknown flow, or a path that cannot be written.
+    """
+    flow = hub.flow(name)
+    with hub.engine.connect() as connection:
+        held, feed = tables.held, tables.feed
+        query = held_rows(feed.c.flow == name, held.c.state == "open", held.c.outcome == outcome)
+        rows = read_rows(connection, query.order_by(held.c.run_id, held.c.row_no, held.c.id))
+        runs = _runs(connection, name)
+        columns = _columns(connection, flow, rows, runs)
+    whole = out is not None and not (out.is_dir() or str(out).endswith("/"))
+    used = variables_used(flow)
+    groups: dict[Variables, list[HeldRow]] = defaultdict(list)
+    for row in rows:
+        groups[tuple((k, v) for k, v in _parts(runs, row) if k in used) if whole else _parts(runs, row)].append(row)
+    written: list[Exported] = []
+    for parts, members in groups.items():
+        detected = _detected(runs, members)
+        if whole and out is not None:
+            path = out if len(groups) == 1 else out.with_name(_numbered(out, len(written) + 1))
+        else:
+            folder = out or _exports_folder(hub)
+            path = _free(folder / _file_name(flow, members, dict(parts), detected), keep=out is None)
+        lines = _lines(members)
+        write_like(path, columns, _frame(columns, lines), flow.read, detected)
+        path.chmod(0o600)
+        written.append(Exported(path, len(lines), _notes(flow, path, dict(parts), used)))
+    return written
+
+
+def variables_used(flow: Flow) -> set[str]:
+    """The parts of the file's name that the flow's rows depend on."""
+    named = {str(column)[1:] for into in flow.into for column in columns_needed(into) if str(column).startswith("$")}
+    records = flow.read.records
+    uses = () if records is None else (records.use,) if isinstance(records.use, str) else records.use
+    return named | {use[1:] for use in uses if use.startswith("$")}
+
+
+@dataclass(frozen=True)
+class _Run:
+    variables: Variables
+    detected: dict[str, str]
+    source: str
+
+
+def _runs(connection: Connection, flow: str) -> dict[int, _Run]:
+    """What the runs of a flow knew of their files, by id; the newest last."""
+    run = tables.run
+    query = select(run.c.id, run.c.cursor, run.c.detected, run.c.source).where(run.c.flow == flow).order_by(run.c.id)
+    return {
+        number: _Run(tuple(sorted(((cursor or {}).get("variables") or {}).items())), detected or {}, source or "")
+        for number, cursor, detected, source in connection.execute(query)
+    }
+
+
+def _parts(runs: Mapping[int, _Run], row: HeldRow) -> Variables:
+    return runs[row.run_id].variables if row.run_id in runs else ()
+
+
+def _detected(runs: Mapping[int, _Run], rows: Sequence[HeldRow]) -> dict[str, str]:
+    """What was found of the file's dialect; a replay found nothing, so the latest run that did tells."""
+    mine = {row.run_id for row in rows}
+    told = [run.detected for number, run in runs.items() if number in mine and run.detected]
+    told = told or [run.detected for run in runs.values() if run.detected]
+    return {name: value for name, value in (told[-1] if told else {}).items() if name != "export"}
+
+
+def _columns(connection: Connection, flow: Flow, rows: Sequence[HeldRow], runs: Mapping[int, _Run]) -> list[str]:
+    """The source's columns: of the rows, else of rows held earlier, else of a file still there, else the mapping's."""
+    columns = list(dict.fromkeys(name for row in rows for name in row.raw or ()))
+    if columns or not rows:
+        return columns
+    held, feed = tables.held, tables.feed
+    earlier = connection.scalar(
+        select(held.c.raw).join_from(held, feed, feed.c.id == held.c.feed)
+        .where(feed.c.flow == flow.flow, held.c.raw.is_not(None)).order_by(held.c.id.desc()).limit(1)
+    )
+    if earlier:
+        return list(earlier)
+    for row in rows:
+        path = Path(row.source or "")
+        if path.is_file():
+            try:
+                return list(open_named(flow, path, dict(_parts(runs, row))).columns)
+            except NavetteError:
+                continue
+    return columns_wanted(flow)
+
+
+def _lines(rows: Sequence[HeldRow]) -> list[_Line]:
+    """One line for each raw row: one that is held in two intos is corrected once."""
+    lines: dict[tuple[Any, ...], _Line] = {}
+    for row in rows:
+        content = row.raw_text if row.raw is None else orjson.dumps(row.raw)
+        lines.setdefault((row.source, row.line, content), _Line()).held.append(row)
+    return list(lines.values())
+
+
+def _frame(columns: Sequence[str], lines: Sequence[_Line]) -> pd.DataFrame:
+    """The rows as text; reasons in columns that `write_like` names navette_…"""
+    cells: dict[str, list[str | None]] = {
+        name: [(line.held[0].raw or {}).get(name) for line in lines] for name in columns
+    }
+    firsts = [line.held[0] for line in lines]
+    causes = [[cause for row in line.held for cause in row.causes] for line in lines]
+    cells |= {
+        "navette_reason": ["; ".join(dict.fromkeys(cause.sentence for cause in each)) for each in causes],
+        "navette_field": [", ".join(dict.fromkeys(cause.field for cause in each if cause.field)) for each in causes],
+        "navette_line": [str(row.line or "") for row in firsts],
+        "navette_source": [(row.source or "").rsplit("/", 1)[-1] for row in firsts],
+        "navette_id": [" ".join(str(row.id) for row in line.held) for line in lines],
+        "navette_raw": [row.raw_text for row in firsts],
+    }
+    return pd.DataFrame({name: pd.array(values, dtype="string[pyarrow]") for name, values in cells.items()})
+
+
+def _exports_folder(hub: Hub) -> Path:
+    folder = hub.home / "exports"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _file_name(flow: Flow, rows: Sequence[HeldRow], parts: Mapping[str, str], detected: Mapping[str, str]) -> str:
+    """The name of the file that the rows came from, where it fits the flow's pattern; else one that does."""
+    name = (rows[0].source or "").rsplit("/", 1)[-1]
+    pattern = parse_pattern(flow.read.files) if flow.read.files else None
+    if pattern is not None and pattern.match(name) is None:
+        name = filled(pattern, parts) or f"{flow.flow}.csv"
+    elif "." not in name:
+        name = f"{flow.flow}.csv"
+    return str(Path(name).with_suffix(".xlsx")) if _is_sheet(flow, detected) else name
+
+
+def filled(pattern: FilePattern, parts: Mapping[str, str]) -> str | None:
+    """A name with these parts that fits the pattern; None where a part is not known."""
+    pieces = []
+    for piece in pattern.pieces:
+        if isinstance(piece, str):
+            pieces.append({"*": "", "?": "x"}.get(piece, piece))
+        elif piece.name not in parts:
+            return None
+        else:
+            pieces.append(_written(piece, parts[piece.name]))
+    return "".join(pieces)
+
+
+def _written(part: Part, value: str) -> str:
+    return datetime.fromisoformat(value).strftime(part.form) if part.kind == "date" else value
+
+
+def _is_sheet(flow: Flow, detected: Mapping[str, str]) -> bool:
+    pinned = flow.read.format
+    return pinned.excel is not None if pinned is not None else detected.get("format") == "excel"
+
+
+def _free(path: Path, *, keep: bool) -> Path:
+    """The path, or the next one with a number where that file must be kept: it may hold corrections."""
+    number = 1
+    free = path
+    while keep and free.exists():
+        number += 1
+        free = path.with_name(_numbered(path, number))
+    return free
+
+
+def _numbered(path: Path, number: int) -> str:
+    return f"{path.stem}.{number}{path.suffix}"
+
+
+def _notes(flow: Flow, path: Path, parts: Mapping[str, str], used: set[str]) -> tuple[str, ...]:
+    pattern = parse_pattern(flow.read.files) if flow.read.files else None
+    given = (pattern.match(path.name) if pattern is not None else None) or {}
+    wanted = {name: value for name, value in parts.items() if name in used}
+    if all(given.get(name) == value for name, value in wanted.items()):
+        return ()
+    name = filled(pattern, parts) if pattern is not None else None
+    told = ", ".join(f"{key} {value}" for key, value in sorted(wanted.items()))
+    return (said("export_name", path=path.name, parts=told, name=name or flow.read.files),)
