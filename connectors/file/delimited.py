@@ -22,6 +22,7 @@ from connectors.file.dialect import Layout
 from connectors.file.encoding import readable
 from connectors.file.entities import restored, restored_text, stand_ins
 from connectors.file.lines import NOTHING, too_long
+from connectors.file.neutral import undone
 from connectors.file.record import judge
 from connectors.file.scan import Records, cut
 from connectors.file.series import Series
@@ -136,6 +137,8 @@ class DelimitedSource:
             table, good = _with_mended(table, good, mended)
         if layout.html and stand_ins(text):
             table = restored(table)
+        if layout.own is not None:
+            table = undone(table.select(layout.own))
         return Block(table, orders[good], records.first[good] + (line + 1), damaged, trailers)
 
     def _shown(self, line: bytes) -> str:

@@ -12,10 +12,12 @@ from typing import TypeGuard
 
 from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
 from connectors.file.entities import without_entities
+from connectors.file.lines import too_long
+from connectors.file.neutral import MARK, OWN_PREFIX
 from connectors.file.record import Grammar, judge, line_end
 from connectors.page import distinct_headers, place_of
 from mappings.errors import ConfigurationError, SourceUnreadable
-from mappings.language.read import CsvFormat, Records
+from mappings.language.read import CsvFormat, Each, Read, Records
 
 DELIMITERS = (b";", b"\t", b"|", b",")  # the first wins where two fit equally
 _COMMA = re.compile(rb"[+-]?(\d+|\d{1,3}(( |\.|\xc2\xa0|\xe2\x80\xaf)\d{3})+),\d+")
@@ -34,6 +36,8 @@ class Layout:
     named: bool  # the file itself has a header line
     body: int
     lines: int
+    width: int  # cells of a line
+    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are the source's
     html: bool = False
     detected: dict[str, str] = field(default_factory=dict)
 
@@ -41,12 +45,8 @@ class Layout:
         """The text of the file as UTF-8, from its first line on."""
         return _stream(path, self.encoding, self.mark, size, html=self.html)
 
-    @property
-    def width(self) -> int:
-        return len(self.columns)
 
-
-def lay_out(path: Path, form: CsvFormat, records: Records | None = None) -> Layout:
+def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
     """The layout of `path`; SourceUnreadable if there is nothing in it, ConfigurationError if the mapping cannot be."""
     encoding, mark = settle(path, form.encoding)
     detected = {} if form.encoding else {"encoding": encoding}
@@ -65,18 +65,29 @@ def lay_out(path: Path, form: CsvFormat, records: Records | None = None) -> Layo
     rows = list(sample_rows(text, start, grammar, limit=1000, final=final))
     if not rows:
         raise SourceUnreadable("the file has no line to read", where=str(path), todo="check the export, and `skip`")
-    headers, named = _headers(form.header, records), form.header is True or _is_line(form.header)
+    headers, named = _headers(form.header, read.records), form.header is True or _is_line(form.header)
     body = start
     if named:
         cells, begins, body = rows[0]
         headers = tuple(_text(cell, path) for cell in cells)
         detected |= {"header": f"line {_line_of(text, begins)}"} if form.header is True else {}
         rows = rows[1:]
-    headers = _widened(headers, _used([row[0] for row in rows], headers, records))
+    own: tuple[int, ...] | None = None
+    headers = _widened(headers, _used([row[0] for row in rows], headers, read.records))
+    if named:
+        mine = tuple(place for place, name in enumerate(headers) if not name.startswith(OWN_PREFIX))
+        own = mine if len(mine) < len(headers) else None
+    elif (mark_at := _marked([row[0] for row in rows])) is not None:
+        headers, own = _behind_mark(headers, mark_at, len(rows[0][0]), read.continues), tuple(range(mark_at))
+    if own is not None:
+        detected["export"] = "refused rows"
     if form.decimal is None and (sign := find_decimal(row[0] for row in rows)):
         detected["decimal"] = sign
-    columns = distinct_headers(headers)
-    return Layout(encoding, mark, grammar, headers, columns, named, body, _line_of(text, body) - 1, form.html, detected)
+    columns = distinct_headers([headers[place] for place in own] if own is not None else headers)
+    lines = _line_of(text, body) - 1
+    return Layout(
+        encoding, mark, grammar, headers, columns, named, body, lines, len(headers), own, form.html, detected
+    )
 
 
 def _is_line(header: bool | int | tuple[str, ...]) -> TypeGuard[int]:
@@ -101,18 +112,17 @@ def _stream(path: Path, encoding: str, mark: int, size: int, *, html: bool) -> I
 
 def _sample(blocks: Iterator[bytes], path: Path, lines: int) -> tuple[bytes, bool]:
     """Whole lines from the file's beginning, SAMPLE bytes or more after the first `lines`; and whether that is all."""
-    text, enough = b"", 0
+    text, enough, seen = b"", 0, 0
     for chunk in blocks:
         if enough and len(text) >= enough:
             cut = max(text.rfind(b"\n"), text.rfind(b"\r", 0, len(text) - 1)) + 1
             return text[:cut], False
         text += chunk
-        if not enough and _count(text) > lines:
+        seen += _count(chunk)
+        if not enough and seen > lines:
             enough = len(text) + (SAMPLE if lines else 0)
-        if not enough and len(text) > 64 * SAMPLE:
-            raise SourceUnreadable(
-                f"no line end in the first {len(text) >> 20} MB", where=str(path), todo="check that this is a text file"
-            )
+        if not seen:
+            too_long(len(text), path, 1)
     return text, True
 
 
@@ -197,6 +207,18 @@ def _headers(header: bool | int | tuple[str, ...], records: Records | None) -> t
     if records is not None and isinstance(records.columns, tuple):
         return records.columns
     return ()
+
+
+def _marked(rows: list[list[bytes]]) -> int | None:
+    """Where the mark of an export without headers stands, if all rows have it there."""
+    at = rows[0].index(MARK.encode()) if rows and MARK.encode() in rows[0] else None
+    return at if at is not None and all(len(row) > at and row[at] == MARK.encode() for row in rows) else None
+
+
+def _behind_mark(headers: tuple[str, ...], mark_at: int, width: int, each: Each | None) -> tuple[str, ...]:
+    added = [each.number] if each is not None and each.number is not None else []
+    given = headers if len(headers) == mark_at - len(added) else ("",) * (mark_at - len(added))
+    return (*given, *added, *[f"{OWN_PREFIX}{place}" for place in range(width - mark_at)])
 
 
 def _used(rows: list[list[bytes]], headers: tuple[str, ...], records: Records | None) -> list[list[bytes]]:

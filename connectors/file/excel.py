@@ -27,6 +27,7 @@ import python_calamine
 from connectors.file.block import CELL, Block, paginate
 from connectors.file.cell_errors import column_number, errors_of
 from connectors.file.dialect import find_decimal
+from connectors.file.neutral import MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
 from connectors.page import PAGE_ROWS, Page, distinct_headers
@@ -57,6 +58,7 @@ class ExcelSource:
     area: Area
     body: int
     series: Series
+    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are the source's
     detected: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -93,6 +95,8 @@ class ExcelSource:
                 lines.append(at + 1)
         columns = list(zip(*texts, strict=True)) if texts else [()] * len(self.headers)
         table = pa.table({str(place): pa.array(column, CELL) for place, column in enumerate(columns)})
+        if self.own is not None:
+            table = undone(table.select(self.own))
         return Block(table, np.arange(len(lines), dtype=np.int64), np.array(lines, dtype=np.int64))
 
 
@@ -155,6 +159,10 @@ def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
     with _translated(path):
         book = python_calamine.load_workbook(str(path))
         sheet = _chosen(book, form.sheet, path)
+        if sheet.end is None:
+            raise SourceUnreadable(
+                f"the sheet {sheet.name!r} is empty", where=str(path), todo="check the export, and `sheet`"
+            )
         area = _area(form.range, sheet, path)
         merged = sheet.merged_cell_ranges or []
         headed = form.header is not False
@@ -168,6 +176,8 @@ def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
             todo="correct `header`",
         )
     right = min(area.right, sheet.end[1] + 1) if sheet.end else area.right
+    while headed and sheet.end and right <= sheet.end[1] and _is_reason(rows[row], right):
+        right += 1  # the reasons of an export stand beside the range
     found = _headers(rows, row, area.left, right, merged) if headed else [""] * (right - area.left)
     body = [[text_of(value) for value in cells[area.left : right]] for cells in rows[start:]]
     while found and not found[-1] and not any(len(cells) >= len(found) and cells[len(found) - 1] for cells in body):
@@ -176,12 +186,30 @@ def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
         raise SourceUnreadable(
             f"the sheet {sheet.name!r} is empty", where=str(path), todo="check the export, and `sheet`"
         )
-    names = distinct_headers(found)
-    detected = {} if form.sheet is not None else {"sheet": sheet.name}
-    if form.decimal is None and (sign := find_decimal([cell.encode() for cell in cells] for cells in body)):
-        detected["decimal"] = sign
-    area, series = Area(area.top, area.left, area.bottom, right), Series.of(read, names, str(path))
-    return ExcelSource(path, sheet.name, tuple(found), area, start, series, detected)
+    own, found = _own(found, body, read, headed=headed)
+    names = distinct_headers([found[place] for place in own] if own is not None else found)
+    detected = {"export": "refused rows"} if own is not None else {}
+    detected |= {} if form.sheet is not None else {"sheet": sheet.name}
+    if form.decimal is None and find_decimal([cell.encode() for cell in cells] for cells in body) == ".":
+        detected["decimal"] = "."  # cells that are numbers always have the point; a comma is only some texts' sign
+    area = Area(area.top, area.left, area.bottom, area.left + len(found))
+    series = Series.of(read, names, str(path), export=own is not None)
+    return ExcelSource(path, sheet.name, tuple(found), area, start, series, own, detected)
+
+
+def _own(
+    found: list[str], body: list[list[str]], read: Read, *, headed: bool
+) -> tuple[tuple[int, ...] | None, list[str]]:
+    """Of an export of refused rows: the places of the source's own cells; and all headers."""
+    if headed:
+        mine = tuple(place for place, name in enumerate(found) if not name.startswith(OWN_PREFIX))
+        return (mine, found) if len(mine) < len(found) else (None, found)
+    at = body[0].index(MARK) if body and MARK in body[0] else None
+    if at is None or any(len(cells) <= at or cells[at] != MARK for cells in body):
+        return None, found
+    if read.continues is not None and read.continues.number is not None:
+        found = [*found[: at - 1], read.continues.number, *found[at:]]
+    return tuple(range(at)), found
 
 
 def _chosen(book: Any, asked: str | int | None, path: Path) -> Any:
@@ -210,18 +238,33 @@ def _chosen(book: Any, asked: str | int | None, path: Path) -> Any:
     )
 
 
+def _is_reason(cells: list[Any], place: int) -> bool:
+    return place < len(cells) and str(cells[place]).startswith(OWN_PREFIX)
+
+
 def _area(asked: str | None, sheet: Any, path: Path) -> Area:
     bottom, right = (sheet.end[0] + 1, sheet.end[1] + 1) if sheet.end else (0, 0)
     if asked is None:
         return Area(0, 0, bottom, right)
-    found = _RANGE.fullmatch(asked.strip())
+    try:
+        area = range_of(asked)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{asked!r} is no range: {error}", where=str(path), todo="write it like B3:H200"
+        ) from error
+    return Area(area.top, area.left, min(area.bottom, bottom), area.right)
+
+
+def range_of(text: str) -> Area:
+    """`B3:H200` as an area; ValueError if it is none."""
+    found = _RANGE.fullmatch(text.strip())
     if not found:
-        raise ConfigurationError(f"{asked!r} is no range", where=str(path), todo="write it like B3:H200")
+        raise ValueError("two cells with a colon between are expected")
     rows = sorted((int(found[2]), int(found[4])))
     columns = sorted((column_number(found[1]), column_number(found[3])))
     if rows[0] < 1:
-        raise ConfigurationError(f"{asked!r} is no range", where=str(path), todo="rows count from 1")
-    return Area(rows[0] - 1, columns[0] - 1, min(rows[1], bottom), columns[1])
+        raise ValueError("rows count from 1")
+    return Area(rows[0] - 1, columns[0] - 1, rows[1], columns[1])
 
 
 def _headers(rows: list[list[Any]], row: int, left: int, right: int, merged: Sequence[Any]) -> list[str]:

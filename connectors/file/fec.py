@@ -37,8 +37,8 @@ def open_fec(path: Path, read: Read, _: Sequence[str] = ()) -> DelimitedSource:
     first = _first_line(path, form)
     delimiter = form.delimiter or max("\t|;,", key=first.count)
     quote = '"' if first.startswith('"') else None
-    layout = lay_out(path, CsvFormat(delimiter=delimiter, quote=quote, encoding=form.encoding), read.records)
-    columns = distinct_headers([_SPELLED.get(re.sub(r"[\W_]", "", name).casefold(), name) for name in layout.headers])
+    layout = lay_out(path, CsvFormat(delimiter=delimiter, quote=quote, encoding=form.encoding), read)
+    columns = distinct_headers([_SPELLED.get(re.sub(r"[\W_]", "", name).casefold(), name) for name in layout.columns])
     missing = [name for name in COLUMNS if name not in columns and _INSTEAD.get(name) not in columns]
     if missing:
         raise SourceUnreadable(
@@ -47,7 +47,7 @@ def open_fec(path: Path, read: Read, _: Sequence[str] = ()) -> DelimitedSource:
         )
     detected = {"decimal": ","} | layout.detected | ({} if form.delimiter else {"delimiter": delimiter})
     layout = replace(layout, columns=columns, detected=detected)
-    return DelimitedSource(path, layout, Series.of(read, columns, str(path)))
+    return DelimitedSource(path, layout, Series.of(read, columns, str(path), export=layout.own is not None))
 
 
 def _first_line(path: Path, form: FecFormat) -> str:

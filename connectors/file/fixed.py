@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from connectors.file.block import CELL, Block, Damage, paginate
 from connectors.file.dialect import find_decimal
-from connectors.file.encoding import readable, settle, text_blocks
-from connectors.file.lines import whole_lines
+from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
+from connectors.file.lines import NOTHING, whole_lines
+from connectors.file.neutral import MARK
 from connectors.file.scan import Flags, Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
@@ -187,8 +188,9 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
     if form.bytes and encoding.startswith(("utf-16", "utf-32")):
         raise ConfigurationError(f"bytes: true cannot be with {encoding}", where=str(path), todo="count characters")
     names = distinct_headers(list(layout))
-    series = Series.of(read, names, str(path), hidden)
-    detected = {} if form.encoding else {"encoding": encoding}
+    export = _is_export(path, encoding, mark, form.skip)
+    series = Series.of(read, names, str(path), hidden, export=export)
+    detected = ({} if form.encoding else {"encoding": encoding}) | ({"export": "refused rows"} if export else {})
     source = FixedSource(path, form, encoding, mark, names, spots, series, detected)
     sample = source.sample()
     if sample is None:
@@ -197,3 +199,10 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
     if form.decimal is None and (sign := find_decimal(rows)):
         detected["decimal"] = sign
     return source
+
+
+def _is_export(path: Path, encoding: str, mark: int, skip: int) -> bool:
+    """Whether every line of the file's beginning has the mark of refused rows that come back."""
+    text = next(text_blocks(path, encoding, mark, SAMPLE), b"")
+    lines = [line for line in text.split(b"\n")[skip:] if line.strip(NOTHING)]
+    return bool(lines) and all(f" {MARK} ".encode() in line for line in lines[:1000])

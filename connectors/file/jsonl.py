@@ -16,6 +16,7 @@ from connectors.file.encoding import SAMPLE, mark_of, readable, settle, text_blo
 from connectors.file.json_text import long_numbers, parsed
 from connectors.file.lines import NOTHING, whole_lines
 from connectors.file.nested import column_of
+from connectors.file.neutral import OWN_PREFIX
 from connectors.file.scan import Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
@@ -109,9 +110,12 @@ def open_jsonl(path: Path, read: Read, wanted: Sequence[str] = ()) -> JsonlSourc
         if isinstance(asked, str) and paths and asked not in paths:
             paths.append(asked)
     shown = _shown(path, encoding, mark)
-    columns = tuple(paths or shown)
+    columns = tuple(paths or (name for name in shown if not name.startswith(OWN_PREFIX)))
+    export = any(name.startswith(OWN_PREFIX) for name in shown)
     detected = {"encoding": encoding} if encoding != form.encoding else {}
-    return JsonlSource(path, encoding, mark, columns, Series.of(read, columns, str(path)), detected)
+    detected |= {"export": "refused rows"} if export else {}
+    series = Series.of(read, columns, str(path), export=export)
+    return JsonlSource(path, encoding, mark, columns, series, detected)
 
 
 def _shown(path: Path, encoding: str, mark: int) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from connectors.file.scan import Lines, physical_lines
 from mappings.errors import SourceUnreadable
 
-LONGEST_LINE = 64 << 20
+LONGEST_LINE = 16 << 20
 NOTHING = b" \t\x1a\x0b\x0c\r\n"
 """What a line may hold and still be blank; \\x1a ended files under DOS."""
 

@@ -73,8 +73,8 @@ def _filled(read: Read, variables: Mapping[str, str]) -> Read:
 
 def _csv(path: Path, read: Read, _: tuple[str, ...]) -> Source:
     form = read.format.csv if read.format and read.format.csv else CsvFormat()
-    layout = lay_out(path, form, read.records)
-    return DelimitedSource(path, layout, Series.of(read, layout.columns, str(path)))
+    layout = lay_out(path, form, read)
+    return DelimitedSource(path, layout, Series.of(read, layout.columns, str(path), export=layout.own is not None))
 
 
 OPENERS: dict[FormatName, Callable[[Path, Read, tuple[str, ...]], Source]] = {

@@ -24,11 +24,16 @@ class Series:
     spots: Mapping[Spot, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, read: Read, columns: Sequence[str], where: str, spots: Mapping[Spot, int] | None = None) -> Series:
+    def of(
+        cls, read: Read, columns: Sequence[str], where: str, spots: Mapping[Spot, int] | None = None, *,
+        export: bool = False,
+    ) -> Series:
         """ConfigurationError if the mapping names a column that is not there.
 
         `spots`: the place, among the cells of a block, of each [start, width] that the mapping names.
+        `export`: these are refused rows that come back, and have no trailer.
         """
+        read = read.model_copy(update={"trailer": None}) if export else read
         series = cls(read, tuple(columns), kinds_of(read, columns, where, spots or {}), spots or {})
         Filling.of(read.continues, columns, where)
         Totals.of(read.trailer, columns, where, series.spots)

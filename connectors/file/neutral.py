@@ -1,0 +1,35 @@
+"""Cells that a spreadsheet would execute get an apostrophe in exports, and lose exactly that one when they come back.
+
+::
+
+    =1+1            '=1+1           +33 6 39 98 42  '+33 6 39 98 42     a spreadsheet would make a number of it
+    '=1+1           ''=1+1          -12,50          -12,50              a plain negative number stays one
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+OWN_PREFIX = "navette_"
+"""Columns of an export that the source does not have: why a row was refused, and where it stood."""
+MARK = "#navette"
+"""The cell between a row's own cells and the reasons, where a file has no headers."""
+
+_STARTS = r"[=+\-@\t\r\n＝＋－＠]"
+_NEGATIVE = r"^-[0-9][0-9 .,]*$"
+
+
+def neutralised(cells: pa.Array) -> pa.Array:
+    """The cells as they stand in an export; `undo_neutral` gives back what came in, for every text."""
+    marked = pc.replace_substring_regex(cells, rf"^('*{_STARTS})", r"'\1")
+    return pc.if_else(pc.match_substring_regex(cells, _NEGATIVE), cells, marked)
+
+
+def undo_neutral(cells: pa.Array) -> pa.Array:
+    """The cells as they were before `neutralised`."""
+    return pc.replace_substring_regex(cells, rf"^'('*{_STARTS})", r"\1")
+
+
+def undone(table: pa.Table) -> pa.Table:
+    return pa.table({name: undo_neutral(table.column(name)) for name in table.column_names})
