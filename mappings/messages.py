@@ -33,6 +33,7 @@ REASONS: dict[str, str] = {
     "not_country": "{field}: {value!r} is not a country",
     "not_currency": "{field}: {value!r} is not a currency (three letters, ISO 4217)",
     "no_currency": "{field}: an amount without a currency",
+    "other_currency": "{field}: the amount is not in {currency}, the one currency that the system takes",
     "not_url": "{field}: {value!r} is not a web address (http or https)",
     "not_file": "{field}: {value!r} is not a usable file reference",
     "compute": "{field}: {expression} cannot be computed: {detail}",

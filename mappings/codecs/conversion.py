@@ -36,6 +36,11 @@ def conversion_problem(gives: Gives, field_type: FieldType) -> str | None:
     return f"the codec gives {article} {gives} value, which a field of type {field_type} cannot hold"
 
 
+def day_in(moments: Any, zone: str) -> Any:
+    """The day that a calendar in the zone shows at each moment."""
+    return pc.local_timestamp(moments.cast(pa.timestamp("us", zone))).cast(pa.date32(), safe=False)
+
+
 def converted(values: Any, gives: Gives, rule: Rule) -> Reading:  # noqa: PLR0911 - one return for each way
     """`values` as the field holds them; a number that is not whole is refused by a field of whole numbers."""
     wants = HOLDS[rule.spec.type]
@@ -51,7 +56,7 @@ def converted(values: Any, gives: Gives, rule: Rule) -> Reading:  # noqa: PLR091
         broken = mask_of(pc.not_equal(values, pc.floor(values)))
         return refuse(nulled(values, broken).cast(pa.int64()), broken, "not_integer")
     if gives == "datetime":
-        return Reading(values.cast(pa.timestamp("us", zone_of(rule))).cast(pa.timestamp("us")).cast(pa.date32()))
+        return Reading(day_in(values, zone_of(rule)))
     if wants == "datetime":
         local = pc.assume_timezone(values.cast(pa.timestamp("us")), zone_of(rule), nonexistent="latest")
         return Reading(local.cast(arrow_type("datetime")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -29,8 +30,9 @@ from mappings.errors import ConfigurationError
 
 ISO_DATES = ("%Y-%m-%d", "%Y%m%d")
 _TIMES = (" %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %H:%M:%S.%f")  # what most often stands behind a date
-_TIME = r"[T ]\s*\d{1,2}[:hH]\d{2}(?:[:mM]\d{2}(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
-_ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_TIME = r"[T ]\s*(?:[01]?\d|2[0-3])[:hH][0-5]\d(?:[:mM][0-5]\d(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
+_ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2}(?::\d{2})?)?)$"  # seconds: the zones of before 1911
+_YEAR = re.compile(r"(?<!%)((?:%%)*)%Y")
 _UTC, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
 _EPOCH = Decimal(0)
 _SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets, in seconds
@@ -95,7 +97,10 @@ def judged_moments(values: Any, write: Callable[[datetime], str]) -> Cells:
 
 
 def _written(form: str, *, precise: bool) -> Callable[[datetime], str]:
-    return (lambda moment: moment.isoformat()) if precise else (lambda moment: moment.strftime(form))
+    if precise:
+        return datetime.isoformat
+    # The C library does not fill up years before 1000 with zeros, and would not read them back.
+    return lambda moment: moment.strftime(_YEAR.sub(rf"\g<1>{moment.year:04d}", form))
 
 
 def zone_of(rule: Rule) -> str:

@@ -16,7 +16,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, Mask, blank_to_null, contiguous, judged, nulled, present
+from mappings.codecs.cells import (
+    TEXT,
+    Cells,
+    Mask,
+    any_of,
+    blank_to_null,
+    contiguous,
+    judged,
+    nulled,
+    picked,
+    placed,
+    present,
+    repeat,
+)
 from mappings.codecs.columns import raw_cells
 from mappings.codecs.conditions import compiled, matching
 from mappings.codecs.formula import names_in
@@ -48,12 +61,14 @@ def source_cells(parts: Sequence[Cells], field_map: FieldMap) -> Cells:
     if len(parts) == 1:
         return parts[0]
     filled = [blank_to_null(part) for part in parts]
-    if field_map.join is not None:
-        found = pc.binary_join_element_wise(*filled, pa.scalar(field_map.join.with_, TEXT), null_handling="skip")
-    else:
-        found = pc.coalesce(*filled).fill_null("")
-    absent = ~np.logical_or.reduce([present(part) for part in parts])
-    return nulled(contiguous(found), absent)
+    absent = ~any_of(len(filled[0]), [present(part) for part in parts])
+    if field_map.join is None:
+        return nulled(contiguous(pc.coalesce(*filled).fill_null("")), absent)
+    # Arrow loses the rows of which every part is null, so they are left out of the joining.
+    some = any_of(len(absent), [present(part) for part in filled])
+    between = pa.scalar(field_map.join.with_, TEXT)
+    joined = pc.binary_join_element_wise(*[picked(part, some) for part in filled], between, null_handling="skip")
+    return nulled(placed(repeat("", len(some)), some, joined), absent)
 
 
 def prepared(cells: Cells, field_map: FieldMap) -> Cells:

@@ -26,7 +26,7 @@ DEFAULT_REGION = "FR"
 _OTHERS = {"GB": british, "NO": norwegian, "CH": swiss}
 _PREFIX = {"GR": "EL"}  # Greece's own letters in VAT numbers
 _COUNTRIES = {country.upper() for country in european.MEMBER_STATES} | {"EL", "EU", "IM"} | set(_OTHERS)
-_SWISS_TAX = re.compile(r"(MWST|TVA|IVA|TPV)$")
+_SWISS_TAX = re.compile(r"\s*(MWST|TVA|IVA|TPV)$")
 
 
 def decode_vat(cells: Cells, rule: Rule) -> Reading:
@@ -55,11 +55,11 @@ def vat_number(text: str, region: str) -> str | None:
     if written[:2] not in _COUNTRIES:
         written = _PREFIX.get(region, region) + written
     country = written[:2]
+    if country == "CH":
+        written = _SWISS_TAX.sub("", written)  # one number, whatever the language it is written in
     try:
         found: str = _OTHERS.get(country, european).validate(written)
     except ValidationError:
         return None
-    if country == "CH":
-        return _SWISS_TAX.sub("", found)  # one number whatever the language it is written in
     found = _PREFIX.get(found[:2], found[:2]) + found[2:] if found.startswith(country) else country + found
     return None if found.startswith("FR") and not found[4:].strip("0") else found

@@ -1,0 +1,130 @@
+"""Dates and moments in the forms that real systems write."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from mappings.codecs.date_formats import template
+from mappings.errors import ConfigurationError
+from tests.codec_pages import read
+
+DATE, MOMENT = {"type": "date"}, {"type": "datetime"}
+DAY = date(2026, 11, 22)
+
+
+def at(*parts):
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("written", [
+    "2026-11-22", "20261122", "2026-11-22 01:44:12", "2026-11-22T01:44:12", "2026-11-22 01:44:12.951276",
+    "2026-11-22T23:59:59+02:00", "2026-11-22T01:44:12Z", "2026-11-22 1:44", "2026-11-22\u00a001:44:12",
+])  # fmt: skip
+def test_iso_dates_with_or_without_a_time_need_no_format(written):
+    assert read([written, "2024-02-29"], DATE) == [DAY, date(2024, 2, 29)]
+
+
+@pytest.mark.parametrize("written", ["22/11/2026", "02012026", "2026-02-30", "2026-13-01", "0000-00-00", "2026-11-22x",
+                                     "2026-11-22 25:00:00", "26-11-22", "20261122 ab", "tomorrow"])  # fmt: skip
+def test_what_is_no_iso_date(written):
+    assert read([written], DATE) == ["NOT_DATE"]
+
+
+def test_formats_are_tried_in_order_and_strictly():
+    cells = [
+        "22/11/2026",
+        "22.11.2026",
+        "1/2/2026",
+        "31/02/2026",
+        "22112026",
+        "22.11.2026\u00a001:44:12",
+        "1/2/2026 10:00",
+    ]
+    assert read(cells, DATE, format=["%d/%m/%Y", "%d.%m.%Y"]) == [
+        DAY,
+        DAY,
+        date(2026, 2, 1),
+        "NOT_DATE",
+        "NOT_DATE",
+        DAY,
+        date(2026, 2, 1),
+    ]
+    assert read(["02012026", "280226"], DATE, format=["%d%m%Y", "%d%m%y"]) == [date(2026, 1, 2), date(2026, 2, 28)]
+
+
+def test_two_digits_of_a_year_are_1969_to_2068():
+    assert read(["010169", "010168"], DATE, format="%d%m%y") == [date(1969, 1, 1), date(2068, 1, 1)]
+
+
+def test_a_gap_in_a_date_format_is_that_gap_only():
+    assert read(["22 11 2026", "22.11.2026"], DATE, format="%d %m %Y") == [DAY, "NOT_DATE"]
+
+
+def test_formats_without_a_fixed_width_are_left_to_python():
+    assert template("%d %b %Y") is None
+    assert read(["22 Nov 2026", "1 Jan 2026"], DATE, format="%d %b %Y") == [DAY, date(2026, 1, 1)]
+
+
+def test_counted_days_and_seconds():
+    assert read(["46348", "46348.5", "1", "x"], DATE, format="excel") == [DAY, DAY, date(1899, 12, 31), "NOT_DATE"]
+    assert read(["1795311852"], MOMENT, format="epoch") == [at(2026, 11, 22, 1, 44, 12)]
+    assert read(["1795311852951", "9" * 30], MOMENT, format="epoch_ms") == [
+        at(2026, 11, 22, 1, 44, 12, 951000),
+        "NOT_DATETIME",
+    ]
+
+
+def test_moments_without_an_offset_are_of_the_fields_time_zone():
+    cells = [
+        "2026-07-01 12:00",
+        "2026-01-01T12:00:00",
+        "2026-07-01",
+        "2026-07-01T12:00:00+05:00",
+        "2026-07-01T12:00:00.5Z",
+    ]
+    assert read(cells, MOMENT, timezone="Europe/Paris") == [
+        at(2026, 7, 1, 10),
+        at(2026, 1, 1, 11),
+        at(2026, 6, 30, 22),
+        at(2026, 7, 1, 7),
+        at(2026, 7, 1, 12, 0, 0, 500000),
+    ]
+    assert read(cells[:1], MOMENT) == [at(2026, 7, 1, 12)]
+
+
+def test_hours_that_clocks_show_twice_or_never():
+    cells = ["2026-10-25 02:30:00", "2026-03-29 02:30:00"]
+    assert read(cells, MOMENT, timezone="Europe/Paris") == [at(2026, 10, 25, 0, 30), at(2026, 3, 29, 1, 0)]
+
+
+def test_moments_in_a_format():
+    cells = ["22.11.2026\u00a001:44:12", "22.11.2026 25:00:00", "2026-11-22 01:44:12"]
+    assert read(cells, MOMENT, format="%d.%m.%Y %H:%M:%S", timezone="Europe/Paris") == [
+        at(2026, 11, 22, 0, 44, 12),
+        "NOT_DATETIME",
+        "NOT_DATETIME",
+    ]
+    assert read(
+        ["22/11/2026 01:44 +0200", "22/11/2026 01:44"], MOMENT, format=["%d/%m/%Y %H:%M %z", "%d/%m/%Y %H:%M"]
+    ) == [at(2026, 11, 21, 23, 44), at(2026, 11, 22, 1, 44)]
+
+
+@pytest.mark.parametrize("written", ["2026-02-30 10:00", "22/11/2026", "10:00", "2026-11-22 10:00:00+99:00", "x"])
+def test_what_is_no_moment(written):
+    assert read([written, "2026-11-22 10:00:00", "2026-11-22T10:00:00Z"], MOMENT) == [
+        "NOT_DATETIME",
+        at(2026, 11, 22, 10),
+        at(2026, 11, 22, 10),
+    ]
+
+
+def test_a_moment_for_a_date_field_is_the_day_in_its_time_zone():
+    assert read(["2026-07-01T23:00:00Z"], DATE, as_="datetime", timezone="Europe/Paris") == [date(2026, 7, 2)]
+    assert read(["2026-07-01"], MOMENT, as_="date", timezone="Europe/Paris") == [at(2026, 6, 30, 22)]
+
+
+def test_a_time_zone_that_there_is_not_is_a_configuration_error():
+    with pytest.raises(ConfigurationError, match="not a time zone"):
+        read(["2026-07-01 12:00"], MOMENT, timezone="Paris")
