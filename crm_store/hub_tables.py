@@ -170,6 +170,7 @@ conflict = Table(
     Column("winner", Text, nullable=False, comment="crm, remote, or nobody yet"),
     Column("state", Text, nullable=False, server_default="logged"),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("decision", JSONB, comment="what a person decided, and who"),
     _one_of("winner", ("crm", "remote", "open")),
     _one_of("state", ("logged", "open", "settled")),
     Index("conflict_record", "entity", "record_id"),
