@@ -14,6 +14,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ class Project:
     system_trees: dict[str, Node] = field(default_factory=dict, repr=False, compare=False)
 
     def flow_text(self, name: str) -> str:
-        """The flow with everything inherited, as YAML."""
+        """The flow with everything inherited, as YAML. Raises ConfigurationError for a flow that there is not."""
+        if name not in self.trees:
+            raise ConfigurationError(f"there is no flow {name!r}{did_you_mean(name, self.trees)}")
         values = self.trees[name].plain()
         values.pop("like", None)
         first = {key: values.pop(key) for key in ("flow", "system", "direction") if key in values}
@@ -92,7 +95,8 @@ def read_project(root: Path, env: Mapping[str, str] = os.environ, builtin: Path 
         return Draft(Project(root, {}, {}, {}, {}), [Spot("mappings").problem(message)])
     reading = _Reading(root)
     systems, system_trees = reading.systems(folder, env)
-    given = reading.named(sorted(builtin.glob("*.yaml")), "entity", shown_from=builtin.parent)
+    given, found = _builtin_trees(builtin)
+    reading.problems += found
     own = reading.named(_yaml_files(folder / "entities"), "entity")
     entities, found = read_entities(given, own, list(system_trees))
     reading.problems += found
@@ -106,6 +110,13 @@ def read_project(root: Path, env: Mapping[str, str] = os.environ, builtin: Path 
     project = Project(root, systems, entities, flows, codes, trees, system_trees)
     problems = sorted(set(reading.problems), key=lambda p: (p.file, p.line, p.column, p.message))
     return Draft(project, problems)
+
+
+@cache
+def _builtin_trees(folder: Path) -> tuple[dict[str, Node], list[Problem]]:
+    """The built-in entities' files; they do not change while a process runs."""
+    reading = _Reading(folder.parent)
+    return reading.named(sorted(folder.glob("*.yaml")), "entity"), reading.problems
 
 
 @dataclass
@@ -159,12 +170,11 @@ class _Reading:
             return None
         return self._yaml(path)
 
-    def named(self, paths: list[Path], word: str, shown_from: Path | None = None) -> dict[str, Node]:
+    def named(self, paths: list[Path], word: str) -> dict[str, Node]:
         """The files' trees by the name that each gives itself under `word`."""
         trees: dict[str, Node] = {}
         for path in paths:
-            shown = path.relative_to(shown_from).as_posix() if shown_from else self.shown(path)
-            tree = self._yaml(path, shown)
+            tree = self._yaml(path)
             if tree is None:
                 continue
             node = tree.get(word)
@@ -198,8 +208,8 @@ class _Reading:
                 flows[name] = flow
         return flows, {name: whole[name] for name in flows}
 
-    def _yaml(self, path: Path, shown: str | None = None) -> Node | None:
-        tree, found = read_yaml(path, shown or self.shown(path))
+    def _yaml(self, path: Path) -> Node | None:
+        tree, found = read_yaml(path, self.shown(path))
         self.problems += found
         return tree
 

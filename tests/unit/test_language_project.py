@@ -267,6 +267,11 @@ def test_the_text_of_a_flow_reads_back_as_the_same_flow(tmp_path: Path):
     assert tree.plain()["read"] == {"files": "*.csv", "full": True}
 
 
+def test_the_text_of_a_flow_that_there_is_not_names_the_nearest(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match=r"there is no flow 'custmers'; did you mean 'customers'\?"):
+        draft(tmp_path, {}).project.flow_text("custmers")
+
+
 def test_flows_that_inherit_in_a_circle_are_told(tmp_path: Path):
     files = {
         "flows/a.yaml": "flow: a\nlike: b\n" + FLOW.partition("\n")[2],
@@ -296,7 +301,7 @@ def test_an_abstract_flow_may_be_incomplete_but_not_wrong(tmp_path: Path):
     [
         ("like: frensh", "like: there is no flow 'frensh'; there is customers"),
         ("guard: {rejects: abc}", "guard.rejects: expected a share such as 5% or 0.05, not 'abc'"),
-        ("guard: {rejects: 150%}", "guard.rejects: expected a share such as 5% or 0.05, 1 or less, not '150%'"),
+        ("guard: {rejects: 150%}", "guard.rejects: expected a share such as 5% or 0.05, 1.0 or less, not '150%'"),
         ("direction: inn", "direction: expected one of in, out or two-way, not 'inn'; did you mean 'in'?"),
         ("shedule: x", "unknown key 'shedule'; did you mean 'schedule'?"),
         ("read: {format: cvs}", "read.format: there is no 'cvs'; did you mean 'csv'?"),
@@ -432,7 +437,7 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(words, anything), st.dictionaries(words, anything), st.dictionaries(words, anything))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_values_make_a_traceback(tmp_path_factory, flow, entity, systems):
     root = tmp_path_factory.mktemp("project")
     read = draft(root, {
