@@ -195,6 +195,12 @@ def test_nothing_is_left_behind_in_the_session_or_the_database(hub: Engine, chec
         assert connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "off"
 
 
+def test_staging_can_be_dropped_at_once(hub: Engine, check: Check, store: Store) -> None:
+    check({"expect_column_values_to_be_unique": {"column": "name"}})
+    with store.owner().begin() as connection:
+        connection.exec_driver_sql("DROP TABLE staging.r1_rows")
+
+
 def test_whole_run_results_are_told_in_the_data_docs(hub: Engine, tmp_path: Path) -> None:
     expectations = RunExpectations(
         into(

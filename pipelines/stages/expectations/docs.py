@@ -93,7 +93,8 @@ def _of_run(verdict: Judged) -> Any:
 
 def _result(asked: Any, success: bool, found: dict[str, Any], problem: str = "") -> Any:
     raised = {
-        "raised_exception": bool(problem), "exception_message": escape(problem, quote=False) or None, "exception_traceback": "",
+        "raised_exception": bool(problem), "exception_message": escape(problem, quote=False) or None,
+        "exception_traceback": "",
     }
     asked_for = asked.configuration
     asked_for.kwargs = {word: value for word, value in asked_for.kwargs.items() if word != "batch_id"}
