@@ -7,6 +7,8 @@ from itertools import combinations
 
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
+from mappings.codecs.round_trip import round_trip_problem
+from mappings.errors import ConfigurationError
 
 CHANGING = ("case", "collapse", "cut", "max", "html", "replace", "round")
 """Keys that change a value on its way in, so that what comes back is not what was sent."""
@@ -23,11 +25,26 @@ def check_two_way(places: list[FlowPlace]) -> Problems:
             yield place.key("into").problem("a flow that writes has one into; the others need flows of their own")
         for into in place.intos():
             yield from _editable_key(into)
+            yield from _round_trips(into)
             for name in into.into.fields:
                 writing[into.entity.name, name].append(into)
     for (_, name), sharing in writing.items():
         if any(rule.kind == "shared" for rule in sharing[0].entity.masters.get(name, {}).values()):
             yield from _chasing(name, sharing)
+
+
+def _round_trips(place: IntoPlace) -> Problems:
+    """The proof, field by field, that what is read in can be written out again as the same value."""
+    for name, line in place.into.fields.items():
+        spec = place.spec(name)
+        if spec is None:
+            continue
+        try:
+            problem = round_trip_problem(line, spec, place.project.codes)
+        except ConfigurationError:
+            continue  # the mapping itself is wrong, and told so elsewhere
+        if problem is not None:
+            yield place.key("fields", name).problem(f"{name} cannot be written back as it is read: {problem}")
 
 
 def _editable_key(place: IntoPlace) -> Problems:

@@ -280,7 +280,7 @@ def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
         ("credit: {from: A, currency: {}}", "8:35: credit: currency: which? EUR, or {from: COLUMN}"),
         ("city: {from: A, as: postal_code, region: Frnce}", "8:48: city: 'Frnce' is no country; two letters such as FR"),
         ("city: {from: A, pattern: '['}", "8:32: city: '[' is no regular expression: unterminated character set at character 1"),
-        ("city: {from: A, extract: 'x+'}", "8:32: city: 'x+' has no group: put what is to be taken in ( )"),
+        ("city: {from: A, extract: '(x'}", "8:32: city: '(x' is no regular expression: missing ), unterminated subpattern at character 1"),
         ("city: {from: A, replace: {'': x}}", "8:32: city: replace: what is replaced cannot be empty"),
         ("city: {from: A, max: 0}", "8:28: city.max: expected 1 or more, not 0"),
         ("city: {from: A, cut: true}", "8:23: city: cut at which length? Write `max`"),
@@ -431,6 +431,14 @@ def test_a_flow_that_writes_back_has_one_into_and_a_key_nobody_edits(tmp_path: P
         "7:14: name is part of the key (CODE) and can be edited in the CRM; lock it, or leave it out",
         "8:12: warning: direction: two-way is understood, but this version only reads",
     ]
+
+
+def test_a_field_that_is_written_back_has_to_lose_nothing(tmp_path: Path):
+    text = FLOW.replace("{name: NOM}", "{name: NOM, city: {from: V, case: upper}, since: {from: D, format: '%d/%m/%y'}, grade: {from: G, values: {1: A, 2: B}}}")
+    problems = flow_told(tmp_path, text + "direction: two-way\n")
+    assert [problem.partition(": ")[0] for problem in problems] == ["7:25", "7:55", "8:12"]
+    assert "city cannot be written back as it is read: `case` loses information" in problems[0]
+    assert "since cannot be written back as it is read: `format` loses information" in problems[1]
 
 
 def test_flows_that_would_chase_each_others_writes_are_told(tmp_path: Path):
