@@ -23,7 +23,7 @@ def check_across(project: Project, places: list[FlowPlace]) -> Problems:
         mapping = [into for into in intos if into.entity.name == entity.name]
         yield from _masters(entity, mapping, project.system_trees)
         yield from _newest(entity, mapping)
-    yield from _marks(intos)
+    yield from _spaces(intos)
     yield from _after(project, places)
     yield from _same_files(places)
 
@@ -82,12 +82,13 @@ def _newest(entity: Entity, intos: list[IntoPlace]) -> Problems:
                 yield into.key("fields", name).problem(message)
 
 
-def _marks(intos: list[IntoPlace]) -> Problems:
-    """Two flows that fill the same ids put their rows in order by different things, so neither is ever the newer."""
+def _spaces(intos: list[IntoPlace]) -> Problems:
+    """Flows that fill the same ids have keys of one shape, and put their rows in order by the same thing."""
     spaces: dict[Space, list[IntoPlace]] = defaultdict(list)
     for into in intos:
         spaces[Space(into.flow.system, into.flow.space_of(into.into), into.entity.name)].append(into)
     for space, sharing in spaces.items():
+        yield from _key_shapes(space, sharing)
         for first, second in combinations(sharing, 2):
             ways = _mark(first.flow), _mark(second.flow)
             both = set(first.into.fields) & set(second.into.fields)
@@ -96,6 +97,16 @@ def _marks(intos: list[IntoPlace]) -> Problems:
                            f"{space.name}, one in the order of its {ways[0]}, the other of its {ways[1]}: "
                            f"which of two rows is newer cannot be told")
                 yield second.node().spot.warning(message)
+
+
+def _key_shapes(space: Space, sharing: list[IntoPlace]) -> Problems:
+    first = sharing[0]
+    for other in sharing[1:]:
+        if len(other.into.key) != len(first.into.key):
+            shown = [listed([str(part) for part in into.into.key], "and") for into in (other, first)]
+            message = (f"keys of {space.name} are {shown[0]} here and {shown[1]} in {first.flow.flow}, so no two are "
+                       f"ever the same; give them as many parts, or an id space each (`ids`)")
+            yield other.key("key").problem(message)
 
 
 def _mark(flow: Flow) -> str:

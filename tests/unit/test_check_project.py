@@ -397,6 +397,12 @@ def test_flows_that_fill_the_same_ids_in_different_orders_are_told(tmp_path: Pat
     assert told(tmp_path, {"flows/more.yaml": other}) == [f"flows/more.yaml:4:8: warning: {said}"]
 
 
+def test_keys_of_one_id_space_have_one_shape(tmp_path: Path):
+    text = SUPPLIERS.replace("entity: company, ", "entity: company, ids: customers, ")
+    said = "keys of customers are SITE and CODE here and CODE in customers, so no two are ever the same; give them as many parts, or an id space each (`ids`)"
+    assert told(tmp_path, {"flows/suppliers.yaml": text}) == [f"flows/suppliers.yaml:4:42: {said}"]
+
+
 def test_flows_that_wait_for_each_other_are_told(tmp_path: Path):
     files = {"flows/customers.yaml": FLOW + "after: suppliers\n", "flows/suppliers.yaml": SUPPLIERS + "after: [customers]\n"}
     assert told(tmp_path, files) == [

@@ -360,6 +360,21 @@ def test_mistakes_in_an_into_are_told_where_they_stand(tmp_path: Path, old: str,
     assert told(tmp_path, {"flows/customers.yaml": FLOW.replace(old, new)}) == [f"flows/customers.yaml:{said}"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "meant"),
+    [
+        ("{name: NOM}", "{name: {column: NOM}}", "unknown key 'column'; did you mean 'from'?"),
+        ("{name: NOM}", "{name: {from: A, regex: x}}", "unknown key 'regex'; did you mean 'pattern'?"),
+        ("key: CODE", "key: CODE\n    where: {A: 1}", "unknown key 'where'; did you mean 'when'?"),
+        ("into:", "read: {format: {csv: {sep: x}}}\ninto:", "unknown key 'sep'; did you mean 'delimiter'?"),
+        ("into:", "read: {format: xlsx}\ninto:", "there is no 'xlsx'; did you mean 'excel'?"),
+    ],
+)
+def test_words_of_other_tools_are_understood(tmp_path: Path, old: str, new: str, meant: str):
+    problems = told(tmp_path, {"flows/customers.yaml": FLOW.replace(old, new, 1)})
+    assert any(problem.endswith(meant) for problem in problems), problems
+
+
 def test_numbers_are_taken_where_text_is_meant(tmp_path: Path):
     text = FLOW.replace("key: CODE", "key: [1, 2]\n    when: {3: 0}") + "read: {records: {by: 1, use: 1}}\n"
     read = draft(tmp_path, {"flows/customers.yaml": text})
