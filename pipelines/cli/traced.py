@@ -42,7 +42,9 @@ def event_lines(event: Traced) -> list[str]:
     if event.kind == "journal":
         name = f"trace_journal_{event.said['op']}" + ("" if event.said["system"] else "_person")
     elif event.kind == "conflict":
-        name = f"trace_conflict_{event.said['winner']}"
+        name = "trace_conflict_settled" if event.said["decision"] else f"trace_conflict_{event.said['winner']}"
+    elif event.kind == "settled":
+        name = f"trace_settled_{event.said['winner']}"
     elif event.kind == "closed" and event.run_id is None:
         name = "trace_closed_person"
     head = said(name, **(facts | {"flow": event.flow or "", "run": str(event.run_id or ""),
@@ -53,7 +55,7 @@ def event_lines(event: Traced) -> list[str]:
     if event.kind == "journal":
         old, new = event.said["old"] or {}, event.said["new"] or {}
         lines += [f"{' ' * 18}{column}: {told(old.get(column))} -> {told(new.get(column))}"
-                  for column in {**old, **new} if column not in _OWN]
+                  for column in {**old, **new} if column not in _OWN and event.said["op"] == "update"]
     return lines
 
 

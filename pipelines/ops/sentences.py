@@ -73,8 +73,11 @@ SENTENCES: dict[str, str] = {
     "trace_conflict_crm": "{flow} run {run}: {field} had changed on both sides; the CRM's {ours} stands, not {theirs}",
     "trace_conflict_remote": "{flow} run {run}: {field} had changed on both sides; {theirs} stands, not the CRM's"
     " {ours}",
-    "trace_conflict_open": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there:"
-    " {state}",
+    "trace_conflict_open": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there;"
+    " nobody has decided",
+    "trace_conflict_settled": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there",
+    "trace_settled_crm": "{by} decided on {field}: {ours} stands",
+    "trace_settled_remote": "{by} decided on {field}: {theirs} stands",
     "trace_journal_create": "{system} created {entity} {record_id} (run {run})",
     "trace_journal_create_person": "{author} created {entity} {record_id}",
     "trace_journal_update": "{system} changed {entity} {record_id} (run {run})",

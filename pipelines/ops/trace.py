@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
@@ -16,6 +16,10 @@ from pipelines.hub import Hub
 from pipelines.ops.held_rows import held_rows, read_rows
 from pipelines.ops.keys import known_keys, near_keys
 from pipelines.ops.records import Difference, differences, record_values
+
+
+KINDS = ("held", "became", "journal", "linked", "conflict", "settled", "closed", "dismissed")
+"""Kinds of events, in the order in which those of one moment are told."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Traced:
-    """One thing that happened. kind: linked, held, closed, dismissed, conflict, journal, became."""
+    """One thing that happened; kind is one of KINDS."""
 
     at: datetime
     kind: str
@@ -97,7 +101,7 @@ def _trace(hub: Hub, connection: Connection, system: str, keys: Sequence[str]) -
     return Trace(
         system=system, keys=tuple(keys), entries=tuple(entries),
         elsewhere=tuple(_elsewhere(hub, connection, list(records), {(e.id_space, e.key) for e in entries})),
-        events=tuple(sorted(events, key=lambda event: event.at)),
+        events=tuple(sorted(events, key=lambda event: (event.at, KINDS.index(event.kind)))),
         records=tuple(
             {"entity": entity, "id": number, "values": record_values(connection, hub, entity, number)}
             for entity, number in records
@@ -156,14 +160,15 @@ def _conflicts(connection: Connection, system: str, keys: Sequence[str]) -> list
         select(conflict, feed.c.flow, feed.c.label).join_from(conflict, feed, feed.c.id == conflict.c.feed)
         .where(feed.c.system == system, conflict.c.key.in_(keys))
     )
-    return [
-        Traced(row["at"], "conflict", row["flow"], row["run_id"], {
-            "id": row["id"], "into": row["label"], "key": row["key"], "entity": row["entity"],
-            "record_id": row["record_id"], "field": row["field"], "base": row["base"], "ours": row["ours"],
-            "theirs": row["theirs"], "winner": row["winner"], "state": row["state"],
-        })
-        for row in connection.execute(query).mappings()
-    ]
+    events = []
+    for row in connection.execute(query).mappings():
+        said = {"id": row["id"], "into": row["label"], "key": row["key"], "entity": row["entity"],
+                "record_id": row["record_id"], "field": row["field"], "base": row["base"], "ours": row["ours"],
+                "theirs": row["theirs"], "winner": row["winner"], "state": row["state"], "decision": row["decision"]}
+        events.append(Traced(row["at"], "conflict", row["flow"], row["run_id"], said))
+        if row["decision"]:
+            events.append(Traced(datetime.fromisoformat(row["decision"]["at"]), "settled", row["flow"], None, said))
+    return events
 
 
 def _journal(connection: Connection, records: Sequence[int]) -> list[Traced]:
@@ -175,10 +180,17 @@ def _journal(connection: Connection, records: Sequence[int]) -> list[Traced]:
     return [
         Traced(row["at"], "journal", row["flow"], row["run_id"], {
             "op": row["op"], "entity": row["entity"], "record_id": row["record_id"], "system": row["system"],
-            "author": row["author"], "old": row["old"], "new": row["new"],
+            "author": row["author"], "old": row["old"],
+            "new": row["new"] or (_made_with(connection, row) if row["op"] == "create" else None),
         })
-        for row in connection.execute(query).mappings()
+        for row in connection.execute(query).mappings().all()
     ]
+
+
+def _made_with(connection: Connection, row: RowMapping) -> dict[str, Any] | None:
+    """What a record was created with: the journal keeps only what changed since."""
+    made: dict[str, Any] | None = connection.scalar(select(func.sync.made_with(row["entity"], row["record_id"])))
+    return made
 
 
 def _predecessors(connection: Connection, records: Sequence[int]) -> list[int]:

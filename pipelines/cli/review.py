@@ -1,0 +1,180 @@
+"""`navette review`: what waits for a person, and the decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli.console import JsonFlag, answer, errors_told, progress_shown, settings
+from pipelines.cli.lines import line
+
+if TYPE_CHECKING:
+    from pipelines.ops.conflicts import OpenConflict, Side
+    from pipelines.ops.reviews import WaitingRow, WaitingRun
+
+group = typer.Typer(no_args_is_help=True, help="What waits for a person: runs, rows, conflicts.")
+
+Why = Annotated[str | None, typer.Option("--why", help="Kept with the decision.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group."""
+    app.add_typer(group, name="review")
+
+
+@group.command("list")
+def list_(json: JsonFlag = False) -> None:
+    """List runs, rows and conflicts that wait, with what there is to decide between.
+
+    Example:
+
+      navette review list
+    """
+    from pipelines.hub import open_hub
+    from pipelines.ops.reviews import reviews
+
+    with errors_told(json):
+        waiting = reviews(open_hub(settings.project))
+        if json:
+            answer(waiting.as_json())
+            return
+        for run in waiting.runs:
+            _run(run)
+        for row in waiting.rows:
+            _row(row)
+        for conflict in waiting.conflicts:
+            _conflict(conflict)
+        if not waiting:
+            line("nothing waits")
+
+
+@group.command()
+def settle(
+    run: Annotated[int, typer.Argument(help="The number of a run that waits.")],
+    approve: Annotated[bool, typer.Option("--approve", help="Apply it, deciding again on what stands now.")] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Drop it; nothing changes.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Apply or drop a run that waits in review. Exit: 0 applied or dropped, 1 configuration, 4 failed.
+
+    Examples:
+
+      navette review settle 12 --approve
+      navette review settle 12 --refuse
+    """
+    from mappings.errors import ConfigurationError
+    from pipelines.cli.running import show_results
+    from pipelines.hub import open_hub
+    from pipelines.runs.settling import settle_run
+
+    with errors_told(json):
+        if approve == refuse:
+            raise ConfigurationError("apply it or drop it?", todo="--approve or --refuse")
+        hub = open_hub(settings.project)
+        with progress_shown(f"run {run}", quiet=json) as progress:
+            result = settle_run(hub, run, approve, progress)
+        show_results(result.flow, [result], json)
+    raise typer.Exit(0 if result.state == "refused" and refuse else result.exit_code)
+
+
+@group.command("row")
+def row_(
+    number: Annotated[int, typer.Argument(metavar="ID", help="The number of a row that `list` shows.")],
+    link: Annotated[int | None, typer.Option("--link", metavar="RECORD", help="It is this record.")] = None,
+    create: Annotated[bool, typer.Option("--create", help="It is a new record, whatever it looks like.")] = False,
+    dismiss: Annotated[bool, typer.Option("--dismiss", help="Drop it.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Decide on one row: it is a record that exists, it is a new one, or it is dropped.
+
+    Examples:
+
+      navette review row 31 --link 1204
+      navette review row 31 --create
+    """
+    from pipelines.cli.running import show_results
+    from pipelines.hub import open_hub
+    from pipelines.runs.settling import settle_row
+
+    with errors_told(json):
+        results = settle_row(open_hub(settings.project), number, link=link, create=create, dismiss=dismiss)
+        if results or json:
+            show_results(results[0].flow if results else None, results, json)
+        else:
+            line(f"row {number} dismissed")
+    raise typer.Exit(max((result.exit_code for result in results), default=0))
+
+
+@group.command()
+def conflict(
+    number: Annotated[int, typer.Argument(metavar="ID", help="The number of a conflict that `list` shows.")],
+    ours: Annotated[bool, typer.Option("--ours", help="The CRM's value stands.")] = False,
+    theirs: Annotated[bool, typer.Option("--theirs", help="The system's value stands.")] = False,
+    why: Why = None,
+    json: JsonFlag = False,
+) -> None:
+    """Decide on a field that had changed on both sides.
+
+    Examples:
+
+      navette review conflict 7 --theirs
+      navette review conflict 7 --ours --why "confirmed by telephone"
+    """
+    from mappings.errors import ConfigurationError
+    from pipelines.hub import open_hub
+    from pipelines.ops.conflicts import settle_conflict
+
+    with errors_told(json):
+        if ours == theirs:
+            raise ConfigurationError("whose value stands?", todo="--ours (the CRM's) or --theirs (the system's)")
+        side: Side = "ours" if ours else "theirs"
+        settled = settle_conflict(open_hub(settings.project), number, side, why)
+        if json:
+            answer({"settled": side, "conflict": settled.as_json()})
+        else:
+            line(f"{settled.entity} {settled.record['id']} {settled.field}: {_value(getattr(settled, side))} stands")
+
+
+def _run(run: WaitingRun) -> None:
+    line(f"run {run.run_id} of {run.flow} waits: {run.source}")
+    for sentence in run.sentences:
+        line(f"    {sentence}")
+    for label, counts in run.counts.items():
+        line(f"    {label}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))
+    for cause in run.causes:
+        line(f"    {cause.count:,} {cause.outcome}: {cause.sentence}")
+    line(f"    -> navette review settle {run.run_id} --approve, or --refuse")
+
+
+def _row(waiting: WaitingRow) -> None:
+    from pipelines.ops.records import named
+
+    row = waiting.row
+    line(f"row {row.id} of {row.flow}.{row.into}, {row.key or 'no key'}, {row.where}")
+    for cause in row.causes:
+        line(f"    {cause.sentence}")
+    for name, value in (row.raw or {}).items():
+        if value:
+            line(f"    {name}: {value}")
+    for record in waiting.candidates:
+        line(f"    {row.entity} {named(record if 'type' in record else None, record['id'])}")
+    gone = any(cause.code == "gone" for cause in row.causes)
+    choice = "--dismiss keeps the record" if gone else "--link RECORD, --create or --dismiss"
+    line(f"    -> navette review row {row.id} {choice}")
+
+
+def _conflict(conflict: OpenConflict) -> None:
+    from pipelines.ops.records import named
+
+    record = conflict.record
+    line(f"conflict {conflict.id}: {conflict.entity} {named(record if 'type' in record else None, record['id'])}")
+    line(f"    {conflict.field}: {_value(conflict.ours)} here, {_value(conflict.theirs)} in {conflict.flow}"
+         f" ({conflict.key}), {_value(conflict.base)} when they last agreed")
+    line(f"    -> navette review conflict {conflict.id} --ours, or --theirs")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(str(part) for part in value if part is not None) or "∅"
+    return "∅" if value is None else str(value)
