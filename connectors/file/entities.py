@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from html.entities import html5
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,8 +38,9 @@ def without_entities(blocks: Iterable[bytes]) -> Iterator[bytes]:
 @lru_cache(maxsize=4096)
 def _character(entity: bytes) -> bytes:
     """The entity's character; the entity itself if it names none that can be stored."""
-    text = html.unescape(entity.decode("ascii"))
-    if "\0" in text or "\ufffd" in text:
+    name = entity[1:].decode("ascii")
+    text = html.unescape(f"&{name}") if name.startswith("#") else html5.get(name, "")
+    if not text or "\0" in text or "\ufffd" in text:
         return entity
     return "".join(_INSTEAD.get(sign, sign) for sign in text).encode("utf-8", "replace")
 

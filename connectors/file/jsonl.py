@@ -64,10 +64,11 @@ class JsonlSource:
     def _block(self, text: bytes, lines: Lines, before: int) -> Block:
         objects: list[dict[str, Any]] = []
         orders: list[int] = []
-        places: list[int] = []
+        whole: list[int] = []
         damaged: list[Damage] = []
         bad = set(spoilt(text, lines.starts, lines.nexts, int(lines.nexts[-1])))
-        long = set((np.searchsorted(lines.starts, long_numbers(text), side="right") - 1).tolist())
+        places = long_numbers(text[: int(lines.nexts[-1])])
+        long = set((np.searchsorted(lines.starts, places, side="right") - 1).tolist())
         for at, (start, stop) in enumerate(zip(lines.starts.tolist(), lines.stops.tolist(), strict=True)):
             line = text[start:stop]
             if not line.strip(NOTHING):
@@ -80,12 +81,12 @@ class JsonlSource:
                 if isinstance(value, dict):
                     objects.append(value)
                     orders.append(order)
-                    places.append(at)
+                    whole.append(at)
                     continue
                 told = ("record", {"detail": value})
             damaged.append(Damage(order, before + at + 1, *told, readable(line)))
         table = pa.table({str(place): column_of(objects, name) for place, name in enumerate(self.paths)})
-        numbers = np.array(places, dtype=np.int64) + (before + 1)
+        numbers = np.array(whole, dtype=np.int64) + (before + 1)
         return Block(table, np.array(orders, dtype=np.int64), numbers, damaged)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +16,8 @@ from connectors.file.delimited import DelimitedSource
 from connectors.file.encoding import readable
 from connectors.file.open import open_source
 from connectors.file.record import Grammar, judge, line_end
-from mappings.language.read import CsvFormat, Format, Read
+from connectors.page import Source
+from mappings.language.read import CsvFormat, Each, Format, Read, Records
 
 HEADER = b"A;B;C\n1;2;3\n"
 PIECES = (
@@ -42,7 +44,7 @@ def folder():
         yield Path(name)
 
 
-def seen(source: DelimitedSource, rows: int) -> list[tuple[object, ...]]:
+def seen(source: Source, rows: int) -> list[tuple[object, ...]]:
     """Every row and every damaged line with its numbers, in order."""
     found: list[tuple[object, ...]] = []
     for page in source.pages(rows):
@@ -57,14 +59,24 @@ def seen(source: DelimitedSource, rows: int) -> list[tuple[object, ...]]:
     return sorted(found, key=lambda one: one[0])
 
 
-@settings(max_examples=300, deadline=None)
-@given(body=bodies, form=dialects, sizes=st.tuples(st.integers(1, 60), st.integers(1, 7)))
+manners = st.sampled_from(
+    [
+        {},
+        {"continues": Each(blank=(1,), fill=(1, 2), number="line")},
+        {"records": Records(by=1, use=("1", "x", ""))},
+        {"records": Records(by=2, use="2"), "continues": Each(blank=(1,), fill=(1,))},
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(body=bodies, form=dialects, manner=manners, sizes=st.tuples(st.integers(1, 60), st.integers(1, 7)))
 def test_blocks_and_pages_of_any_size_give_the_same_rows(
-    folder: Path, body: bytes, form: CsvFormat, sizes: tuple[int, int]
+    folder: Path, body: bytes, form: CsvFormat, manner: dict[str, Any], sizes: tuple[int, int]
 ):
     path = folder / "any.csv"
     path.write_bytes(HEADER + body)
-    source = open_source(path, Read(format=Format(csv=form)))
+    source = open_source(path, Read(format=Format(csv=form), **manner))
     assert isinstance(source, DelimitedSource)
     whole = seen(source, 50_000)
     pieces = seen(replace(source, block_bytes=sizes[0]), sizes[1])
@@ -115,3 +127,48 @@ def test_the_fast_way_reads_what_the_grammar_reads(
     ]
     grammar = Grammar(b";", b'"', escape, comment)
     assert told == one_by_one(b"1;2;3\n" + body, grammar, len(source.columns))
+
+
+fixed_pieces = st.sampled_from(
+    (
+        b"D", b"T", b"ab", "é".encode(), b" ", b"\n", b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"Dabcdef\n",
+        b"Xlonger line\n",
+    )
+)
+FIXED = Read.model_validate(
+    {
+        "format": {"fixed": {"columns": {"a": [2, 2], "b": [4, 3]}, "encoding": "utf-8", "short": "reject"}},
+        "records": {"by": [1, 1], "use": "D"},
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.lists(fixed_pieces, max_size=30).map(b"".join), size=st.integers(1, 40), cut_bytes=st.booleans())
+def test_fixed_width_in_blocks_of_any_size_gives_the_same_rows(folder: Path, body: bytes, size: int, cut_bytes: bool):
+    path = folder / "any.txt"
+    path.write_bytes(b"Dxxyyy\n" + body)
+    form = FIXED.format.fixed.model_copy(update={"bytes": cut_bytes})
+    source = open_source(path, FIXED.model_copy(update={"format": Format(fixed=form)}))
+    whole = seen(source, 50_000)
+    assert seen(replace(source, block_bytes=size), 3) == whole
+    assert [row[0] for row in whole] == list(range(1, len(whole) + 1))
+
+
+json_pieces = st.sampled_from(
+    (
+        b'{"a": 1}', b'{"a": {"b": "x"}}', b"[1]", b"{", b"\n", b"\n", b"\r\n", b"\xff", b" ",
+        b'{"a": 1.2345678901234567}',
+    )
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.lists(json_pieces, max_size=30).map(b"".join), size=st.integers(1, 40))
+def test_json_lines_in_blocks_of_any_size_give_the_same_rows(folder: Path, body: bytes, size: int):
+    path = folder / "any.jsonl"
+    path.write_bytes(b'{"a": 0}\n' + body)
+    source = open_source(path, Read(), columns_wanted=["a", "a.b"])
+    whole = [tuple(map(str, row)) for row in seen(source, 50_000)]
+    pieces = seen(replace(source, block_bytes=size), 3)
+    assert [tuple(map(str, row)) for row in pieces] == whole

@@ -1,0 +1,146 @@
+"""Rows beyond their own line: record types, continuation lines, trailers, fixed places."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.file.open import open_source
+from connectors.page import Source
+from mappings.errors import ConfigurationError, RunStopped
+from mappings.language.read import Read
+
+
+def opened(
+    folder: Path, text: str, name: str = "a.csv", variables: dict[str, str] | None = None, **read: Any
+) -> Source:
+    path = folder / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return open_source(path, Read.model_validate(read), variables=variables or {})
+
+
+def numbered(source: Source, rows: int = 50_000) -> list[tuple[int, int, list[str]]]:
+    """(row, line, cells)."""
+    return [
+        (int(row), int(line), list(cells))
+        for page in source.pages(rows)
+        for row, line, cells in zip(page.frame.index, page.lines, page.frame.itertuples(index=False), strict=True)
+    ]
+
+
+def damaged(source: Source, rows: int = 50_000) -> list[tuple[int, int, str]]:
+    return [(int(one.row), int(one.line), one.code) for page in source.pages(rows) for one in page.damaged.itertuples()]
+
+
+TYPES = "H;file of today\nC;C1;Durand;Paris\nE;1;10\nE;2;20\nC;C2;Dupont\nE;3\nX\n"
+
+
+def test_rows_of_other_types_are_no_rows_and_take_no_numbers(tmp_path: Path):
+    form = {"csv": {"delimiter": ";", "header": False}}
+    lines = opened(tmp_path, TYPES, format=form, records={"by": 1, "use": "E", "columns": ["kind", "no", "amount"]})
+    assert lines.columns == ("kind", "no", "amount")
+    assert numbered(lines) == [(1, 3, ["E", "1", "10"]), (2, 4, ["E", "2", "20"])]
+    assert damaged(lines) == [(3, 6, "columns")]
+    customers = opened(tmp_path, TYPES, format=form, records={"by": 1, "use": "C"})
+    assert numbered(customers)[0] == (1, 2, ["C", "C1", "Durand", "Paris"])
+    assert damaged(customers) == [(2, 5, "columns")]
+
+
+def test_several_types_may_be_used_and_a_part_of_the_name_may_tell_which(tmp_path: Path):
+    text = "type;no\nA;1\nB;2\nC;3\n"
+    source = opened(tmp_path, text, records={"by": "type", "use": ["A", "C"]})
+    assert [cells for _, _, cells in numbered(source)] == [["A", "1"], ["C", "3"]]
+    named = opened(tmp_path, text, variables={"kind": "B"}, records={"by": "type", "use": "$kind"})
+    assert numbered(named) == [(1, 3, ["B", "2"])]
+
+
+def test_a_column_that_is_not_there_is_a_mistake_of_the_mapping(tmp_path: Path):
+    for read in (
+        {"records": {"by": "kind", "use": "E"}},
+        {"records": {"by": 9, "use": "E"}},
+        {"records": {"by": [1, 1], "use": "E"}},
+        {"trailer": {"by": "kind", "is": "T"}},
+        {"continues": {"blank": ["kind"], "fill": ["no"]}},
+    ):
+        with pytest.raises(ConfigurationError, match=r"kind|9|\[start, width\]"):
+            opened(tmp_path, "a;b\n1;2\n", **read)
+
+
+SALES = "no;customer;item;qty\n7;C1;A;1\n;;B;2\n; ;C;3\n8;C2;D;4\n;;E;5\n"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_continuation_lines_take_what_the_line_above_says_across_pages(tmp_path: Path, size: int):
+    source = opened(tmp_path, SALES, continues={"blank": ["no", 2], "fill": ["no", "customer"], "number": "line"})
+    assert source.columns == ("no", "customer", "item", "qty", "line")
+    assert [cells for _, _, cells in numbered(source, size)] == [
+        ["7", "C1", "A", "1", "0"], ["7", "C1", "B", "2", "1"], ["7", "C1", "C", "3", "2"],
+        ["8", "C2", "D", "4", "0"], ["8", "C2", "E", "5", "1"],
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_lines_that_continue_a_damaged_row_are_damaged_and_never_go_to_the_row_before(tmp_path: Path, size: int):
+    text = "no;item\n;orphan\n7;A\n;B\n8;C;too many\n;D\n;E\n9;F\n;G\n"
+    source = opened(tmp_path, text, format={"csv": {"delimiter": ";"}}, continues={"blank": ["no"], "fill": ["no"]})
+    assert [cells for _, _, cells in numbered(source, size)] == [["7", "A"], ["7", "B"], ["9", "F"], ["9", "G"]]
+    assert damaged(source, size) == [
+        (1, 2, "continues"), (4, 5, "columns"), (5, 6, "continues"), (6, 7, "continues")
+    ]
+    params = [json.loads(text) for page in source.pages() for text in page.damaged["params"]]
+    assert [one.get("above") for one in params] == [0, None, 5, 5]
+
+
+FIXED = {
+    "format": {"fixed": {"columns": {"kind": [1, 1], "code": [2, 5], "name": [7, 8], "cents": [15, 6]}}},
+    "trailer": {"by": [1, 1], "is": "T", "rows": [2, 5], "sum": {"cents": [7, 8]}},
+}
+
+
+def fixed_text(*rows: tuple[str, str, str], count: str = "00002", total: str = "00000350") -> str:
+    return "".join(f"D{code:5}{name:8}{cents:>6}\r\n" for code, name, cents in rows) + f"T{count}{total}\r\n"
+
+
+def test_fixed_places_are_cut_by_character_and_the_trailer_is_checked(tmp_path: Path):
+    text = fixed_text(("C1", "Dupré", "000100"), ("C2", "Été", "250"))
+    source = opened(tmp_path, text, "a.txt", **FIXED)
+    assert numbered(source) == [(1, 1, ["D", "C1", "Dupré", "000100"]), (2, 2, ["D", "C2", "Été", "250"])]
+    for wrong in ({"count": "00003"}, {"total": "00000351"}):
+        cut = opened(tmp_path, fixed_text(("C1", "Dupré", "000100"), ("C2", "Été", "250"), **wrong), "b.txt", **FIXED)
+        with pytest.raises(RunStopped, match="trailer"):
+            numbered(cut)
+
+
+def test_fixed_places_may_be_cut_in_bytes_in_the_middle_of_a_character(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("Forê".encode()[:4].ljust(4) + b"tx\n" + "été".encode()[:4] + "é\n".encode() + b"a\n")
+    read = Read.model_validate(
+        {"format": {"fixed": {"columns": {"a": [1, 4], "b": [5, 2]}, "bytes": True, "encoding": "utf-8"}}}
+    )
+    assert [cells for _, _, cells in numbered(open_source(path, read))] == [["For", "tx"], ["ét", "é"], ["a", ""]]
+
+
+def test_a_short_line_is_padded_unless_the_mapping_rejects_it(tmp_path: Path):
+    form: dict[str, Any] = {"columns": {"a": [1, 3], "b": [4, 3]}}
+    padded = opened(tmp_path, "abcdef\nab\n\nabcdefgh\n", "a.txt", format={"fixed": form})
+    assert [cells for _, _, cells in numbered(padded)] == [["abc", "def"], ["ab", ""], ["abc", "def"]]
+    strict = opened(tmp_path, "abcdef\nab\n\nabcdefgh\n", "a.txt", format={"fixed": {**form, "short": "reject"}})
+    assert damaged(strict) == [(2, 2, "width")]
+    assert [row for row, _, _ in numbered(strict)] == [1, 3]
+
+
+def test_fixed_width_without_columns_is_a_mistake_of_the_mapping(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="needs its columns"):
+        opened(tmp_path, "abc\n", "a.txt", format="fixed")
+    with pytest.raises(ConfigurationError, match="no place in a line"):
+        opened(tmp_path, "abc\n", "a.txt", format={"fixed": {"columns": {"a": [0, 3]}}})
+
+
+def test_html_entities_are_characters_before_lines_are_split(tmp_path: Path):
+    text = "A;B;C\nCaf&eacute;;x &amp; y;&quot;q&#59; r&quot;\n&unknown;;&#38;;z\n"
+    source = opened(tmp_path, text, format={"csv": {"delimiter": ";", "html": True}})
+    assert [cells for _, _, cells in numbered(source)] == [["Café", "x & y", '"q; r"']]
+    assert damaged(source) == [(2, 3, "columns")]

@@ -1,0 +1,126 @@
+"""Spreadsheets: cells as the text that they stand for, headers where they are, sheets by name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter
+from xlsxwriter.worksheet import Worksheet
+
+from connectors.file.excel import text_of
+from connectors.file.open import open_source
+from connectors.page import Source
+from mappings.errors import ConfigurationError, SourceUnreadable
+from mappings.language.read import Read
+
+
+def opened(folder: Path, fill: Callable[[xlsxwriter.Workbook], None], **form: Any) -> Source:
+    path = folder / "a.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        fill(book)
+    return open_source(path, Read.model_validate({"format": {"excel": form}}))
+
+
+def rows(source: Source) -> list[list[str]]:
+    return [list(row) for page in source.pages() for row in page.frame.itertuples(index=False)]
+
+
+def table(sheet: Worksheet, lines: list[list[Any]], top: int = 0, left: int = 0) -> None:
+    for at, line in enumerate(lines):
+        for place, value in enumerate(line):
+            sheet.write(top + at, left + place, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (409.0, "409"), (48931191000132.0, "48931191000132"), (12.5, "12.5"), (0.1 + 0.2, "0.3"), (-0.0, "0"),
+        (1e-7, "0.0000001"), (1e20, "100000000000000000000"), (True, "true"), (False, "false"), (7, "7"), (None, ""),
+        ("00123", "00123"), (dt.date(2026, 11, 22), "2026-11-22"), (dt.time(3, 4), "03:04:00"),
+        (dt.datetime(2026, 11, 22, 3, 4, 5), "2026-11-22 03:04:05"), (dt.timedelta(days=1, hours=12), "36:00:00"),
+    ],
+)
+def test_a_cell_is_the_text_that_it_stands_for(value: Any, text: str):
+    assert text_of(value) == text
+
+
+def test_cells_of_every_kind_come_through_a_real_workbook(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet, day = book.add_worksheet(), book.add_format({"num_format": "dd/mm/yyyy"})
+        table(sheet, [["A", "B", "C", "D", "E", "F"]])
+        sheet.write_number(1, 0, 1000, book.add_format({"num_format": "00000"}))
+        sheet.write_datetime(1, 1, dt.datetime(2020, 2, 29), day)
+        sheet.write_boolean(1, 2, True)
+        sheet.write_formula(1, 3, "=1+1", None, 2)
+        sheet.write_formula(1, 4, "=NA()", None, "#N/A")
+        sheet.write_string(1, 5, "=1+1")
+
+    assert rows(opened(tmp_path, fill)) == [["1000", "2020-02-29", "true", "2", "#N/A", "=1+1"]]
+
+
+def test_empty_rows_are_no_rows_wherever_they_are(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet, bold = book.add_worksheet(), book.add_format({"bold": True})
+        table(sheet, [["A", "B"], ["1", "x"], [], ["2", "y"]])
+        for row in range(4, 20_000):
+            sheet.write_blank(row, 0, None, bold)
+        sheet.write_string(20_000, 1, "")
+
+    source = opened(tmp_path, fill)
+    assert rows(source) == [["1", "x"], ["2", "y"]]
+    page = next(iter(source.pages()))
+    assert (list(page.frame.index), list(page.lines)) == ([1, 2], [2, 4])
+
+
+def test_merged_and_equal_headers_are_told_apart(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet = book.add_worksheet()
+        headers, row = ["Code", "", "", "Nom", "Nom", ""], ["1", "a", "b", "c", "d", "e"]
+        table(sheet, [["report of today"], [], headers, row], left=1)
+        sheet.merge_range(2, 2, 2, 3, "Adresse")
+
+    source = opened(tmp_path, fill, header=3)
+    assert source.columns == ("1", "Code", "Adresse", "Adresse#2", "Nom", "Nom#2", "7")
+    assert rows(source) == [["", "1", "a", "b", "c", "d", "e"]]
+    assert source.detected["sheet"] == "Sheet1"
+
+
+def test_headers_may_be_none_and_data_may_lie_in_a_range_below_a_gap(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        table(book.add_worksheet(), [["x"], ["-", "A", "B"], ["-", "units", "units"], ["-", "1", "2"], ["-", "3", "4"]])
+
+    assert rows(opened(tmp_path, fill, range="B2:C4", skip=1)) == [["1", "2"]]
+    assert opened(tmp_path, fill, range="B2:C4", skip=1).columns == ("A", "B")
+    assert rows(opened(tmp_path, fill, header=False, skip=4)) == [["-", "3", "4"]]
+    with pytest.raises(ConfigurationError, match="no range"):
+        opened(tmp_path, fill, range="B2")
+
+
+def test_the_sheet_is_the_first_that_holds_something_or_the_one_named(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        book.add_worksheet("Vide")
+        hidden = book.add_worksheet("Listes")
+        hidden.hide()
+        table(hidden, [["L"], ["1"]])
+        table(book.add_worksheet("Employés"), [["E"], ["2"]])
+
+    assert opened(tmp_path, fill).detected["sheet"] == "Employés"
+    assert opened(tmp_path, fill, sheet="employés ").columns == ("E",)
+    assert opened(tmp_path, fill, sheet=2).columns == ("L",)
+    with pytest.raises(ConfigurationError, match="did you mean 'Employés'"):
+        opened(tmp_path, fill, sheet="Employes")
+    with pytest.raises(ConfigurationError, match="no sheet 4"):
+        opened(tmp_path, fill, sheet=4)
+    with pytest.raises(SourceUnreadable, match="is empty"):
+        opened(tmp_path, fill, sheet="Vide")
+    with pytest.raises(ConfigurationError, match="ends before row 9"):
+        opened(tmp_path, fill, sheet="Employés", header=9)
+
+
+def test_a_workbook_without_any_cell_says_so(tmp_path: Path):
+    with pytest.raises(SourceUnreadable, match="no sheet of the workbook holds anything"):
+        opened(tmp_path, lambda book: book.add_worksheet())

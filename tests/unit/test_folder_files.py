@@ -1,0 +1,166 @@
+"""Drop folders: what waits, what stands still, where it goes, what is missing."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from connectors.file.folder import content_digest, drop_file, is_stable, retire, waiting_files
+from connectors.file.gaps import gaps, late
+from mappings.errors import ConfigurationError, RetryLater, SourceUnreadable
+from mappings.language.read import Read
+
+DAILY = Read(files="CLI_{company}_{day:%Y%m%d}.csv")
+NUMBERED = Read(files="lot_{number:d}*.txt")
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_text(name)
+
+
+def test_files_wait_oldest_first_by_the_part_that_orders_them(tmp_path: Path):
+    put(tmp_path, "CLI_b_20261123.csv", "CLI_a_20261124.csv", "CLI_a_20261122.csv", "other.csv", "CLI_a_20261399.csv")
+    found = waiting_files(tmp_path, DAILY)
+    assert [one.name for one in found] == ["CLI_a_20261122.csv", "CLI_b_20261123.csv", "CLI_a_20261124.csv"]
+    assert found[0].parts == {"company": "a", "day": "2026-11-22"}
+    assert found[0].mark == int(datetime(2026, 11, 22, tzinfo=UTC).timestamp()) * 1_000_000
+    put(tmp_path, "lot_9.txt", "lot_10.txt", "lot_2_bis.txt")
+    assert [one.mark for one in waiting_files(tmp_path, NUMBERED)] == [2, 9, 10]
+
+
+def test_files_without_an_order_wait_by_their_time(tmp_path: Path):
+    put(tmp_path, "b.csv", "a.csv")
+    os.utime(tmp_path / "a.csv", (2, 2))
+    os.utime(tmp_path / "b.csv", (1, 1))
+    found = waiting_files(tmp_path, Read(files="*.csv"))
+    assert [(one.name, one.mark) for one in found] == [("b.csv", None), ("a.csv", None)]
+
+
+def test_folders_hidden_files_markers_and_links_out_of_the_folder_do_not_wait(tmp_path: Path):
+    drop, outside = tmp_path / "drop", tmp_path / "secret.csv"
+    drop.mkdir()
+    outside.write_text("secret")
+    put(drop, "a.csv", ".hidden.csv", "b.ok")
+    (drop / "folder.csv").mkdir()
+    (drop / "link.csv").symlink_to(outside)
+    (drop / "gone.csv").symlink_to(drop / "nothing")
+    (drop / "inside.csv").symlink_to(drop / "a.csv")
+    assert [one.name for one in waiting_files(drop, Read(files="*"), marker=".ok")] == ["a.csv", "inside.csv"]
+
+
+def test_a_missing_folder_is_a_mistake_of_the_configuration(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        waiting_files(tmp_path / "nowhere", DAILY)
+
+
+def test_a_file_stands_still_when_nothing_changed_for_long_enough(tmp_path: Path):
+    put(tmp_path, "CLI_a_20261122.csv")
+    (seen,) = waiting_files(tmp_path, DAILY)
+    changed = os.stat(seen.path).st_ctime
+    assert is_stable(seen, 2, now=changed + 3)
+    assert not is_stable(seen, 2, now=changed + 1)
+    assert not is_stable(seen, 2, ".ok", now=changed + 3)
+    put(tmp_path, "CLI_a_20261122.csv.ok")
+    assert is_stable(seen, 2, ".ok", now=changed + 3)
+    seen.path.write_text("grown since it was seen")
+    assert not is_stable(seen, 0, now=changed + 60)
+    seen.path.unlink()
+    assert not is_stable(seen, 0, now=changed + 60)
+
+
+def test_an_old_date_given_to_a_fresh_copy_does_not_make_it_stand_still(tmp_path: Path):
+    put(tmp_path, "CLI_a_20261122.csv")
+    os.utime(tmp_path / "CLI_a_20261122.csv", (1, 1))
+    (seen,) = waiting_files(tmp_path, DAILY)
+    assert not is_stable(seen, 3600)
+
+
+def test_a_read_file_moves_with_a_stamp_and_overwrites_nothing(tmp_path: Path):
+    targets = set()
+    for content in ("first", "second", "third"):
+        (tmp_path / "a.csv").write_text(content)
+        put(tmp_path, "a.csv.ok")
+        targets.add(retire(drop_file(tmp_path / "a.csv", Read()), tmp_path, "done", marker=".ok"))
+        assert not (tmp_path / "a.csv").exists()
+        assert not (tmp_path / "a.csv.ok").exists()
+    assert {target.read_text() for target in targets} == {"first", "second", "third"}
+    assert all(target.parent == tmp_path / "done" and target.suffix == ".csv" for target in targets)
+
+
+def test_a_read_file_never_leaves_its_folder(tmp_path: Path):
+    put(tmp_path, "a.csv")
+    for into in ("..", ".", "../elsewhere", "/tmp"):
+        with pytest.raises(ConfigurationError, match="cannot go to"):
+            retire(drop_file(tmp_path / "a.csv", Read()), tmp_path, into)
+    assert (tmp_path / "a.csv").exists()
+
+
+def test_a_file_that_another_run_moved_is_tried_later(tmp_path: Path):
+    with pytest.raises(RetryLater, match="gone"):
+        retire(drop_file(tmp_path / "a.csv", Read()), tmp_path, "done")
+    assert list((tmp_path / "done").iterdir()) == []
+
+
+def test_equal_content_has_equal_digests(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "b").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "c").write_bytes(b"x" * 2_999_999)
+    assert content_digest(tmp_path / "a") == content_digest(tmp_path / "b") != content_digest(tmp_path / "c")
+    with pytest.raises(SourceUnreadable, match="cannot be read"):
+        content_digest(tmp_path)
+
+
+def days(*values: str, company: str = "a") -> list[dict[str, str]]:
+    return [{"company": company, "day": value} for value in values]
+
+
+def missing(seen: list[dict[str, str]], every: str) -> list[str]:
+    return [gap.value for gap in gaps(seen, DAILY.model_copy(update={"every": every}))]
+
+
+def test_holes_in_a_dated_series_are_found():
+    assert missing(days("2026-11-20", "2026-11-23"), "day") == ["2026-11-21", "2026-11-22"]
+    assert missing(days("2026-11-19", "2026-11-24"), "weekday") == ["2026-11-20", "2026-11-23"]
+    assert missing(days("2026-11-05", "2026-11-18"), "week") == ["2026-11-09"]
+    assert missing(days("2026-10-31", "2027-01-01"), "month") == ["2026-11", "2026-12"]
+    assert missing(days("2026-11-20"), "day") == []
+    assert missing([], "day") == []
+    assert gaps(days("2026-11-20", "2026-11-23"), DAILY) == []
+
+
+def test_holes_are_looked_for_in_each_series_of_its_own():
+    read = DAILY.model_copy(update={"every": "day"})
+    seen = days("2026-11-20", "2026-11-22") + days("2026-11-20", "2026-11-21", company="b")
+    assert [(gap.others, gap.value) for gap in gaps(seen, read)] == [({"company": "a"}, "2026-11-21")]
+
+
+def test_holes_in_a_numbered_series_are_found():
+    assert [gap.value for gap in gaps([{"number": "9"}, {"number": "012"}, {"number": "11"}], NUMBERED)] == ["10"]
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Paris"))
+
+
+def test_a_file_is_late_once_its_time_has_passed():
+    read = DAILY.model_copy(update={"expected_by": "06:00", "every": "weekday"})
+    thursday = days("2026-11-19")
+    assert late(thursday, read, at("2026-11-20T05:59")) == []
+    assert [gap.value for gap in late(thursday, read, at("2026-11-20T06:00"))] == ["2026-11-20"]
+    assert [gap.value for gap in late(thursday, read, at("2026-11-22T12:00"))] == ["2026-11-20"]
+    assert late(days("2026-11-20"), read, at("2026-11-22T12:00")) == []
+    assert [gap.value for gap in late([], read, at("2026-11-20T06:00"))] == ["2026-11-20"]
+    assert late(thursday, DAILY, at("2026-11-30T12:00")) == []
+
+
+def test_without_a_date_in_the_name_a_file_is_late_if_none_came_today():
+    read = Read(files="clients.csv", expected_by="06:00")
+    assert late([], read, at("2026-11-20T05:59")) == []
+    assert [gap.value for gap in late([], read, at("2026-11-20T07:00"))] == ["2026-11-20"]
+    assert late([], read, at("2026-11-20T07:00"), last_arrival=at("2026-11-20T04:00")) == []
+    assert late([], read, at("2026-11-20T07:00"), last_arrival=at("2026-11-19T23:59")) != []
