@@ -13,13 +13,6 @@ from mappings.language.read import Read
 from mappings.language.strict import Column
 from mappings.language.words import did_you_mean, listed
 
-FEC = (
-    "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib", "CompAuxNum", "CompAuxLib",
-    "PieceRef", "PieceDate", "EcritureLib", "Debit", "Credit", "EcritureLet", "DateLet", "ValidDate", "Montantdevise",
-    "Idevise",
-)
-"""The 18 columns that the law names (livre des procédures fiscales, article A47 A-1); a file may have more."""
-
 
 def known_columns(read: Read) -> Sequence[str] | None:
     """The columns of the source, where the mapping says them all; None where only the file can tell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -11,6 +12,7 @@ from mappings.language.file_pattern import FilePattern, parse_pattern
 from mappings.language.read import Format, Read, Records
 from mappings.language.words import did_you_mean
 
+CELLS = re.compile(r"\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}:\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}")
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15", "cp850", "cp437", "utf-16", "mac-roman")
 
 
@@ -69,6 +71,10 @@ def _format(place: FlowPlace, form: Format, records: Records | None) -> Problems
         if form.csv.delimiter is not None and form.csv.delimiter == form.csv.quote:
             spot = place.value("read", "format", "csv", "delimiter")
             yield spot.problem("read.format.csv: delimiter and quote are the same character")
+    cells = form.excel.range if form.excel is not None else None
+    if cells is not None and not CELLS.fullmatch(cells):
+        message = f"read.format.excel.range: expected cells such as A1:F200, not {cells!r}"
+        yield place.value("read", "format", "excel", "range").problem(message)
     if form.fixed is not None:
         if not form.fixed.columns and (records is None or not records.columns):
             yield place.key("read", "format", "fixed").problem("fixed needs `columns`: name to [start, width]")

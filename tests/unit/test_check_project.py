@@ -117,6 +117,7 @@ def test_systems(tmp_path: Path, system: str, said: str):
         ("{files: a.csv, format: {csv: {}}, records: {by: [1, 2], use: A}}", "3:55: read.records.by: [start, width] is for fixed width; name a column"),
         ("{files: a.csv, format: csv, records: {by: 1, use: A, columns: {CODE: [1, 2], NOM: [3, 4]}}}", "3:60: [start, width] is for fixed width; here, list the names"),
         ("{files: a.csv, trailer: {by: 1, is: T}}", "3:22: read.trailer: what does it tell? Write `rows`, or `sum`"),
+        ("{files: a.xlsx, format: {excel: {range: A1-F2}}}", "3:47: read.format.excel.range: expected cells such as A1:F200, not 'A1-F2'"),
         ("{files: a.csv, format: fixed}", "3:22: fixed needs `columns`: name to [start, width]"),
         ("{files: a.csv, format: {fixed: {columns: {CODE: [0, 4], NOM: [5, 9]}}}}", "3:55: CODE: [start, width] both count from 1, not [0, 4]"),
         ("{files: a.csv, format: {fixed: {columns: {CODE: [1, 6], NOM: [5, 9]}}}}", "3:68: warning: NOM begins at 5, inside CODE (1 to 6)"),
