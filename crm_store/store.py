@@ -91,7 +91,7 @@ class Store:
         def dial() -> Connection:
             url = self._url(role)
             given = {name: str(value) for name, value in url.query.items()}
-            options = f"{given.pop('options', '')} -c jit=off -c timezone=UTC"
+            options = f"{given.pop('options', '')} -c jit=off -c timezone=UTC -c client_connection_check_interval=2s"
             given |= {"host": url.host} if url.host else {}
             given |= {"port": str(url.port)} if url.port else {}
             given |= {"password": url.password} if url.password else {}

@@ -51,7 +51,7 @@ from pipelines.stages.held import close_held, hold, json_text, raw_rows
 from pipelines.stages.match import match_rows
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
-from pipelines.stages.staging import IntoStaging, Staging, copy_frame, held_columns, match_columns, staged_type
+from pipelines.stages.staging import IntoStaging, Staging, copy_frame, held_columns, index_lookups, match_columns, staged_type
 
 CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
 
@@ -181,7 +181,8 @@ class IntoApply:
             case((matched.c["class"] == "new", number), else_=column) if column.name == "record_id" else column
             for column in matched.c
         ]
-        connection.execute(insert(m).from_select([c.name for c in matched.c], select(*columns)), bounds)
+        with index_lookups(connection):
+            connection.execute(insert(m).from_select([c.name for c in matched.c], select(*columns)), bounds)
 
     def _one_row_per_record(self, connection: Connection) -> None:
         """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first."""
@@ -239,7 +240,8 @@ class IntoApply:
         m, z, record = self.work.m, self.work.z, self.plan.record
         resolved = resolve_rows(self.plan, self.tables, m)
         names = [column.name for column in resolved.selected_columns]
-        connection.execute(insert(z).from_select(names, resolved))
+        with index_lookups(connection):
+            connection.execute(insert(z).from_select(names, resolved))
         self._log_conflicts(connection)
         values: dict[str, ColumnElement[Any]] = {}
         for field in self.plan.fields:
@@ -276,12 +278,13 @@ class IntoApply:
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)
         new = upsert(x).from_select(list(values), rows)
         kept = {"id_space", "key", "feed", "is_primary"}
-        connection.execute(
-            new.on_conflict_do_update(
-                index_elements=["id_space", "key", "feed"],
-                set_={name: new.excluded[name] for name in values if name not in kept},
+        with index_lookups(connection):
+            connection.execute(
+                new.on_conflict_do_update(
+                    index_elements=["id_space", "key", "feed"],
+                    set_={name: new.excluded[name] for name in values if name not in kept},
+                )
             )
-        )
 
     def _log_conflicts(self, connection: Connection) -> None:
         """Every loser stays readable; a conflict that is still open is told once, not once a run."""

@@ -34,7 +34,7 @@ from mappings.words import Outcome
 from pipelines.stages.match import match_rows, sides
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
-from pipelines.stages.staging import IntoStaging, Staging
+from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -117,9 +117,10 @@ def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tup
         matched = match_rows(plan, tables, lambda s: s.c.row_no.not_in(done), run)
     inner = matched.subquery("matched")
     names = [column.name for column in inner.c]
-    connection.execute(
-        insert(fate).from_select([*names, "waits"], select(*inner.c, literal(only_waiting))), EVERYTHING
-    )
+    with index_lookups(connection):
+        connection.execute(
+            insert(fate).from_select([*names, "waits"], select(*inner.c, literal(only_waiting))), EVERYTHING
+        )
 
 
 def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
@@ -241,10 +242,11 @@ def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> Non
     if not connection.scalar(select(exists().where(fate.c["class"].in_(LINKED)))):
         return
     resolved = resolve_rows(plan, tables, fate).subquery("resolved")
-    connection.execute(
-        update(fate).where(fate.c.row_no == resolved.c.row_no)
-        .values(changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
-    )
+    with index_lookups(connection):
+        connection.execute(
+            update(fate).where(fate.c.row_no == resolved.c.row_no)
+            .values(changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
+        )
 
 
 def _outcomes(connection: Connection, tables: IntoStaging) -> tuple[Counter[Outcome], Counter[Outcome]]:

@@ -56,11 +56,9 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
     Columns: row_no, class, record_id, code, field, params, candidates, and l_<column> with the id of each link.
     """
     s = staging.rows
-    x = plan.crosswalk.alias("x")
+    x = entry_of(plan, s)
     outer: list[FromClause] = [s, x]  # what the laterals below may refer to
-    source: FromClause = s.outerjoin(
-        x, and_(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed)
-    )
+    source: FromClause = s.outerjoin(x, true())
     sibling: ColumnElement[Any] = null()
     if plan.shared_space:
         other = plan.crosswalk.alias("sibling_x")
@@ -140,6 +138,15 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
         )
         .select_from(source)
         .where(*where)
+    )
+
+
+def entry_of(plan: IntoPlan, s: FromClause) -> Lateral:
+    """The crosswalk entry of each row of `s`: looked up one by one, never joined from a table thought to be empty."""
+    x = plan.crosswalk.alias("entries")
+    return (
+        select(x).where(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed).limit(1)
+        .correlate(s).lateral("x")
     )
 
 

@@ -39,11 +39,13 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from pipelines.stages.match import entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role, union_set
 from pipelines.stages.staging import IntoStaging
 
@@ -91,7 +93,8 @@ def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subqu
 
 
 def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
-    s, c, x = staging.rows, plan.record, plan.crosswalk
+    s, x = staging.rows, entry_of(plan, staging.rows)
+    c = select(plan.record).where(plan.record.c.id == matched.c.record_id).limit(1).correlate(matched).lateral("c")
     columns: list[ColumnElement[Any]] = []
     for field in plan.fields:
         with_base = [number for number, fields in plan.sets.items() if field.name in fields]
@@ -115,9 +118,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
             s.c.stamp, x.c.base_set, x.c.remote, func.coalesce(back, false()).label("back"), *columns,
         )
         .select_from(
-            matched.join(s, s.c.row_no == matched.c.row_no)
-            .join(c, c.c.id == matched.c.record_id)
-            .outerjoin(x, and_(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed))
+            matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
         )
         .where(matched.c["class"].in_(LINKED))
         .offset(0)

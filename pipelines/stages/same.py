@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, and_, insert, select, text
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, insert, select, text, true
 
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging, copy_frame
@@ -28,21 +28,22 @@ class SameRows:
         self.probe = Table(name, MetaData(), Column("row_no", BigInteger), Column("key", Text),
                            Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp")
         connection.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {name} (row_no bigint, key text, fingerprint bigint, mark bigint)"))
-        # A page is small beside the crosswalk: without these the planner reads all of it for every page.
-        connection.execute(text("SET enable_hashjoin = off"))
-        connection.execute(text("SET enable_mergejoin = off"))
+        connection.execute(text("SET enable_seqscan = off"))
         probe = self.probe
+        # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
+        entry = (
+            select(x.c.key)
+            .where(x.c.id_space == plan.id_space, x.c.key == probe.c.key, x.c.feed == plan.feed,
+                   x.c.fingerprint == probe.c.fingerprint,
+                   # What this very run applied before it was interrupted was counted then.
+                   x.c.run_id != run_id)
+            .limit(1).correlate(probe).lateral("entry")
+        )
         hits = (
             insert(staging.same)
             .from_select(
                 ["row_no", "key", "mark"],
-                select(probe.c.row_no, probe.c.key, probe.c.mark).join(
-                    x,
-                    and_(x.c.id_space == plan.id_space, x.c.key == probe.c.key, x.c.feed == plan.feed,
-                         x.c.fingerprint == probe.c.fingerprint,
-                         # What this very run applied before it was interrupted was counted then.
-                         x.c.run_id != run_id),
-                ),
+                select(probe.c.row_no, probe.c.key, probe.c.mark).join_from(probe, entry, true()),
             )
             .returning(staging.same.c.row_no)
             .cte("hits")

@@ -13,6 +13,8 @@ For each into (`n` is its position), unlogged and dropped with the run::
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
@@ -160,6 +164,22 @@ def copy_frame(connection: Connection, table: Table, frame: pd.DataFrame | pa.Ta
     )
     with driver(connection).cursor() as cursor, cursor.copy(target) as copy:
         copy.write(sink.getbuffer())
+
+
+@contextmanager
+def index_lookups(connection: Connection) -> Iterator[None]:
+    """Joins by index while the block runs: a batch is small beside the store, whatever stale statistics say.
+
+    A table that was empty when it was last analysed is otherwise read whole for every row of the first load. Not for
+    statements that write records: their triggers join whole transition tables.
+    """
+    names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
+    connection.execute(select(*[func.set_config(name, "off", True) for name in names]))
+    try:
+        yield
+    finally:
+        if connection.in_transaction() and not connection.invalidated:
+            connection.execute(select(*[func.set_config(name, "on", True) for name in names]))
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
