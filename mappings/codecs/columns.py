@@ -68,7 +68,8 @@ def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str])
                 todo="Name the part in `read: files:`, for example CLI_{company}_{day:%Y%m%d}.csv.",
             )
         return repeat(variables[column[1:]], len(frame))
-    name = resolve_column(tuple(frame.columns), column)
+    there = isinstance(column, str) and column in frame.columns  # asked first: listing all names costs more
+    name = column if there else resolve_column(tuple(frame.columns), column)
     return repeat(None, len(frame)) if name is None else _readable(cells_of(frame[name]))
 
 

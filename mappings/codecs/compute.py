@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,7 @@ def _value(node: ast.expr, work: _Work) -> Objects:  # noqa: PLR0911 - one retur
                 return _compared_text(left, op, right, work)
             return _apply(_COMPARISONS[type(op)], _number(left, work), _number(right, work))
         case ast.Call(func=ast.Name(id="round"), args=[inner, ast.Constant(value=digits)]):
-            unit = Decimal(1).scaleb(-int(str(digits)))
-            return _apply(lambda value: value.quantize(unit, rounding=ROUND_HALF_UP), _number(inner, work))
+            return _apply(partial(_round, unit=Decimal(1).scaleb(-int(str(digits)))), _number(inner, work))
         case ast.Call(args=arguments):
             result = _number(arguments[0], work)
             for other in arguments[1:]:
@@ -157,12 +157,17 @@ def _without(values: Objects, where: Mask) -> Objects:
     return kept
 
 
+def _round(value: Decimal, unit: Decimal) -> Decimal:
+    # Numbers far beyond what a field holds have no digits to round; they are refused in the end.
+    return value if value.adjusted() > PRECISION else value.quantize(unit, rounding=ROUND_HALF_UP)
+
+
 def _rounded(values: Objects, scale: int) -> tuple[Objects, Mask]:
     limit, unit = Decimal(10) ** (PRECISION - scale), Decimal(1).scaleb(-scale)
     large = _apply(lambda value: abs(value) + unit >= limit, values)
     far = _true(large)
     with localcontext(_EXACT):
-        return _apply(lambda value: value.quantize(unit, rounding=ROUND_HALF_UP), _without(values, far)), far
+        return _apply(partial(_round, unit=unit), _without(values, far)), far
 
 
 __all__ = ["computed", "names_in"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -184,11 +184,11 @@ def _counter(form: str) -> Callable[[str], int | None]:
 
     def read(text: str) -> int | None:
         try:
-            micros = int((zero + Decimal(text.replace(",", ".")) * unit) * 1_000_000)
-        except (InvalidOperation, ValueError, OverflowError):
+            seconds = zero + Decimal(text.replace(",", ".")) * unit
+            # Years 1 to 9999, as everywhere else.
+            return int(seconds * 1_000_000) if -62_135_596_800 <= seconds < 253_402_300_800 else None
+        except ArithmeticError:
             return None
-        # Years 1 to 9999, as everywhere else.
-        return micros if -62_135_596_800_000_000 <= micros < 253_402_300_800_000_000 else None
 
     return read
 

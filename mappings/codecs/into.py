@@ -69,10 +69,11 @@ def decode_into(
     faults.add(frame.index[missing & taken], field=labels, code="no_key")
     faults.add(frame.index[broken & taken], field=labels, code="not_text")
     given = Given(frame if taken.all() else frame[taken], variables, codes, decimal)
+    names = tuple(frame.columns)
     columns: dict[str, pd.Series] = {}
     kept: dict[str, pd.Series] = {}
     for name, field_map in into.fields.items():
-        if not is_there(tuple(frame.columns), field_map):
+        if not is_there(names, field_map):
             continue
         shape = (key_shapes or {}).get(name, _own_key(field_map, into))
         reading = decode_field(given, name, field_map, spec_of(entity, name), shape)

@@ -134,7 +134,10 @@ def _from_power(text: str) -> str | None:
 
 
 def _is_far(digits: str) -> bool:
-    return not INTEGER_RANGE[0] <= int(digits) <= INTEGER_RANGE[1]
+    bare = digits.lstrip("-0") or "0"
+    if len(bare) > 19:  # Python refuses to read thousands of digits as a number
+        return True
+    return not INTEGER_RANGE[0] <= (-int(bare) if digits.startswith("-") else int(bare)) <= INTEGER_RANGE[1]
 
 
 def _shifted(cells: Cells, places: int) -> Cells:

@@ -79,15 +79,19 @@ def e164(text: str, region: str) -> str | None:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
-    fits = _plan(phonenumbers.region_code_for_country_code(number.country_code or 0))
+    fits = _plan(number.country_code or 0)
     national = phonenumbers.national_significant_number(number)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if fits(national) else None
 
 
 @cache
-def _plan(region: str) -> Callable[[str], bool]:
-    """Whether a national number has the shape of a country's plan."""
-    plan = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+def _plan(country_code: int) -> Callable[[str], bool]:
+    """Whether a national number has the shape of a country's plan; +800 and the like are countries of their own."""
+    region = phonenumbers.region_code_for_country_code(country_code)
+    if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY:
+        plan = phonenumbers.PhoneMetadata.metadata_for_nongeo_region(country_code, None)
+    else:
+        plan = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
     shape = plan and plan.general_desc and plan.general_desc.national_number_pattern
     if not shape:
         return bool

@@ -192,7 +192,13 @@ def by_plan(text, region):
         return None
     national = phonenumbers.national_significant_number(number)
     place = phonenumbers.region_code_for_country_code(number.country_code)
-    shape = phonenumbers.PhoneMetadata.metadata_for_region(place, None).general_desc.national_number_pattern
+    plans = phonenumbers.PhoneMetadata
+    plan = (
+        plans.metadata_for_nongeo_region(number.country_code, None)
+        if place == "001"
+        else plans.metadata_for_region(place, None)
+    )
+    shape = plan.general_desc.national_number_pattern
     if not phonenumbers.is_possible_number(number) or not re.fullmatch(shape, national):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

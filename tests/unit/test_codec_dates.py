@@ -70,7 +70,7 @@ def test_formats_without_a_fixed_width_are_left_to_python():
 def test_counted_days_and_seconds():
     assert read(["46348", "46348.5", "1", "x"], DATE, format="excel") == [DAY, DAY, date(1899, 12, 31), "NOT_DATE"]
     assert read(["1795311852"], MOMENT, format="epoch") == [at(2026, 11, 22, 1, 44, 12)]
-    assert read(["1795311852951", "9" * 30], MOMENT, format="epoch_ms") == [
+    assert read(["1795311852951", "1E+99999999"], MOMENT, format="epoch_ms") == [
         at(2026, 11, 22, 1, 44, 12, 951000),
         "NOT_DATETIME",
     ]

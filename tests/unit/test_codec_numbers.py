@@ -108,6 +108,7 @@ def test_whole_numbers():
         -(2**63),
         "OUT_OF_RANGE",
     ]
+    assert read(["9" * 5000, "0" * 5000 + "7", "-0"], spec) == ["OUT_OF_RANGE", 7, 0]
 
 
 def test_a_text_field_may_be_read_as_a_whole_number_and_a_number_as_a_decimal():
