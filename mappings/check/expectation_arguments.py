@@ -18,6 +18,7 @@ CONDITION = re.compile(r"""\s*col\(\s*(?:"([^"]*)"|'([^']*)')\s*\)\s*(?:\.notnul
 NUMBERS: tuple[FieldType, ...] = ("number", "decimal", "money", "quantity")
 _SEVERITIES = ("critical", "warning", "info")
 _REGEX = ("regex", "regex_list")
+_LIMITS = ("min_value", "max_value")
 _CONDITION_FORM = "'col(\"type\") == \"customer\"'"
 
 
@@ -110,6 +111,8 @@ def _typed(value: Any, kind: FieldType) -> Any:
     """One value of the mapping as a field of that type holds it."""
     if value is None:
         return None
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"{value!r} is not a single value")  # noqa: TRY004 (a mistake in a mapping, not in a call)
     if kind in NUMBERS:
         return _number(value)
     if kind == "boolean":
@@ -124,14 +127,14 @@ def _typed(value: Any, kind: FieldType) -> Any:
 
 
 def _number(value: Any) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
         text = str(value)
         number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else float(text)
     except ValueError:
         raise ValueError(f"{value!r} is not a number") from None
-    if isinstance(value, bool) or not math.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(f"{value!r} is not a number")
     return number
 
@@ -153,10 +156,10 @@ def _columns(
 ) -> Iterator[str]:
     for parameter in known.columns:
         given = arguments.get(parameter)
-        many = isinstance(given, list | tuple)
-        if parameter == "column_list" and given is not None and not (many and len(given) > 1):
+        several = [str(column) for column in given] if isinstance(given, list | tuple) else []
+        if parameter == "column_list" and given is not None and len(several) < 2:
             yield f"{name}: column_list is a list of at least two fields"
-        elif parameter == "column_list" and many and len(set(given)) < len(given):
+        elif parameter == "column_list" and len(set(several)) < len(several):
             yield f"{name}: column_list names a field twice"
         elif parameter != "column_list" and given is not None and not isinstance(given, str):
             yield f"{name}: {parameter} is the name of one field"
@@ -203,26 +206,37 @@ def _values(
     given = arguments[parameter]
     if parameter == "value_set" and not isinstance(given, list | tuple):
         yield f"{name}: value_set is a list, such as [a, b]"
-        return
-    if parameter == "value_pairs_set" and not (
+    elif parameter in _LIMITS and isinstance(given, list | tuple):
+        yield f"{name}: {parameter} is a single value"
+    elif parameter == "value_pairs_set" and not (
         isinstance(given, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in given)
     ):
         yield f"{name}: value_pairs_set is a list of pairs, such as [[FR, EUR], [CH, CHF]]"
+    elif all(columns.get(str(arguments.get(word))) for word in KNOWN[name].columns):  # else it is told already
+        alone = {word: arguments[word] for word in (*KNOWN[name].columns, parameter)}
+        try:
+            held = typed(name, alone, columns)[parameter]
+        except ValueError as wrong:
+            yield f"{name}: {parameter}: {wrong}"
+            return
+        if parameter in _LIMITS:
+            yield from _limit(name, parameter, held, arguments, columns)
+
+
+def _limit(
+    name: str, parameter: str, held: Any, arguments: Mapping[str, Any], columns: Mapping[str, FieldType]
+) -> Iterator[str]:
+    column = arguments["column"]
+    if isinstance(held, bool) or not isinstance(held, int | float | date):
+        yield f"{name} compares numbers, dates and times; {column} is {columns[column]}"
         return
-    if any(column not in columns for column in columns_named(name, arguments)):
-        return
-    try:
-        held = typed(name, arguments, columns)
-    except ValueError as wrong:
-        yield f"{name}: {parameter}: {wrong}"
-        return
-    low, high = held.get("min_value"), held.get("max_value")
-    if parameter == "max_value" and low is not None and high is not None and low > high:
-        yield f"{name}: min_value {low} is larger than max_value {high}"
-    if parameter in ("min_value", "max_value") and not isinstance(held[parameter], int | float | date):
-        yield f"{name} compares numbers, dates and times; {arguments['column']} is {columns[arguments['column']]}"
-    elif isinstance(held[parameter], bool):
-        yield f"{name} compares numbers, dates and times; {arguments['column']} is true or false"
+    if parameter == "max_value" and isinstance(arguments.get("min_value"), str | int | float):
+        try:
+            low: Any = typed(name, {"column": column, "min_value": arguments["min_value"]}, columns)["min_value"]
+        except ValueError:
+            return  # told already
+        if low > held:
+            yield f"{name}: min_value {low} is larger than max_value {held}"
 
 
 def _regexes(name: str, arguments: Mapping[str, Any]) -> Iterator[str]:
