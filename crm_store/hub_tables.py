@@ -187,7 +187,7 @@ journal = Table(
     Column("author", Text, nullable=False, comment="the database session's user"),
     Column("run_id", BigInteger),
     Column("old", JSONB, comment="changed columns only"),
-    Column("new", JSONB, comment="changed columns only; on create all that are not null"),
+    Column("new", JSONB, comment="changed columns only; null on create: sync.history() reads them from the record"),
     _one_of("op", ("create", "update")),
     Index("journal_record", "record_id", "id"),
 )

@@ -25,6 +25,8 @@ def match_expression(column: ColumnElement[Any], spec: FieldSpec | None) -> Colu
         return func.lower(column, type_=Text)
     if spec.format is not None:
         return column
+    if spec.compare == "company":
+        return func.crm.fold_company(column, type_=Text)
     return func.crm.fold(column, type_=Text)
 
 

@@ -72,7 +72,8 @@ def make_demo(seed: int = SEED) -> Demo:
     companies = last_fates(customers, "company")
     products = erp_people.product_rows(random)
     employees = hr.employee_rows(random)
-    clients, codes = cmms_clients.client_rows(world, companies, random)
+    faultless = last_fates([row for row in customers if not row.fault], "company")
+    clients, codes = cmms_clients.client_rows(world, faultless, random)
     refused = [row.key for row in clients if row.fate("company") not in {CREATED, LINKED}]
     contracts, known = cmms_work.contract_rows(codes, refused, random)
     technicians = [row.key for row in employees if row.fate("employee") == CREATED]

@@ -43,14 +43,16 @@ def found(outcome: str, counts: Mapping[str, int]) -> int:
 
 def differences(expected: Mapping[str, Any], runs: Iterable[Answer]) -> list[str]:
     """Where the outcomes of the first day are not what was planted."""
-    by_flow = {run["flow"]: run["into"] for run in runs}
-    return [
-        f"{flow}.{label}: {outcome}: planted {count}, found {found(outcome, by_flow.get(flow, {}).get(label, {}))}"
-        for flow, labels in expected["first"].items()
-        for label, outcomes in labels.items()
-        for outcome, count in outcomes.items()
-        if label not in by_flow.get(flow, {}) or found(outcome, by_flow[flow][label]) != count
-    ]
+    found_in = {(run["flow"], label): counts for run in runs for label, counts in run["into"].items()}
+    differences = []
+    for flow, labels in expected["first"].items():
+        for label, outcomes in labels.items():
+            counts = found_in.get((flow, label))
+            for outcome, count in outcomes.items():
+                seen = found(outcome, counts) if counts else 0
+                if seen != count:
+                    differences.append(f"{flow}.{label}: {outcome}: planted {count}, found {seen}")
+    return differences
 
 
 def planted(expected: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@
     NavetteError                     what happened, where, what to do next
     ├── ConfigurationError           fix the configuration (exit 1); carries every Problem at once
     ├── RunStopped                   this run cannot go on (exit 4); the state is unchanged
-    │   └── SourceUnreadable         the file or resource cannot be read at all
+    │   ├── SourceUnreadable         the file or resource cannot be read at all
+    │   └── ExpectationFailed        the run as a whole is not what the mapping expects
     ├── RetryLater                   the same call may pass later (server starting, lock held)
     └── StoreError                   the store refused, with what the database said
 
@@ -63,6 +64,10 @@ class RunStopped(NavetteError):
 
 class SourceUnreadable(RunStopped):
     """The file or resource cannot be read at all (missing, a directory, not the declared format)."""
+
+
+class ExpectationFailed(RunStopped):
+    """The run as a whole does not meet an expectation; nothing was applied."""
 
 
 class RetryLater(NavetteError):

@@ -49,3 +49,20 @@ RETURN (SELECT coalesce(array_agg(DISTINCT item COLLATE "C" ORDER BY item COLLAT
 CREATE OR REPLACE FUNCTION crm.as_set(bigint[]) RETURNS bigint[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT coalesce(array_agg(DISTINCT item ORDER BY item), '{}') FROM unnest($1) AS item WHERE item IS NOT NULL);
+
+-- crm.fold_company: a company's name as it is compared: folded, without its legal form, its words in any order.
+--   `SARL Valentin-Dupuy` = `Valentin-Dupuy (S.à r.l.)`; a name that is nothing but a legal form stays as it is.
+CREATE OR REPLACE FUNCTION crm.fold_company(text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(
+    (SELECT string_agg(
+            CASE word WHEN 'ets' THEN 'etablissements' WHEN 'etablissement' THEN 'etablissements'
+                WHEN 'ste' THEN 'societe' WHEN 'cie' THEN 'compagnie' WHEN 'st' THEN 'saint' ELSE word END,
+            ' ' ORDER BY word COLLATE "C")
+        FROM regexp_split_to_table(
+            btrim(regexp_replace(' ' || crm.fold($1) || ' ', ' (s a r l|s a s u|s a s|s n c|e u r l|s a|s c i)(?= )', ' ', 'g')),
+            ' +') AS word
+        WHERE word <> '' AND word NOT IN (
+            'sa', 'sas', 'sasu', 'sarl', 'eurl', 'snc', 'sci', 'scop', 'selarl', 'selas', 'earl', 'gaec', 'gie', 'eirl', 'ei',
+            'scs', 'sca', 'scm', 'scic', 'gmbh', 'ag', 'ltd', 'limited', 'llc', 'inc', 'bv', 'nv', 'srl', 'spa', 'sprl')),
+    crm.fold($1));

@@ -28,6 +28,8 @@ def resolve_column(frame_columns: Sequence[str], column: Column) -> str | None:
         return frame_columns[column - 1] if 1 <= column <= len(frame_columns) else None
     if column in frame_columns:
         return column
+    if column.isascii() and column.isdigit():  # a position where only text can stand: in `when`, in a formula
+        return resolve_column(frame_columns, int(column))
     first = column.removesuffix("#1")
     return first if first != column and first in frame_columns else None
 

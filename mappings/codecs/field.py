@@ -113,9 +113,9 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
     if damaged is not None and damaged.any():
         refusals.append((Refusal(damaged, "not_text"), raw))
         cells = nulled(cells, damaged)
+    more: Sequence[Refusal]
     if rule.spec.type in LISTS:
-        values, more = _set(cells, setting)
-        unsaid = absent
+        values, more, unsaid = _set(cells, setting)
     else:
         values, more, unsaid = decode_values(single(cells, rule.map), setting)
     # A code table may give blanks a meaning, but not to rows that do not have the column at all.
@@ -123,18 +123,25 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
     return FieldReading({name: values}, absent | unsaid, [*refusals, *((refusal, raw) for refusal in more)]), raw
 
 
-def _set(cells: Cells, setting: Setting) -> tuple[Any, tuple[Refusal, ...]]:
+def _set(cells: Cells, setting: Setting) -> tuple[Any, list[Refusal], Mask]:
     coded = cells.dictionary_encode()
     if setting.regions is None and len(coded.dictionary) < len(cells):
         # Few combinations stand in many cells: each is looked at once.
-        values, refusals = _set(coded.dictionary, setting)
-        wide = [replace(each, where=mask_of(pa.array(each.where).take(coded.indices))) for each in refusals]
-        return values.take(coded.indices), tuple(wide)
+        values, refusals, unsaid = _set(coded.dictionary, setting)
+        wide = [replace(refusal, where=_spread(refusal.where, coded.indices)) for refusal in refusals]
+        return values.take(coded.indices), wide, _spread(unsaid, coded.indices)
     rows, field_map = len(cells), setting.rule.map
     items, owners = taken_apart(cells, field_map.split)
-    values, refusals, _ = decode_values(extracted(items, field_map), setting.of_items(owners))
-    raised = tuple(replace(refusal, where=rows_with(refusal.where, owners, rows)) for refusal in refusals)
-    return nulled(put_together(values, owners, rows), any_of(rows, [refusal.where for refusal in raised])), raised
+    values, found, unsaid = decode_values(extracted(items, field_map), setting.of_items(owners))
+    raised = [replace(refusal, where=rows_with(refusal.where, owners, rows)) for refusal in found]
+    # One item that says nothing leaves the whole set unsaid: the others alone would be a smaller set.
+    silent = rows_with(unsaid, owners, rows)
+    unset = any_of(rows, [silent, *[refusal.where for refusal in raised]])
+    return nulled(put_together(values, owners, rows), unset), raised, silent
+
+
+def _spread(where: Mask, indices: Any) -> Mask:
+    return mask_of(pa.array(where).take(indices))
 
 
 def _regions(given: Given, field_map: FieldMap) -> tuple[str | None, Cells | None]:

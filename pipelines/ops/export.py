@@ -56,7 +56,7 @@ class _Line:
 def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "rejected") -> list[Exported]:
     """Writes the open held rows of a flow; returns the files, none when nothing is open.
 
-    `out`: a file, or a folder; default: NAVETTE_HOME/exports, where no earlier export is overwritten. Columns: the
+    `out`: a file, or a folder that exists; default: NAVETTE_HOME/exports, where no earlier export is overwritten. Columns: the
     source's own, then navette_reason, navette_field, navette_line, navette_source, navette_id and navette_raw (lines
     that could not be split). Raises ConfigurationError for an unknown flow, or a path that cannot be written.
     """
@@ -67,7 +67,7 @@ def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "re
         rows = read_rows(connection, query.order_by(held.c.run_id, held.c.row_no, held.c.id))
         runs = _runs(connection, name)
         columns = _columns(connection, flow, rows, runs)
-    whole = out is not None and not (out.is_dir() or str(out).endswith("/"))
+    whole = out is not None and not out.is_dir()
     used = variables_used(flow)
     groups: dict[Variables, list[HeldRow]] = defaultdict(list)
     for row in rows:

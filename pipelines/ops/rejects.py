@@ -39,7 +39,7 @@ def open_counts(hub: Hub, flow: str | None = None) -> dict[str, int]:
         found = connection.execute(
             select(held.c.outcome, func.count()).join_from(held, tables.feed, tables.feed.c.id == held.c.feed)
             .where(*where).group_by(held.c.outcome)
-        ).tuples()
+        )
         return dict.fromkeys(HELD_OUTCOMES, 0) | dict(found.all())
 
 
@@ -88,7 +88,7 @@ def _must_be_known(hub: Hub, connection: Connection, flow: str | None) -> None:
 
 def _must_be_open(connection: Connection, ids: Sequence[int]) -> None:
     held = tables.held
-    found = dict(connection.execute(select(held.c.id, held.c.state).where(held.c.id.in_(ids))).tuples().all())
+    found = dict(connection.execute(select(held.c.id, held.c.state).where(held.c.id.in_(ids))).all())
     wrong = [f"row {number} {'does not exist' if number not in found else f'is {found[number]}'}"
              for number in ids if found.get(number) != "open"]
     if wrong:

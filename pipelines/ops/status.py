@@ -145,7 +145,7 @@ def _conflicts(connection: Connection) -> dict[str, int]:
         select(feed.c.flow, func.count(func.distinct(func.row(conflict.c.feed, conflict.c.key, conflict.c.field))))
         .join_from(conflict, feed, feed.c.id == conflict.c.feed).where(conflict.c.state == "open").group_by(feed.c.flow)
     )
-    return dict(connection.execute(query).tuples().all())
+    return dict(connection.execute(query).all())
 
 
 def _locked(connection: Connection, flows: Sequence[str]) -> set[str]:

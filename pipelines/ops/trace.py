@@ -17,7 +17,6 @@ from pipelines.ops.held_rows import held_rows, read_rows
 from pipelines.ops.keys import known_keys, near_keys
 from pipelines.ops.records import Difference, differences, record_values
 
-
 KINDS = ("held", "became", "journal", "linked", "conflict", "settled", "closed", "dismissed")
 """Kinds of events, in the order in which those of one moment are told."""
 
@@ -161,12 +160,14 @@ def _conflicts(connection: Connection, system: str, keys: Sequence[str]) -> list
         .where(feed.c.system == system, conflict.c.key.in_(keys))
     )
     events = []
+    decisions: set[tuple[str, str]] = set()  # one decision settles all the conflicts that it is about
     for row in connection.execute(query).mappings():
         said = {"id": row["id"], "into": row["label"], "key": row["key"], "entity": row["entity"],
                 "record_id": row["record_id"], "field": row["field"], "base": row["base"], "ours": row["ours"],
                 "theirs": row["theirs"], "winner": row["winner"], "state": row["state"], "decision": row["decision"]}
         events.append(Traced(row["at"], "conflict", row["flow"], row["run_id"], said))
-        if row["decision"]:
+        if row["decision"] and (row["field"], row["decision"]["at"]) not in decisions:
+            decisions.add((row["field"], row["decision"]["at"]))
             events.append(Traced(datetime.fromisoformat(row["decision"]["at"]), "settled", row["flow"], None, said))
     return events
 

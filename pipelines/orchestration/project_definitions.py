@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
-from pathlib import Path
 
 from dagster import AssetsDefinition, Definitions, SensorDefinition, in_process_executor
 
@@ -20,9 +19,10 @@ from pipelines.orchestration.schedules import flow_schedules
 from pipelines.orchestration.status import freshness_checks, status_asset, status_job, status_sensor
 
 
-def build_definitions(project: Project) -> Definitions:
+def build_definitions(project: Project, hub: HubResource | None = None) -> Definitions:
     """Everything that Dagster shows and runs of a project; opens no store.
 
+    `hub` is how it is opened later; default: from the project's folder.
     Steps of a run share its process: they are short beside the start of another one.
     """
     flows = [flow for flow in project.flows.values() if flow.direction != "out"]
@@ -35,7 +35,7 @@ def build_definitions(project: Project) -> Definitions:
         jobs=[*jobs.values(), status_job(flows), *service_jobs()],
         schedules=[made for flow in flows for made in flow_schedules(flow, jobs[flow.flow])],
         sensors=[*_folder_sensors(project, flows, jobs), status_sensor(flows)],
-        resources={"hub": HubResource(project=str(Path(project.root).resolve()))},
+        resources={"hub": hub or HubResource(project=str(project.root.resolve()))},
         executor=in_process_executor,
     )
 

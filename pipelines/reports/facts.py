@@ -77,7 +77,7 @@ def _would_be(connection: Connection, cursor: Cursor, flow: str) -> dict[str, di
     """The counters that a run in review would come to."""
     feed = hub.feed
     entities: dict[str, str] = dict(
-        connection.execute(select(feed.c.label, feed.c.entity).where(feed.c.flow == flow)).tuples().all()
+        connection.execute(select(feed.c.label, feed.c.entity).where(feed.c.flow == flow)).all()
     )
     return {
         into.label: empty_counts(entities.get(into.label, ""))

@@ -13,10 +13,19 @@ from mappings.language.flow import Flow
 
 
 def columns_wanted(flow: Flow) -> list[str]:
-    """The source columns that the flow names: what a format without headers has to give."""
-    named = [str(column) for into in flow.into for column in columns_needed(into) if not str(column).startswith("$")]
-    read = [str(column) for column in (flow.read.version, flow.read.stamp) if column is not None]
-    return list(dict.fromkeys([*named, *read]))
+    """The source columns that the flow names: what a format without headers has to give.
+
+    Of an into over a nested list, the list itself and what `^` reaches on the parent.
+    """
+    wanted: list[str] = []
+    for into in flow.into:
+        named = [str(column) for column in columns_needed(into)]
+        if into.each is None:
+            wanted += [column for column in named if not column.startswith("$")]
+        else:
+            wanted += [into.each, *(column[1:] for column in named if column.startswith("^"))]
+    wanted += [str(column) for column in (flow.read.version, flow.read.stamp) if column is not None]
+    return list(dict.fromkeys(wanted))
 
 
 def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     or_,
     select,
     text,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
 from mappings.words import Outcome
@@ -124,8 +126,18 @@ def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tup
 
 
 def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
-    """Two new rows that would match each other: neither is created, whatever their order; a person decides."""
+    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides."""
     s, fate = tables.rows, tables.fate
+    linked = (
+        select(fate.c.record_id, func.count().label("n"), func.min(s.c.key).label("low_key"),
+               func.max(s.c.key).label("high_key"))
+        .join(s, s.c.row_no == fate.c.row_no)
+        .where(fate.c["class"] == "link").group_by(fate.c.record_id).having(func.count() > 1).subquery()
+    )
+    connection.execute(
+        update(fate).where(fate.c["class"] == "link", fate.c.record_id == linked.c.record_id)
+        .values(_twin_of("record", linked) | {"candidates": array([fate.c.record_id]), "record_id": null()})
+    )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
     for rule in plan.into.match:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
@@ -148,14 +160,15 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
             .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
         )
         connection.execute(
-            update(fate).where(fate.c.row_no == members.c.row_no).values({
-                "class": "review", "code": "twins",
-                "params": func.jsonb_build_object(
-                    "rule", " + ".join(rule.on), "count", members.c.n,
-                    "keys", members.c.low_key + " … " + members.c.high_key,
-                ),
-            })
+            update(fate).where(fate.c.row_no == members.c.row_no).values(_twin_of(" + ".join(rule.on), members))
         )
+
+
+def _twin_of(rule: str, group: FromClause) -> dict[str, Any]:
+    told = func.jsonb_build_object(
+        "rule", rule, "count", group.c.n, "keys", group.c.low_key + " … " + group.c.high_key,
+    )
+    return {"class": "review", "code": "twins", "params": told}
 
 
 def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]

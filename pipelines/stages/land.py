@@ -29,7 +29,7 @@ from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.into import Decoded, columns_needed, decode_into, is_there, resolve_column
 from mappings.codecs.keys import keys_of
 from mappings.codecs.source_value import source_columns
-from mappings.errors import ConfigurationError
+from mappings.errors import ConfigurationError, ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow, Into
 from pipelines.stages.held import damaged_frame, faulty_frame
@@ -37,11 +37,11 @@ from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.same import SameRows
-from pipelines.stages.staging import IntoStaging, Staging, copy_frame, pack
+from pipelines.stages.staging import IntoStaging, Staging, copy_frame, everything_landed, pack
 
 if TYPE_CHECKING:
     from mappings.language.project import Entity
-    from pipelines.stages.expect import RowExpectations
+    from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
 PAGE_ROWS = 50_000
 Progress = Callable[[str, int], None]
@@ -63,6 +63,7 @@ class Landed:
     intos: list[IntoLanded]
     rows_read: int = 0
     last_row: list[int] = field(default_factory=list)
+    expectations: list[IntoResults] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,30 @@ def land(what: Landing, progress: Progress) -> Landed:
                 rows = page.frame.loc[sorted(kept)]
                 writer.pages(what.staging, rows)
             progress("landing", landed.rows_read)
+    judge_runs(what, workers, landed)
     return landed
+
+
+def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:
+    """Whole-run expectations on everything that landed; raises RunStopped, before anything is applied."""
+    failures: list[str] = []
+    for worker in workers:
+        if worker.rows is None:
+            continue
+        from pipelines.stages.expect import IntoResults
+
+        if worker.run:
+            with everything_landed(what.engine, worker.plan, worker.tables) as relation:
+                failures += [
+                    f"{worker.plan.label}: {failure.expectation} ({failure.observed})"
+                    for failure in worker.run.check(what.engine, "staging", relation)
+                ]
+        landed.expectations.append(IntoResults(worker.plan.label, worker.rows, worker.run))
+    if failures:
+        raise ExpectationFailed(
+            "the run does not meet what the mapping expects of it: " + "; ".join(failures), where=f"flow {what.flow.flow}",
+            todo="correct the source, or the expectation; nothing was applied",
+        )
 
 
 class _IntoLanding:
@@ -149,7 +173,7 @@ class _IntoLanding:
         )
         self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
                         *([what.flow.read.stamp] if what.flow.read.stamp else [])]
-        self.expectations = row_expectations(self.into, self.plan.entity) if self.into.expect else None
+        self.rows, self.run = expectations_of(self.into, self.plan.entity)
         self.last_row = 0
 
     def take(self, page: Page, landed: IntoLanded, same: SameRows, writer: _Writer) -> set[int]:
@@ -157,7 +181,7 @@ class _IntoLanding:
         kept: set[int] = set()
         if len(page.damaged):
             landed.unread_keys += len(page.damaged)
-        part = part_of(page, self.into, self.last_row)
+        part = part_of(page, self.into, [str(column) for column in self.columns], self.last_row)
         landed.rows_read += len(part.frame) + len(part.damaged)
         landed.outcomes["rejected"] += len(part.damaged)
         if len(part.damaged):
@@ -191,8 +215,8 @@ class _IntoLanding:
         taken = frame.index[~decoded.skipped.to_numpy(dtype=bool)]
         landed.outcomes["skipped"] += len(frame) - len(taken)
         good = taken.difference(faults.rows, sort=False)
-        if self.expectations is not None and len(good):
-            faults.extend(self.expectations.check(decoded.values.loc[good]))
+        if self.rows is not None and len(good):
+            faults.extend(self.rows.check(decoded.values.loc[good]))
             good = good.difference(faults.rows, sort=False)
         lines = pd.Series(page.lines, index=page.frame.index)
         if faults:
@@ -240,11 +264,13 @@ class _IntoLanding:
         return "," if found == "," else "." if found == "." else None
 
 
-def row_expectations(into: Into, entity: Entity) -> RowExpectations:
-    """Great Expectations takes seconds to import: only flows that use it pay."""
-    from pipelines.stages.expect import RowExpectations
+def expectations_of(into: Into, entity: Entity) -> tuple[RowExpectations | None, RunExpectations | None]:
+    """Row-local and whole-run ones. Great Expectations takes seconds to import: only flows that use it pay."""
+    if not into.expect:
+        return None, None
+    from pipelines.stages.expect import RowExpectations, RunExpectations
 
-    return RowExpectations(into, entity)
+    return RowExpectations(into, entity), RunExpectations(into, entity)
 
 
 def hash_text(value: str) -> int:

@@ -214,6 +214,9 @@ def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: dict[str, ColumnEleme
     for name in rule.on:
         left, right = sides(plan, record, s, name, links)
         equal.append(left == right)
+    for name in rule.unless:
+        left, right = sides(plan, record, s, name, links)
+        equal.append(func.coalesce(left == right, true()))
     for name, allowed in plan.into.scope.items():
         equal.append(record.c[name].in_(allowed))
     if plan.owner is not None:

@@ -29,15 +29,20 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Engine,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    and_,
     func,
+    literal_column,
     select,
     text,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+from sqlalchemy.schema import CreateView, DropView
 
 from pipelines.stages.plan import IntoPlan
 
@@ -164,6 +169,30 @@ def copy_frame(connection: Connection, table: Table, frame: pd.DataFrame | pa.Ta
     )
     with driver(connection).cursor() as cursor, cursor.copy(target) as copy:
         copy.write(sink.getbuffer())
+
+
+@contextmanager
+def everything_landed(engine: Engine, plan: IntoPlan, tables: IntoStaging) -> Iterator[str]:
+    """The name of a relation in `staging` with every good row of the run, while the block runs.
+
+    Rows that were the same as last time were not staged: their values are those of the last agreement.
+    """
+    name = f"{tables.rows.name}_all"
+    columns = [column for item in plan.fields if item.reference is None for column in item.columns]
+    x = plan.crosswalk
+    staged = select(tables.rows.c.row_no, *[tables.rows.c[f"v_{column}"] for column in columns])
+    same = (
+        select(tables.same.c.row_no, *[x.c[f"b_{column}"].label(f"v_{column}") for column in columns])
+        .join(x, and_(x.c.id_space == literal_column(str(plan.id_space)), x.c.key == tables.same.c.key,
+                      x.c.feed == literal_column(str(plan.feed))))
+    )
+    with engine.begin() as connection:
+        connection.execute(CreateView(union_all(staged, same), name, schema="staging", or_replace=True))
+    try:
+        yield name
+    finally:
+        with engine.begin() as connection:
+            connection.execute(DropView(Table(name, MetaData(schema="staging")), if_exists=True))
 
 
 @contextmanager

@@ -77,7 +77,8 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """One for all tests of a module: they make records of their own."""
-    store = server.new_store(write_files(tmp_path_factory.mktemp("project"), {"entities/company": MASTERED}))
+    store = server.new_store(write_files(tmp_path_factory.mktemp("project"), {
+        "entities/company": MASTERED, "entities/product": "entity: product\nmasters: {name: sage}"}))
     with psycopg.connect(store.crm_url, autocommit=True) as crm, store.connect(store.roles.hub, autocommit=True) as hub:
         yield Desk(store, crm, hub)
     server.drop(store)

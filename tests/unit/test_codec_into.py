@@ -164,6 +164,7 @@ def test_columns_are_found_by_header_repeated_header_and_position():
     assert resolve_column(columns, "Name#1") == "Name"
     assert resolve_column(columns, 2) == "Name"
     assert resolve_column(columns, "3") == "3"
+    assert resolve_column(columns, "2") == "Name"
     assert resolve_column(columns, 9) is None
     assert resolve_column(columns, "$day") is None
 

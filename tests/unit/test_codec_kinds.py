@@ -55,6 +55,16 @@ def test_sets_may_go_through_a_code_table():
     assert (list(found[0]), found[1]) == (["a", "b"], "UNKNOWN_CODE")
 
 
+def test_an_unknown_code_in_a_set_leaves_the_whole_set_unsaid():
+    decoded = decode(
+        {"X": ["2;1", "3;1", "3;1"]},
+        {"f": {"from": "X", "split": ";", "values": {"1": "a", "2": "b"}, "else": "keep"}},
+        {"f": {"type": "choices", "values": ["a", "b"]}},
+    )
+    assert decoded.kept["f"].tolist() == [False, True, True]
+    assert not decoded.faults
+
+
 def test_links_keep_their_keys_as_text():
     assert read(["007", " 7 "], {"type": "link", "to": "x"}, refers="x") == ["007", "7"]
     assert read(["732 829 320"], {"type": "link", "to": "x"}, refers="x", as_="siren") == ["732829320"]

@@ -64,7 +64,7 @@ def upgrade() -> None:
             "new",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
-            comment="changed columns only; on create all that are not null",
+            comment="changed columns only; null on create: sync.history() reads them from the record",
         ),
         sa.CheckConstraint("op IN ('create', 'update')", name="op_known"),
         sa.PrimaryKeyConstraint("id"),
