@@ -11,87 +11,84 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-import shutil
 import sys
 import time
+from pathlib import Path
 from random import Random
 
 import psycopg
 
 from demo import generate, show
 from demo.generate import Demo
-from demo.navette import DATA, HOME, PROJECT, answer, call, runs_of
+from demo.navette import HERE, Navette
 from demo.show import heading, out
 from mappings.errors import NavetteError
 
-
-def start_afresh() -> None:
-    """The demo's own store and files of an earlier run go away."""
-    if HOME.exists():
-        call("store", "stop")
-    shutil.rmtree(HOME, ignore_errors=True)
-    shutil.rmtree(DATA, ignore_errors=True)
+DONE_OR_WAITS = (0, 3)
 
 
-def deliver_first_day(demo: Demo) -> list[str]:
+def deliver_first_day(navette: Navette, demo: Demo) -> list[str]:
     """All systems' files are read for the first time. Returns where the outcomes are not what was planted."""
-    generate.write_day(DATA, demo)
-    generate.write_expected(DATA, demo)
-    expected = json.loads((DATA / "expected.json").read_text("utf-8"))
+    generate.write_day(navette.data, demo)
+    generate.write_expected(navette.data, demo)
+    expected = json.loads((navette.data / "expected.json").read_text("utf-8"))
     heading("Thermelec Maintenance: what its systems deliver on the first day")
     show.planted(expected)
     heading("navette run --all")
-    runs = runs_of(answer("run", "--all", allowed=(0, 3)))
+    runs = navette.runs("--all", allowed=DONE_OR_WAITS)
     show.counters(runs)
     differences = show.differences(expected, runs)
     out.print("\nEvery row ended as it was planted to." if not differences else "\n".join(differences))
     return differences
 
 
-def show_rejects() -> None:
+def show_rejects(navette: Navette) -> None:
     heading("navette rejects list: why rows were refused, wait, or need a person")
-    out.print(call("rejects", "list"), markup=False)
+    out.print(navette.call("rejects", "list").strip(), markup=False)
 
 
-def deliver_late_branch(demo: Demo) -> None:
+def deliver_late_branch(navette: Navette, demo: Demo) -> None:
     heading("A day later: the northern branch's customers arrive, and what waited for them goes in by itself")
-    generate.write_late_branch(DATA, demo)
-    show.counters(runs_of(answer("run", "--all", allowed=(0, 3))))
+    waited = navette.parked()
+    generate.write_late_branch(navette.data, demo)
+    show.counters(navette.runs("--all", allowed=DONE_OR_WAITS))
+    waits = navette.parked()
+    out.print(f"\n{waited:,} rows waited before, {waits:,} wait now: {waited - waits:,} found what they waited for.")
 
 
-def deliver_cut_file(demo: Demo) -> None:
+def deliver_cut_file(navette: Navette, demo: Demo) -> None:
     heading("A file of balances whose transfer broke in the middle: its trailer is missing")
-    generate.write_cut_balances(DATA, demo)
-    for run in runs_of(answer("run", "compta_balances", allowed=(4,))):
+    generate.write_cut_balances(navette.data, demo)
+    for run in navette.runs("compta_balances", allowed=(4,)):
         problem = run["problem"] or {}
         out.print(f"{run['flow']}: {run['state']}: {problem.get('message', '')}", markup=False)
     out.print("Nothing was changed; the file lies in data/compta/failed.")
 
 
-def edit_as_a_crm_user(siret: str) -> None:
-    """One edit of a field that the ERP owns, one of a field that the CRM owns,
-    as the role that CRM applications use."""
+def edit_as_a_crm_user(navette: Navette, siret: str) -> None:
+    """One edit of a field that the ERP owns, one of a field that the CRM owns, as the role that CRM applications use."""
     heading("Someone in the CRM renames a customer that the ERP knows")
-    with psycopg.connect(call("store", "url").strip()) as connection:
+    with psycopg.connect(navette.call("store", "url").strip()) as connection:
         try:
             connection.execute("UPDATE crm.company SET name = 'Chez Marcel' WHERE siret = %s", [siret])
         except psycopg.Error as refusal:
             connection.rollback()
             said = refusal.diag
-            out.print(*(line for line in (said.message_primary, said.message_detail, said.message_hint) if line),
-                sep="\n")
+            told = (said.message_primary, said.message_detail, said.message_hint)
+            out.print(*(line for line in told if line), sep="\n", markup=False)
         else:
             raise SystemExit("the edit went through: the lock does not hold")
         connection.execute("UPDATE crm.company SET segment = 'A' WHERE siret = %s", [siret])
         out.print("The segment, which the CRM owns, can be edited: done.")
 
 
-def deliver_same_again(demo: Demo) -> int:
+def deliver_same_again(navette: Navette, demo: Demo) -> int:
     """All files again, rows in another order. Returns how many rows were created or updated: none, or it is a fault."""
     heading("The third day: all files again, every row in another place")
-    generate.write_day(DATA, demo, generate.NEXT_DAY, Random(7))
-    runs = runs_of(answer("run", "--all", allowed=(0, 3)))
+    generate.write_day(navette.data, demo, generate.NEXT_DAY, Random(7))
+    runs = navette.runs("--all", allowed=DONE_OR_WAITS)
     show.counters(runs)
     changed = show.total(runs, "created", "updated")
     out.print(f"\n{show.total(runs, 'unchanged'):,} rows unchanged, {changed:,} created or updated.")
@@ -104,28 +101,35 @@ def a_known_siret(demo: Demo) -> str:
     return row.content.decode("cp1252").split(";")[4].replace(" ", "")
 
 
+def tell_where_to_look(navette: Navette) -> None:
+    heading("navette status")
+    out.print(navette.call("status").strip(), markup=False)
+    heading("Look around")
+    at = navette.project.relative_to(Path.cwd()) if navette.project.is_relative_to(Path.cwd()) else navette.project
+    out.print(f"reports of each run (HTML and CSV):  {at}/.navette/reports/")
+    out.print(f"what happened to a customer:         .venv/bin/navette --project {at} trace sage C00042")
+    out.print(f"graph, runs, checks in Dagster:      .venv/bin/navette --project {at} up")
+    out.print(f"mappings, to read and to change:     {at}/mappings/")
+
+
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Loads the demo's files and explains what happens.")
+    parser.add_argument("--in", dest="folder", type=Path, default=HERE, help="another folder for its data and store")
+    navette = Navette(parser.parse_args().folder.resolve())
     began = time.perf_counter()
     demo = generate.make_demo()
     try:
-        start_afresh()
-        differences = deliver_first_day(demo)
-        show_rejects()
-        deliver_late_branch(demo)
-        deliver_cut_file(demo)
-        edit_as_a_crm_user(a_known_siret(demo))
-        changed = deliver_same_again(demo)
-        heading("navette status")
-        out.print(call("status"), markup=False)
+        navette.start_afresh()
+        differences = deliver_first_day(navette, demo)
+        show_rejects(navette)
+        deliver_late_branch(navette, demo)
+        deliver_cut_file(navette, demo)
+        edit_as_a_crm_user(navette, a_known_siret(demo))
+        changed = deliver_same_again(navette, demo)
+        tell_where_to_look(navette)
     except NavetteError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    heading("Look around")
-    here = PROJECT.name
-    out.print(f"reports of each run (HTML and CSV):  {here}/.navette/reports/")
-    out.print(f"what happened to a customer:         .venv/bin/navette --project {here} trace sage C00042")
-    out.print(f"graph, runs, checks in Dagster:      .venv/bin/navette --project {here} up")
-    out.print(f"mappings, to read and to change:     {here}/mappings/")
     out.print(f"\n{time.perf_counter() - began:.0f} s")
     return 1 if differences or changed else 0
 
