@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,13 +25,23 @@ from connectors.file.entities import restored, restored_text, stand_ins
 from connectors.file.lines import NOTHING, too_long
 from connectors.file.neutral import undone
 from connectors.file.record import judge
-from connectors.file.scan import Records, cut
+from connectors.file.scan import Flags, Records, cut
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
 from connectors.page import PAGE_ROWS, Integers, Page
 from mappings.errors import SourceUnreadable
 
 BLOCK_BYTES = 8 << 20
+
+
+@dataclass
+class _Odd:
+    """Records of a block that Arrow does not read; all by place among its records."""
+
+    counted: Flags  # which records are rows of this flow
+    refused: dict[int, tuple[str, dict[str, Any]]]
+    mended: dict[int, list[bytes]] = field(default_factory=dict)
+    trailers: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,7 @@ class DelimitedSource:
 
     def _read(self, text: bytes, records: Records, line: int) -> Block | None:
         """None if a record over several lines has not the right width: then its lines must be judged one by one."""
-        layout, kinds = self.layout, self.series.kinds
-        count = len(records.starts)
+        layout, count = self.layout, len(records.starts)
         unreadable = spoilt(text, records.starts, records.ends, records.used)
         left_out = sorted({*records.refused, *unreadable})
         plain = np.ones(count, dtype=bool)
@@ -101,59 +111,69 @@ class DelimitedSource:
         table, misfits = self._parse(_plain_text(text, records, left_out), int(plain.sum()))
         places = np.flatnonzero(plain)
         fits = np.ones(len(places), dtype=bool)
-        fits[misfits] = False
-        mended: dict[int, list[bytes]] = {}
-        trailers: list[list[str]] = []
-        refused = dict(records.refused)
-        counted = np.ones(count, dtype=bool)  # records that are rows of this flow
-        for place in [*places[misfits].tolist(), *unreadable]:
-            start, end = int(records.starts[place]), int(records.ends[place])
-            if not text[start:end].strip(NOTHING):
-                counted[place] = False
-                continue
-            verdict = judge(layout.grammar, text, start, width=layout.width, final=True, passes=kinds.passes)
-            if verdict is None or verdict.end != end:
+        fits[list(misfits)] = False
+        found = {int(places[at]): width for at, width in misfits.items()}
+        odd = _Odd(np.ones(count, dtype=bool), dict(records.refused))
+        for place in (*found, *unreadable):
+            if not self._settle(text, records, place, found.get(place), odd):
                 return None
-            if verdict.cells is not None and kinds.passes(verdict.cells):
-                counted[place] = False
-                if kinds.of(verdict.cells) == "trailer":
-                    trailers.append([cell.decode("utf-8", "replace") for cell in verdict.cells])
-            elif place in unreadable:
-                refused[place] = ("bytes", {"encoding": layout.encoding})
-            elif verdict.cells is not None:
-                mended[place] = verdict.cells
-            else:
-                refused[place] = (verdict.code, verdict.params or {})
-        orders = np.cumsum(counted) - 1
+        orders = np.cumsum(odd.counted) - 1
         damaged = [
             Damage(
                 int(orders[place]), line + int(records.first[place]) + 1, code, params,
                 self._shown(text[records.starts[place] : records.ends[place]]),
             )
-            for place, (code, params) in sorted(refused.items())
+            for place, (code, params) in sorted(odd.refused.items())
         ]
         good = places[fits]
-        if mended:
-            table, good = _with_mended(table, good, mended)
+        if odd.mended:
+            table, good = _with_mended(table, good, odd.mended)
         if layout.html and stand_ins(text):
             table = restored(table)
         if layout.own is not None:
             table = undone(table.select(layout.own))
-        return Block(table, orders[good], records.first[good] + (line + 1), damaged, trailers)
+        return Block(table, orders[good], records.first[good] + (line + 1), damaged, odd.trailers)
+
+    def _settle(self, text: bytes, records: Records, place: int, width: int | None, odd: _Odd) -> bool:
+        """What becomes of a record of another width (None: of one whose bytes are no text); False: of several lines."""
+        layout, kinds = self.layout, self.series.kinds
+        start, end = int(records.starts[place]), int(records.ends[place])
+        content = text[start:end]
+        bad_bytes = ("bytes", {"encoding": layout.encoding})
+        if not content.strip(NOTHING):
+            odd.counted[place] = False
+            return True
+        if kinds.all_rows and not layout.grammar.has_marks(content):  # the common case needs no second look
+            odd.refused[place] = bad_bytes if width is None else ("columns", {"found": width, "expected": layout.width})
+            return True
+        verdict = judge(layout.grammar, text, start, width=layout.width, final=True, passes=kinds.passes)
+        if verdict is None or verdict.end != end:
+            return False
+        if verdict.cells is not None and (kind := kinds.of(verdict.cells)) != "row":
+            odd.counted[place] = False
+            if kind == "trailer":
+                odd.trailers.append([cell.decode("utf-8", "replace") for cell in verdict.cells])
+        elif width is None:
+            odd.refused[place] = bad_bytes
+        elif verdict.cells is not None:
+            odd.mended[place] = verdict.cells
+        else:
+            odd.refused[place] = (verdict.code, verdict.params or {})
+        return True
 
     def _shown(self, line: bytes) -> str:
         text = readable(line.rstrip(b"\r\n"))
         return restored_text(text) if self.layout.html else text
 
-    def _parse(self, text: bytes, expected: int) -> tuple[pa.Table, list[int]]:
-        """The cells of plain records, and the places (from 0) of those that have another number of columns."""
+    def _parse(self, text: bytes, expected: int) -> tuple[pa.Table, dict[int, int]]:
+        """The cells of plain records; and of those with another number of columns, by place from 0, that number."""
         width = self.layout.width
         if not expected:
-            return empty_table(width), []
-        misfits: list[int] = []
+            return empty_table(width), {}
+        misfits: dict[int, int] = {}
 
         def note(row: pa_csv.InvalidRow) -> str:
-            misfits.append(row.number - 1)
+            misfits[row.number - 1] = row.actual_columns
             return "skip"
 
         names = [str(place) for place in range(width)]

@@ -47,6 +47,10 @@ class Grammar:
         """What an escape character takes the meaning of; before anything else it is a character itself."""
         return self.delimiter + (self.quote or b"") + (self.escape or b"") + b"\r\n"
 
+    def has_marks(self, text: bytes) -> bool:
+        """Whether quotes or escapes stand in it: without them a line is its cells and nothing else."""
+        return any(mark is not None and mark in text for mark in (self.quote, self.escape))
+
     def written(self, cells: list[bytes]) -> bytes:
         """The record in plain form: every cell quoted, quotes doubled."""
         quote = self.quote or b'"'

@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from connectors.page import Integers
 
+PIECE = 1 << 15
+
 
 def spoilt(text: bytes, starts: Integers, ends: Integers, used: int, *, utf8: bool = True) -> list[int]:
     """Places, in order, of the spoilt ones among the records that begin and end (line end included) there.
@@ -30,9 +32,12 @@ def spoilt(text: bytes, starts: Integers, ends: Integers, used: int, *, utf8: bo
         at = after(place)
     view, at = memoryview(text), used if not utf8 or is_utf8(text, used) else 0
     while at < used:
+        # In short pieces: a decoder makes room for all that it is given, at every bad byte anew
+        last = int(np.searchsorted(ends, at + PIECE))
+        stop = int(ends[last]) if last < len(ends) else used
         try:
-            str(view[at:used], "utf-8")
-            break
+            str(view[at:stop], "utf-8")
+            at = stop
         except UnicodeDecodeError as error:
             at = after(at + error.start)
     return sorted(found)
