@@ -11,12 +11,13 @@ from dagster import (
     AssetExecutionContext,
     AssetMaterialization,
     AssetsDefinition,
+    AssetSpec,
     Config,
     Failure,
     MaterializeResult,
     OpExecutionContext,
     RetryRequested,
-    asset,
+    multi_asset,
 )
 from pydantic import Field
 
@@ -27,7 +28,7 @@ from pipelines.hub import Hub
 from pipelines.orchestration.checks import check_results, check_specs, review_check
 from pipelines.orchestration.describing import flow_description, flow_kinds, flow_metadata
 from pipelines.orchestration.hub_resource import HubResource
-from pipelines.orchestration.names import TAG_STATE, flow_key
+from pipelines.orchestration.names import TAG_STATE, flow_key, flow_op
 from pipelines.orchestration.standing import run_in_review
 from pipelines.orchestration.telling import problem_text, run_metadata, run_tags, worst
 from pipelines.runs.intake import HeldBack, run_flow
@@ -50,13 +51,21 @@ class FlowConfig(Config):
 
 
 def flow_asset(project: Project, flow: Flow) -> AssetsDefinition:
-    """The asset of a flow, in the group of its system, with its checks."""
+    """The asset of a flow, in the group of its system, with its checks.
 
-    @asset(
-        key=flow_key(flow), group_name=flow.system, kinds=flow_kinds(flow), check_specs=check_specs(flow),
-        description=flow_description(project, flow), metadata=flow_metadata(project, flow), output_required=False,
+    Where nothing waits there is nothing to materialise and nothing to judge; Dagster allows that of assets that can be
+    run in part, hence the multi_asset of one.
+    """
+    spec = AssetSpec(
+        flow_key(flow), group_name=flow.system, kinds=flow_kinds(flow), description=flow_description(project, flow),
+        metadata=flow_metadata(project, flow), skippable=True,
     )
+
+    @multi_asset(name=flow_op(flow), specs=[spec], check_specs=check_specs(flow), can_subset=True)
     def bring_in(context: AssetExecutionContext, config: FlowConfig, hub: HubResource) -> Iterator[Any]:
+        if not context.selected_asset_keys:
+            context.log.info("these checks are judged when the flow runs: materialise the asset")
+            return
         yield from run_and_tell(context.op_execution_context, hub, flow, config)
 
     return bring_in
