@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.page import DAMAGED_COLUMNS, Integers, Page
 
@@ -60,6 +61,16 @@ def renumber(block: Block, kept: np.ndarray[Any, Any], damaged: Sequence[Damage]
         Damage(int(np.searchsorted(places, one.order)), one.line, one.code, one.params, one.raw) for one in damaged
     ]
     return Block(table, np.searchsorted(places, orders).astype(np.int64), lines, moved, block.trailers)
+
+
+def without_blank_rows(block: Block) -> Block:
+    """A row of nothing but blank cells is no row: spreadsheets leave them at the end of a file by the thousand."""
+    blank = np.ones(block.table.num_rows, dtype=bool)
+    for column in block.table.columns:
+        blank &= np.asarray(pc.equal(column, "").to_numpy(zero_copy_only=False))
+        if not blank.any():
+            return block
+    return renumber(block, ~blank, block.damaged)
 
 
 def paginate(blocks: Iterable[Block], columns: Sequence[str], rows: int) -> Iterator[Page]:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from connectors.file.block import CELL, Block, Damage, empty_table, paginate
+from connectors.file.block import CELL, Block, Damage, empty_table, paginate, without_blank_rows
 from connectors.file.dialect import Layout
 from connectors.file.encoding import readable
 from connectors.file.entities import restored, restored_text, stand_ins
@@ -132,7 +132,8 @@ class DelimitedSource:
             table = restored(table)
         if layout.own is not None:
             table = undone(table.select(layout.own))
-        return Block(table, orders[good], records.first[good] + (line + 1), damaged, odd.trailers)
+        block = Block(table, orders[good], records.first[good] + (line + 1), damaged, odd.trailers)
+        return without_blank_rows(block)
 
     def _settle(self, text: bytes, records: Records, place: int, width: int | None, odd: _Odd) -> bool:
         """What becomes of a record of another width (None: of one whose bytes are no text); False: of several lines."""

@@ -63,12 +63,19 @@ def _pinned(read: Read) -> FormatName | None:
 
 
 def _filled(read: Read, variables: Mapping[str, str]) -> Read:
-    """The mapping with $part replaced in `records.use`."""
-    if read.records is None or not variables:
-        return read
-    use = (read.records.use,) if isinstance(read.records.use, str) else read.records.use
-    known = tuple(variables.get(one[1:], one) if one.startswith("$") else one for one in use)
-    return read.model_copy(update={"records": read.records.model_copy(update={"use": known})})
+    """The mapping with $part replaced in `records.use` and in the name of the sheet."""
+
+    def value(text: str) -> str:
+        return variables.get(text[1:], text) if text.startswith("$") else text
+
+    if read.records is not None:
+        use = (read.records.use,) if isinstance(read.records.use, str) else read.records.use
+        records = read.records.model_copy(update={"use": tuple(value(one) for one in use)})
+        read = read.model_copy(update={"records": records})
+    if read.format is not None and read.format.excel is not None and isinstance(read.format.excel.sheet, str):
+        excel = read.format.excel.model_copy(update={"sheet": value(read.format.excel.sheet)})
+        read = read.model_copy(update={"format": read.format.model_copy(update={"excel": excel})})
+    return read
 
 
 def _csv(path: Path, read: Read, _: tuple[str, ...]) -> Source:

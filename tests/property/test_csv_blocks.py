@@ -98,7 +98,9 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
             continue
         raw = body[start : verdict.end]
         bad = b"\0" in raw or b"\xff" in raw
-        if verdict.cells is None or bad:
+        if verdict.cells is not None and not bad and not any(verdict.cells):
+            pass  # a row of nothing
+        elif verdict.cells is None or bad:
             code = "bytes" if bad else verdict.code
             found.append((len(found) + 1, line, code, readable(raw.rstrip(b"\r\n"))))
         else:

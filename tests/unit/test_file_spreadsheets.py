@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,3 +126,77 @@ def test_the_sheet_is_the_first_that_holds_something_or_the_one_named(tmp_path: 
 def test_a_workbook_without_any_cell_says_so(tmp_path: Path):
     with pytest.raises(SourceUnreadable, match="no sheet of the workbook holds anything"):
         opened(tmp_path, lambda book: book.add_worksheet())
+
+
+ODS = """<?xml version="1.0"?><office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0">
+<office:body><office:spreadsheet><table:table table:name="Feuille1">
+<table:table-row><table:table-cell office:value-type="string"><text:p>Code</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>Été</text:p></table:table-cell>
+<table:table-cell office:value-type="string"><text:p>Jour</text:p></table:table-cell></table:table-row>
+<table:table-row table:number-rows-repeated="3"><table:table-cell table:number-columns-repeated="3"/></table:table-row>
+<table:table-row><table:table-cell office:value-type="float" office:value="409"><text:p>409</text:p></table:table-cell>
+<table:table-cell office:value-type="boolean" office:boolean-value="true"><text:p>VRAI</text:p></table:table-cell>
+<table:table-cell office:value-type="date" office:date-value="2026-11-22"><text:p>22/11/26</text:p></table:table-cell>
+</table:table-row>
+<table:table-row table:number-rows-repeated="1048571"><table:table-cell table:number-columns-repeated="16384"/>
+</table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"""
+
+
+def test_an_ods_sheet_is_read_without_its_million_empty_rows(tmp_path: Path):
+    path = tmp_path / "a.ods"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", ODS.replace("\n", ""))
+    source = open_source(path, Read())
+    assert source.columns == ("Code", "Été", "Jour")
+    assert rows(source) == [["409", "true", "2026-11-22"]]
+    assert [int(line) for page in source.pages() for line in page.lines] == [5]
+
+
+def xls(sheet: str, cells: dict[tuple[int, int], str | float]) -> bytes:
+    """An Excel 97 workbook: a compound file with one stream of BIFF8 records."""
+
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def begin(kind: int) -> bytes:
+        return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0x0DBB, 0x07CC, 0, 6))
+
+    body = begin(0x0010)
+    for (row, column), value in sorted(cells.items()):
+        place = struct.pack("<HHH", row, column, 0)
+        if isinstance(value, str):
+            body += record(0x0204, place + struct.pack("<HB", len(value), 1) + value.encode("utf-16-le"))
+        else:
+            body += record(0x0203, place + struct.pack("<d", value))
+    body += record(0x000A, b"")
+    entry = struct.pack("<BBBB", 0, 0, len(sheet), 0) + sheet.encode("ascii")
+    start = len(begin(5)) + 4 + 4 + len(entry) + 4
+    stream = begin(5) + record(0x0085, struct.pack("<I", start) + entry) + record(0x000A, b"") + body
+    stream = stream.ljust(-(-max(len(stream), 4096) // 512) * 512, b"\0")
+    sectors = len(stream) // 512
+    chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, sectors + 2), 0xFFFFFFFE]
+    table = struct.pack(f"<{len(chain)}I", *chain).ljust(512, b"\xff")
+
+    def member(name: str, kind: int, child: int, first: int, size: int) -> bytes:
+        text = (name + "\0").encode("utf-16-le")
+        none = 0xFFFFFFFF
+        return text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), kind, 1, none, none, child) + bytes(36) + (
+            struct.pack("<IQ", first, size)
+        )
+
+    folder = member("Root Entry", 5, 1, 0xFFFFFFFE, 0) + member("Workbook", 2, 0xFFFFFFFF, 2, len(stream)) + bytes(256)
+    head = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    head += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0) + struct.pack("<I", 0)
+    return head.ljust(512, b"\xff") + table + folder + stream
+
+
+def test_an_excel_97_workbook_is_read(tmp_path: Path):
+    path = tmp_path / "a.xls"
+    path.write_bytes(xls("Feuille1", {(0, 0): "Code", (0, 1): "Été", (1, 0): 409.0, (1, 1): "à Orléans", (2, 0): 12.5}))
+    source = open_source(path, Read())
+    assert (source.columns, source.detected["sheet"]) == (("Code", "Été"), "Feuille1")
+    assert rows(source) == [["409", "à Orléans"], ["12.5", ""]]
