@@ -18,6 +18,9 @@ CELL = pa.large_string()
 """The type of every cell: what pandas keeps behind string[pyarrow], so that nothing is copied."""
 
 
+MOST_BLANK = 1_000_000
+
+
 @dataclass(frozen=True)
 class Damage:
     """A line without the right shape; `order` counts from 0 among all rows of its block, `line` from 1 in the file."""
@@ -63,14 +66,38 @@ def renumber(block: Block, kept: np.ndarray[Any, Any], damaged: Sequence[Damage]
     return Block(table, np.searchsorted(places, orders).astype(np.int64), lines, moved, block.trailers)
 
 
-def without_blank_rows(block: Block) -> Block:
-    """A row of nothing but blank cells is no row: spreadsheets leave them at the end of a file by the thousand."""
+def without_blank_end(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Without the rows of nothing but blank cells at the end: spreadsheets leave them there by the ten thousand.
+
+    Blank rows before a row that says something stay; so do more of them than MOST_BLANK, which are not kept waiting.
+    """
+    held: list[Block] = []
+    for block in blocks:
+        said = _said(block)
+        if said or sum(one.total for one in held) > MOST_BLANK:
+            yield from held
+            held = []
+        lost = block.table.num_rows - said
+        if said or block.damaged or block.trailers:
+            yield Block(
+                block.table.slice(0, said), block.orders[:said], block.lines[:said], block.damaged, block.trailers
+            )
+        if lost:
+            held.append(Block(block.table.slice(said), np.arange(lost, dtype=np.int64), block.lines[said:]))
+
+
+def _said(block: Block) -> int:
+    """How many rows of the table stand up to the last that is damaged or not blank."""
+    broken = block.damaged[-1].order if block.damaged else -1
+    after = int(np.searchsorted(block.orders, broken))
     blank = np.ones(block.table.num_rows, dtype=bool)
+    blank[:after] = False
     for column in block.table.columns:
         blank &= np.asarray(pc.equal(column, "").to_numpy(zero_copy_only=False))
-        if not blank.any():
-            return block
-    return renumber(block, ~blank, block.damaged)
+        if not len(blank) or not blank[-1]:
+            return len(blank)
+    filled = np.flatnonzero(~blank)
+    return int(filled[-1]) + 1 if len(filled) else 0
 
 
 def paginate(blocks: Iterable[Block], columns: Sequence[str], rows: int) -> Iterator[Page]:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from connectors.file.block import CELL, Block, Damage, empty_table, paginate, without_blank_rows
+from connectors.file.block import CELL, Block, Damage, empty_table, paginate, without_blank_end
 from connectors.file.dialect import Layout
 from connectors.file.encoding import readable
 from connectors.file.entities import restored, restored_text, stand_ins
@@ -63,7 +63,10 @@ class DelimitedSource:
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:
-            yield from paginate(self.series.over(self._blocks(), self._raw, str(self.path)), self.columns, rows)
+            blocks = self._blocks()
+            if self.series.read.continues is None:  # there a blank row is a line of the row above
+                blocks = without_blank_end(blocks)
+            yield from paginate(self.series.over(blocks, self._raw, str(self.path)), self.columns, rows)
         except OSError as error:
             raise SourceUnreadable(
                 f"reading failed: {error.strerror or error}", where=str(self.path), todo="check the file and the disk"
@@ -132,8 +135,7 @@ class DelimitedSource:
             table = restored(table)
         if layout.own is not None:
             table = undone(table.select(layout.own))
-        block = Block(table, orders[good], records.first[good] + (line + 1), damaged, odd.trailers)
-        return without_blank_rows(block)
+        return Block(table, orders[good], records.first[good] + (line + 1), damaged, odd.trailers)
 
     def _settle(self, text: bytes, records: Records, place: int, width: int | None, odd: _Odd) -> bool:
         """What becomes of a record of another width (None: of one whose bytes are no text); False: of several lines."""

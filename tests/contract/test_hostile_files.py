@@ -133,10 +133,10 @@ def test_line_ends_may_be_mixed_and_the_last_may_be_missing(tmp_path: Path):
     assert [int(line) for page in source.pages() for line in page.lines] == [2, 3, 4, 6]
 
 
-def test_rows_of_nothing_but_delimiters_are_no_rows(tmp_path: Path):
-    source = opened(tmp_path, b'A;B\n1;x\n;\n"";""\n2;y\n' + b";\n" * 10_000, **CSV)
+def test_rows_of_nothing_but_delimiters_at_the_end_are_no_rows(tmp_path: Path):
+    source = opened(tmp_path, b'A;B\n1;x\n"";""\n2;y\n' + b";\n" * 10_000, **CSV)
     (page,) = source.pages()
-    assert (list(page.frame.index), list(page.lines)) == ([1, 2], [2, 5])
+    assert (list(page.frame.index), list(page.lines)) == ([1, 2, 3], [2, 3, 4])
     assert damaged(source) == []
 
 

@@ -98,15 +98,15 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
             continue
         raw = body[start : verdict.end]
         bad = b"\0" in raw or b"\xff" in raw
-        if verdict.cells is not None and not bad and not any(verdict.cells):
-            pass  # a row of nothing
-        elif verdict.cells is None or bad:
+        if verdict.cells is None or bad:
             code = "bytes" if bad else verdict.code
             found.append((len(found) + 1, line, code, readable(raw.rstrip(b"\r\n"))))
         else:
             found.append((len(found) + 1, line, *(cell.decode() for cell in verdict.cells)))
         line += raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n")
         start = verdict.end
+    while len(found[-1]) == 2 + width and not any(found[-1][2:]):
+        found.pop()  # rows of nothing at the end
     return found
 
 
