@@ -56,9 +56,10 @@ class _Line:
 def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "rejected") -> list[Exported]:
     """Writes the open held rows of a flow; returns the files, none when nothing is open.
 
-    `out`: a file, or a folder that exists; default: NAVETTE_HOME/exports, where no earlier export is overwritten. Columns: the
-    source's own, then navette_reason, navette_field, navette_line, navette_source, navette_id and navette_raw (lines
-    that could not be split). Raises ConfigurationError for an unknown flow, or a path that cannot be written.
+    `out`: a file, or a folder that exists; default: NAVETTE_HOME/exports, where no earlier export is overwritten.
+    Columns: the source's own, then navette_reason, navette_field, navette_line, navette_source, navette_id and
+    navette_raw (lines that could not be split). Raises ConfigurationError for an unknown flow, or a path that cannot
+    be written.
     """
     flow = hub.flow(name)
     with hub.engine.connect() as connection:

@@ -12,6 +12,7 @@ from typing import Any
 SENTENCES: dict[str, str] = {
     # the guard
     "guard_passed": "The guard let this run pass.",
+    "guard_unasked": "These rows were admitted again; the guard is for files.",
     "guard_asks": "This run waits: the guard found it far outside what is usual. Nothing has changed.",
     "guard_rejects": "{into}: {count} of {of} rows were rejected; the guard allows {limit}.",
     "guard_creates": "{into}: {count} records would be new, beside {of} known before; the guard allows {limit}.",
@@ -51,6 +52,7 @@ SENTENCES: dict[str, str] = {
     # status
     "late_file": "no file has come that was expected by {time}",
     "late_series": "no file of {series} has come that was expected by {time}",
+    "late_missed_one": "{name} waits since before the run that was due {when}",
     "late_missed": "{count} files wait since before the run that was due {when}",
     "late_failed": "the last run failed: {message}",
     "gap": "missing: {missing}",

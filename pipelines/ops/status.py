@@ -196,7 +196,8 @@ def _missed(flow: Flow, files: Sequence[DropFile], last: RunSeen | None, now: da
     if tick is not None and (last is None or last.started_at < tick):
         old = [found for found in files if found.mtime < tick.timestamp()]
         if old:
-            told.append(said("late_missed", count=len(old), when=tick))
+            name = "late_missed_one" if len(old) == 1 else "late_missed"
+            told.append(said(name, count=len(old), name=old[0].name, when=tick))
     if last is not None and last.state == "failed" and (flow.schedule is not None or flow.read.expected_by):
         told.append(said("late_failed", message=last.problem or ""))
     return told

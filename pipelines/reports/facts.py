@@ -47,6 +47,11 @@ class RunFacts:
     conflicts_count: int = 0
 
     @property
+    def again(self) -> bool:
+        """Whether these are rows that were held before."""
+        return self.trigger in ("replay", "retry", "settle")
+
+    @property
     def outcomes_held(self) -> tuple[str, ...]:
         there = {sampled.cause.outcome for sampled in self.causes}
         return tuple(name for name in ("rejected", "parked", "review") if name in there)
