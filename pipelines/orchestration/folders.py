@@ -66,6 +66,9 @@ def folder_sensor(project: Project, system: str, flows: Sequence[Flow], jobs: Ma
     )
     def watch(context: SensorEvaluationContext, hub: HubResource) -> SensorResult | SkipReason:
         opened = hub.open()
+        path = folder_of(opened, flows[0])
+        if path is None or not path.is_dir():
+            return SkipReason(f"the drop folder {path} does not exist; create it")
         known = {name: Seen.model_validate(told) for name, told in orjson.loads(context.cursor or "{}").items()}
         requests, reasons = [], []
         for flow in flows:
@@ -113,9 +116,6 @@ def _look(context: SensorEvaluationContext, hub: Hub, flow: Flow, seen: Seen) ->
 
 def _still(hub: Hub, flow: Flow) -> list[DropFile]:
     """Files that wait and are written no more."""
-    folder = folder_of(hub, flow)
-    if folder is None or not folder.is_dir():
-        return []
     system = hub.project.systems[flow.system]
     return [file for file in waiting(hub, flow) if is_stable(file, seconds(system.stable_for), system.marker)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from dagster import (
     AssetKey,
     DagsterInstance,
     DagsterRunStatus,
+    Definitions,
     ExecuteInProcessResult,
     RunConfig,
     RunRequest,
@@ -50,27 +52,23 @@ class _Opened(HubResource):
 
 @dataclass
 class House:
-    """A project, its definitions and a Dagster of its own."""
+    """A project, its definitions, a store and a Dagster of its own."""
 
-    root: Path
-    new_store: Callable[[Project], Store]
+    project: Project
+    definitions: Definitions
+    store: Store
     instance: DagsterInstance = field(default_factory=DagsterInstance.ephemeral)
 
     def __post_init__(self) -> None:
-        project = require_project(self.root, {})
-        self.read(project, self.new_store(project))
-
-    def read(self, project: Project, store: Store) -> None:
-        self.hub = Hub(project, self.root / ".navette", store, compile_entities(project.entities))
+        self.root = self.project.root
+        self.hub = Hub(self.project, self.root / ".navette", self.store, compile_entities(self.project.entities))
         OPEN[str(self.root)] = self.hub
-        self.resource = _Opened(project=str(self.root))
-        self.definitions = build_definitions(project, self.resource)
 
-    def edit(self, name: str, before: str, after: str) -> None:
-        """Changes a file of the project and reads it again, on the same store."""
-        path = self.root / "mappings" / f"{name}.yaml"
+    def edited(self, root: Path, name: str, before: str, after: str) -> House:
+        """The same project with a change in one of its files, in another folder, on the same store."""
+        path = write_project(root) / "mappings" / f"{name}.yaml"
         path.write_text(path.read_text().replace(before, after))
-        self.read(require_project(self.root, {}), self.hub.store)
+        return House(*_read(root), self.store, self.instance)
 
     def run(self, job: str, config: Any = None, **tags: str) -> Told:
         made = self.definitions.resolve_job_def(job).execute_in_process(
@@ -81,17 +79,17 @@ class House:
 
     def look(self, cursor: str | None = None, sensor: str = "erp_folder") -> Any:
         context = build_sensor_context(
-            self.instance, cursor=cursor, resources={"hub": self.resource},
+            self.instance, cursor=cursor, resources={"hub": _Opened(project=str(self.root))},
             repository_def=self.definitions.get_repository_def(),
         )
-        return self.definitions.get_sensor_def(sensor)(context)
+        return self.definitions.get_repository_def().get_sensor_def(sensor)(context)
 
     def due(self, schedule: str) -> Any:
         context = build_schedule_context(
             self.instance, scheduled_execution_time=datetime(2026, 11, 22, 6, tzinfo=UTC),
-            resources={"hub": self.resource},
+            resources={"hub": _Opened(project=str(self.root))},
         )
-        return self.definitions.get_schedule_def(schedule)(context)
+        return self.definitions.get_repository_def().get_schedule_def(schedule)(context)
 
 
 def _op(job: str) -> str:
@@ -137,9 +135,22 @@ class Told:
                         if event.event_type_value == "STEP_FAILURE")
 
 
+def _read(root: Path) -> tuple[Project, Definitions]:
+    project = require_project(root, {})
+    return project, build_definitions(project, _Opened(project=str(root)))
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Definitions]:
+    """One project for the module: Dagster takes seconds to think about one."""
+    return _read(write_project(tmp_path_factory.mktemp("project")))
+
+
 @pytest.fixture
-def house(new_store: Callable[[Project], Store], tmp_path: Path) -> House:
-    return House(write_project(tmp_path), new_store)
+def house(read: tuple[Project, Definitions], new_store: Callable[[Project], Store]) -> House:
+    shutil.rmtree(read[0].root / "drop")
+    (read[0].root / "drop").mkdir()
+    return House(*read, new_store(read[0]))
 
 
 def test_a_file_that_waits_is_taken_in_and_told(house: House) -> None:
@@ -186,7 +197,7 @@ def test_a_run_with_nothing_to_read_leaves_the_asset_as_it_was(house: House) -> 
 
 
 def test_a_file_named_in_the_launchpad_is_read_where_it_lies(house: House) -> None:
-    (house.root / "elsewhere").mkdir()
+    (house.root / "elsewhere").mkdir(exist_ok=True)
     file = house.root / "elsewhere" / "customers_20261101.csv"
     file.write_text(customers(range(1, 4)))
     told = house.run("customers", FlowConfig(file="elsewhere/customers_20261101.csv"))
@@ -259,11 +270,11 @@ def test_a_file_that_cannot_be_read_fails_the_run_with_words(house: House) -> No
     assert told.tags["navette/state"] == "failed"
 
 
-def test_rejects_are_replayed_by_a_job_once_the_mapping_is_right(house: House) -> None:
+def test_rejects_are_replayed_by_a_job_once_the_mapping_is_right(house: House, tmp_path: Path) -> None:
     drop(house.root, "customers_20261101.csv", customers(range(1, 31), bad=[3, 7]))
     house.run("customers")
-    house.edit("flows/customers", "[A, B]", "[A, B, Z]")
-    told = house.run("navette_replay_rejects", ReplayConfig(flow="customers"))
+    mended = house.edited(tmp_path, "flows/customers", "[A, B]", "[A, B, Z]")
+    told = mended.run("navette_replay_rejects", ReplayConfig(flow="customers"))
     assert told.success
     assert told.metadata is not None
     assert told.metadata["created"] == 2
@@ -328,10 +339,10 @@ def test_the_sensor_waits_for_a_review_and_asks_when_it_is_settled(house: House)
     assert [request.job_name for request in house.look(looked.cursor).run_requests] == ["customers"]
 
 
-def test_a_file_that_is_still_written_is_left_alone(house: House) -> None:
-    house.edit("systems", "stable_for: 0s", "stable_for: 1h")
-    drop(house.root, "customers_20261101.csv", customers(range(1, 4)))
-    assert not house.look().run_requests
+def test_a_file_that_is_still_written_is_left_alone(house: House, tmp_path: Path) -> None:
+    patient = house.edited(tmp_path, "systems", "stable_for: 0s", "stable_for: 1h")
+    drop(patient.root, "customers_20261101.csv", customers(range(1, 4)))
+    assert not patient.look().run_requests
 
 
 def test_a_schedule_starts_a_run_only_when_a_file_waits(house: House) -> None:
