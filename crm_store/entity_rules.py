@@ -26,7 +26,7 @@ def bring_checks(connection: Connection, tables: EntityTables, refusals: Refusal
         for name, check in wanted.items():
             if have.get(name) == check.comment:
                 continue
-            rows = refusals.count("crm", entity, not_(check.sqltext))
+            rows = refusals.count("crm", entity, not_(check.sqltext))  # NULL is allowed
             if rows:
                 field = name.removeprefix(f"{entity}_").rsplit("_", 1)[0]
                 refusals.add(

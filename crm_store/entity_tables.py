@@ -31,6 +31,7 @@ from sqlalchemy import (
     Numeric,
     Table,
     Text,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -153,11 +154,11 @@ def _one_of(table: Table, column: str, values: tuple[str, ...]) -> None:
 def _check(table: Table, column: str, what: str, rule: str, told: str) -> None:
     """A CHECK whose comment holds what it allows, so that a migration can tell that it changed."""
     name = shortened(f"{table.name}_{column}_{what}")
-    table.append_constraint(CheckConstraint(text(rule), name=name, comment=told))
+    table.append_constraint(CheckConstraint(literal_column(rule, Boolean), name=name, comment=told))
 
 
 def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''").replace(":", r"\:") + "'"
+    return "'" + value.replace("'", "''")+ "'"
 
 
 def _crosswalk_table(metadata: MetaData, entity: Entity) -> Table:

@@ -45,10 +45,17 @@ class Store:
     def open(home: Path, url: str | None = None) -> Store:
         """The store of `home`; the embedded server is made and started if need be, unless `url` names another.
 
-        Raises ConfigurationError (a bad URL, missing privileges, a version below 15), RetryLater (no answer).
+        Raises ConfigurationError (a folder that cannot be used, a bad URL, missing privileges, a version below 15),
+        RetryLater (no answer).
         """
         home = home.expanduser().resolve()
-        return _own(home, url) if url else _embedded(home)
+        try:
+            return _own(home, url) if url else _embedded(home)
+        except OSError as fault:
+            raise ConfigurationError(
+                f"NAVETTE_HOME cannot be used: {fault.strerror}", where=str(fault.filename or home),
+                todo="name a folder on a local disk in which you may write, the same user each time",
+            ) from fault
 
     @staticmethod
     def stop(home: Path) -> bool:

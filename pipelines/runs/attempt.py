@@ -39,3 +39,11 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
             # Two runs that met here must not meet again at once.
             time.sleep(random.uniform(0, 0.05 * 2 ** min(turn, 6)))  # noqa: S311
     raise AssertionError("not reached")
+
+
+def store_error(error: DBAPIError, where: str) -> StoreError:
+    """What the database said, without the statement and its parameters: those hold data."""
+    told = getattr(getattr(error.orig, "diag", None), "message_primary", None) or type(error.orig).__name__
+    lost = error.connection_invalidated or not sqlstate(error)
+    todo = "run it again; it goes on where it stopped" if lost else "please report this; nothing half-done is kept"
+    return StoreError(f"the store said: {told}", where=where, todo=todo)

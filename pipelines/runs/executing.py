@@ -17,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
+from sqlalchemy.exc import DBAPIError
+
 from connectors.page import Source
 from crm_store import hub_tables as tables
 from mappings.errors import NavetteError, RunStopped
@@ -24,6 +26,7 @@ from mappings.language.flow import Flow
 from mappings.words import OUTCOMES, Outcome, RunState
 from pipelines.hub import Hub
 from pipelines.runs.applying import Applying, apply_run
+from pipelines.runs.attempt import sqlstate, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.absent import absent_entries, action_of, entries_of
@@ -92,6 +95,11 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
         _apply(hub, order, run_id, landed, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
+    except DBAPIError as error:
+        problem = store_error(error, f"run {run_id}")
+        if error.connection_invalidated or not sqlstate(error):
+            raise problem from error  # the server is gone: the run is carried on by the next one
+        fail(hub, run_id, staging, problem)
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)

@@ -45,6 +45,8 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from mappings.codecs.into import spec_of
+from mappings.codecs.literals import literals
 from mappings.words import Outcome
 from pipelines.stages.decide import APPLIED, outcome_of
 from pipelines.stages.held import close_held, hold, json_text, raw_rows
@@ -199,7 +201,7 @@ class IntoApply:
         m, s, record, plan = self.work.m, self.tables.rows, self.plan.record, self.plan
         values: dict[str, ColumnElement[Any]] = {"id": m.c.record_id}
         for name, said in plan.into.defaults.items():
-            values[name] = cast(literal(str(said)), record.c[name].type)
+            values[name] = self._plain(name, said)
         if plan.into.owner and plan.into.owner.role:
             values["role"] = literal(plan.into.owner.role)
         for field in plan.fields:
@@ -212,11 +214,16 @@ class IntoApply:
                     continue
                 fallback = values.get(column)
                 if field.map.default is not None and column == field.name:
-                    fallback = cast(literal(str(field.map.default)), record.c[column].type)
+                    fallback = self._plain(column, field.map.default)
                 values[column] = value if fallback is None else func.coalesce(value, fallback)
         new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
         connection.execute(insert(record).from_select(list(values), new))
         self._entries_of_new(connection)
+
+    def _plain(self, name: str, said: Any) -> ColumnElement[Any]:
+        """A value that the mapping writes down, as the record's column holds it."""
+        column = self.plan.record.c[name]
+        return cast(literal(literals([said], spec_of(self.plan.entity, name), name)[0].as_py(), column.type), column.type)
 
     def _entries_of_new(self, connection: Connection) -> None:
         m, s, x, plan = self.work.m, self.tables.rows, self.plan.crosswalk, self.plan

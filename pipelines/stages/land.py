@@ -240,7 +240,7 @@ class _IntoLanding:
                 columns[f"k_{item.reference.column}"] = decoded.values[item.name]
             else:
                 columns |= {f"v_{column}": decoded.values[column] for column in item.columns}
-            if item.map.keeps_blank and item.name in decoded.kept:
+            if item.name in decoded.kept:
                 columns[f"keep_{item.name}"] = decoded.kept[item.name]
         if page.parents is not None:
             columns["source_no"] = page.parents

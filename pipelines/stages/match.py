@@ -34,7 +34,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import FromClause, Lateral
 
 from crm_store.match_indexes import match_expression
@@ -65,9 +65,10 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
         found = (
             select(other.c.record_id)
             .where(other.c.id_space == plan.id_space, other.c.key == s.c.key, x.c.key.is_(None)).limit(1)
-            .lateral("sibling")
+            .correlate(s, x).lateral("sibling")
         )
         source = source.outerjoin(found, true())
+        outer.append(found)
         sibling = found.c.record_id
     linked = func.coalesce(x.c.record_id, sibling)
 
@@ -167,10 +168,9 @@ class _Verdict:
         ).label(name)
 
     def params(self) -> ColumnElement[Any]:
-        empty = null()
+        empty = cast(null(), JSONB)
         steps = [(condition, empty if said["params"] is None else said["params"]) for condition, said in self.steps]
-        return case(*steps, else_=empty).label("params") if any(s["params"] is not None for _, s in self.steps) \
-            else cast(empty, String).label("params")
+        return case(*steps, else_=empty).label("params")
 
 
 def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> Lateral:
@@ -181,7 +181,7 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
         left, right = match_expression(record.c[reference.by], spec), match_expression(staged, spec)
         hits = (
             select(func.count().label("n"), func.min(record.c.id).label("id")).where(left == right)
-            .correlate(staged.table).lateral(f"hits_{reference.column}")  # type: ignore[attr-defined]
+            .correlate(plan_rows(staged)).lateral(f"hits_{reference.column}")
         )
         return select(case((hits.c.n == 1, hits.c.id)).label("found")).lateral(f"ref_{reference.column}")
     target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
@@ -189,7 +189,8 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
         return (
             select(target.c.record_id.label("found"))
             .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == staged)
-            .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1).lateral(f"ref_{reference.column}")
+            .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1)
+            .correlate(plan_rows(staged)).lateral(f"ref_{reference.column}")
         )
     wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}")
     one = (
@@ -204,6 +205,12 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
         )
         .select_from(wanted.outerjoin(one, true())).lateral(f"ref_{reference.column}")
     )
+
+
+def plan_rows(staged: ColumnElement[Any]) -> FromClause:
+    """The staging table that a staged column belongs to."""
+    table: FromClause = staged.table  # type: ignore[attr-defined]
+    return table
 
 
 def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: dict[str, ColumnElement[Any]],

@@ -102,8 +102,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
-            if field.map.keeps_blank:
-                theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
+            theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
             base = x.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), base.label(f"b_{column}"),

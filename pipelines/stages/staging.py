@@ -112,8 +112,8 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan) -> IntoStaging:
             values.append(Column(f"k_{reference.column}", ARRAY(Text)))
         else:
             values.append(Column(f"k_{reference.column}", Text))
-        if field.map.keeps_blank:
-            values.append(Column(f"keep_{field.name}", Boolean))
+        # Null, and left out of the COPY, unless some row of the page says nothing on the field.
+        values.append(Column(f"keep_{field.name}", Boolean))
     rows = _table(
         metadata, f"{prefix}_rows",
         Column("row_no", BigInteger), Column("line", BigInteger), Column("key", Text), Column("mark", BigInteger),
@@ -204,11 +204,9 @@ def index_lookups(connection: Connection) -> Iterator[None]:
     """
     names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
     connection.execute(select(*[func.set_config(name, "off", True) for name in names]))
-    try:
-        yield
-    finally:
-        if connection.in_transaction() and not connection.invalidated:
-            connection.execute(select(*[func.set_config(name, "on", True) for name in names]))
+    yield
+    # Not after an error: the transaction is over, and the settings with it.
+    connection.execute(select(*[func.set_config(name, "on", True) for name in names]))
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
