@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from demo import delimited, names
-from demo.manifest import CREATED, OWNER_WAITS, WAITS, Row, rejected
+from demo.manifest import CREATED, WAITS, Row, rejected
 
 CONTRACTS = 900
 WORK_ORDERS = 4_000
@@ -85,7 +85,7 @@ def _contract_row(content: dict[str, Any], fate: str, fault: str, *, unlabelled:
         content["period"]["end"] = "2027-02-40"
     elif fate == rejected("no_key"):
         content["number"] = ""
-    hangs = CREATED if fate == CREATED else OWNER_WAITS
+    hangs = CREATED if fate == CREATED else rejected("owner_refused") if fate == rejected("no_key") else WAITS
     fates = [("contract", fate)]
     for index, machine in enumerate(content["equipment"]):
         if unlabelled and index == 0 and fate == CREATED:

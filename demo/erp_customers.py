@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from demo import delimited, identifiers
-from demo.manifest import CREATED, OWNER_WAITS, SKIPPED, SUPERSEDED, WAITS, Row, rejected, review
+from demo.manifest import CREATED, SKIPPED, SUPERSEDED, WAITS, Row, rejected, review
 from demo.world import Customer, World
 
 HEADER = (
@@ -89,7 +89,7 @@ def address_fate(company: str) -> str:
     """What becomes of the address beside a company that fares like `company`."""
     if company in {SKIPPED, SUPERSEDED, rejected("no_key")}:
         return company
-    return CREATED if company == CREATED else OWNER_WAITS
+    return CREATED if company == CREATED else WAITS
 
 
 def row(cells: Cells, fate: str, fault: str = "") -> Row[bytes]:

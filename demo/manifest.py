@@ -16,8 +16,6 @@ LINKED = "linked"
 SKIPPED = "skipped"
 SUPERSEDED = "superseded"
 WAITS = "parked:waits_for"
-OWNER_WAITS = "parked:owner_refused"
-"""What becomes of an address whose company was not taken in."""
 
 
 def rejected(code: str) -> str:

@@ -27,10 +27,14 @@ from demo.show import heading, out
 from mappings.errors import NavetteError
 
 DONE_OR_WAITS = (0, 3)
+FAILED = 4
 
 
-def deliver_first_day(navette: Navette, demo: Demo) -> list[str]:
-    """All systems' files are read for the first time. Returns where the outcomes are not what was planted."""
+def deliver_first_day(navette: Navette, demo: Demo) -> tuple[list[str], int]:
+    """All systems' files are read for the first time.
+
+    Returns where the outcomes are not what was planted, and how many rows wait for another.
+    """
     generate.write_day(navette.data, demo)
     generate.write_expected(navette.data, demo)
     expected = json.loads((navette.data / "expected.json").read_text("utf-8"))
@@ -41,7 +45,7 @@ def deliver_first_day(navette: Navette, demo: Demo) -> list[str]:
     show.counters(runs)
     differences = show.differences(expected, runs)
     out.print("\nEvery row ended as it was planted to." if not differences else "\n".join(differences))
-    return differences
+    return differences, show.total(runs, "parked")
 
 
 def show_rejects(navette: Navette) -> None:
@@ -49,26 +53,23 @@ def show_rejects(navette: Navette) -> None:
     out.print(navette.call("rejects", "list").strip(), markup=False)
 
 
-def deliver_late_branch(navette: Navette, demo: Demo) -> None:
-    heading("A day later: the northern branch's customers arrive, and what waited for them goes in by itself")
-    waited = navette.parked()
+def deliver_late_and_cut(navette: Navette, demo: Demo, waited: int) -> None:
+    """A file that others waited for, and one that must not be believed, on the same day."""
+    heading("A day later: the northern branch's customers arrive, and a file of balances whose transfer broke")
     generate.write_late_branch(navette.data, demo)
-    show.counters(navette.runs("--all", allowed=DONE_OR_WAITS))
+    generate.write_cut_balances(navette.data, demo)
+    runs = navette.runs("--all", allowed=(FAILED,))
+    show.counters(run for run in runs if run["state"] != "failed")
     waits = navette.parked()
     out.print(f"\n{waited:,} rows waited before, {waits:,} wait now: {waited - waits:,} found what they waited for.")
-
-
-def deliver_cut_file(navette: Navette, demo: Demo) -> None:
-    heading("A file of balances whose transfer broke in the middle: its trailer is missing")
-    generate.write_cut_balances(navette.data, demo)
-    for run in navette.runs("compta_balances", allowed=(4,)):
-        problem = run["problem"] or {}
-        out.print(f"{run['flow']}: {run['state']}: {problem.get('message', '')}", markup=False)
-    out.print("Nothing was changed; the file lies in data/compta/failed.")
+    for run in runs:
+        if run["state"] == "failed":
+            out.print(f"{run['flow']}: failed: {run['problem']['message']}", markup=False)
+            out.print("Nothing of it was applied; the file lies in data/compta/failed.")
 
 
 def edit_as_a_crm_user(navette: Navette, siret: str) -> None:
-    """One edit of a field that the ERP owns, one of a field that the CRM owns, as the role that CRM applications use."""
+    """One edit of a field that the ERP owns, one of a field that the CRM owns, as a CRM application would."""
     heading("Someone in the CRM renames a customer that the ERP knows")
     with psycopg.connect(navette.call("store", "url").strip()) as connection:
         try:
@@ -102,11 +103,10 @@ def a_known_siret(demo: Demo) -> str:
 
 
 def tell_where_to_look(navette: Navette) -> None:
-    heading("navette status")
-    out.print(navette.call("status").strip(), markup=False)
     heading("Look around")
     at = navette.project.relative_to(Path.cwd()) if navette.project.is_relative_to(Path.cwd()) else navette.project
     out.print(f"reports of each run (HTML and CSV):  {at}/.navette/reports/")
+    out.print(f"where every flow stands:             .venv/bin/navette --project {at} status")
     out.print(f"what happened to a customer:         .venv/bin/navette --project {at} trace sage C00042")
     out.print(f"graph, runs, checks in Dagster:      .venv/bin/navette --project {at} up")
     out.print(f"mappings, to read and to change:     {at}/mappings/")
@@ -120,10 +120,9 @@ def main() -> int:
     demo = generate.make_demo()
     try:
         navette.start_afresh()
-        differences = deliver_first_day(navette, demo)
+        differences, waited = deliver_first_day(navette, demo)
         show_rejects(navette)
-        deliver_late_branch(navette, demo)
-        deliver_cut_file(navette, demo)
+        deliver_late_and_cut(navette, demo, waited)
         edit_as_a_crm_user(navette, a_known_siret(demo))
         changed = deliver_same_again(navette, demo)
         tell_where_to_look(navette)

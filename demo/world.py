@@ -42,20 +42,21 @@ def plain(text: str) -> str:
 
 
 def customer_name(random: Random) -> str:
-    form = random.choice(names.FORMS)
+    """What a company is called, without its legal form."""
     trade = random.choice(names.TRADES)
     tail = random.choice(names.SIGNS) if random.random() < 0.4 else random.choice(names.LAST)
-    return f"{form}{trade} {tail}" + (" & Fils" if random.random() < 0.05 else "")
+    return f"{trade} {tail}" + (" & Fils" if random.random() < 0.05 else "")
 
 
 def make_customer(random: Random, number: int, account: str, taken: set[tuple[str, str]]) -> Customer:
-    """A customer whose name and postal code no other has: in the demo only planted twins look alike."""
+    """A customer whose name and postal code no other has, legal form aside: only planted twins look alike."""
     while True:
-        name = customer_name(random)
+        form, called = random.choice(names.FORMS), customer_name(random)
         postal_code, town = random.choice(names.TOWNS)
-        if (plain(name), postal_code) not in taken:
-            taken.add((plain(name), postal_code))
+        if (called, postal_code) not in taken:
+            taken.add((called, postal_code))
             break
+    name = form + called
     siren = identifiers.siren(number)
     return Customer(
         account=account, name=name, siret=identifiers.siret(siren), vat_number=identifiers.vat_number(siren),

@@ -1,4 +1,4 @@
-"""`make demo` from its data to its last line: every planted fault ends as planted, and the same again changes nothing."""
+"""`make demo` from data to last line: every planted fault ends as planted, and the same again changes nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def test_rejects_are_told_by_cause(told: str) -> None:
 
 def test_a_cut_file_changes_nothing(told: str) -> None:
     assert "compta_balances: failed: the file has no trailer line" in told
+    assert "found what they waited for" in told
 
 
 def test_a_locked_field_refuses_the_edit_and_says_who_owns_it(told: str) -> None:
