@@ -91,7 +91,7 @@ def alembic_config(connection: Connection) -> Config:
 def run_file(connection: Connection, name: str) -> None:
     """Run one file of crm_store/sql whole; each can be run again and again."""
     raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - tells mypy which driver our engines have
+    assert isinstance(raw, psycopg.Connection)
     raw.execute((SQL / name).read_bytes())
 
 

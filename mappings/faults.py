@@ -46,7 +46,8 @@ class Faults:
     @property
     def rows(self) -> pd.Index[Any]:
         """Labels of all refused rows, once each."""
-        return pd.Index(self.frame["row"].unique())
+        found: pd.Index[Any] = pd.Index(self.frame["row"].unique())
+        return found
 
     def __bool__(self) -> bool:
         return bool(self.parts)

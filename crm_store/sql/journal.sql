@@ -43,6 +43,7 @@ BEGIN
             hub boolean := sync.is_hub();
             by_system text := CASE WHEN hub THEN nullif(current_setting('navette.system', true), '') END;
             by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
+            by_feed integer := CASE WHEN hub THEN nullif(current_setting('navette.feed', true), '') END;
         BEGIN
             INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
             SELECT tg_table_name, made.id, 'update', by_system, session_user, by_run,
@@ -50,11 +51,16 @@ BEGIN
                 ('{' || array_to_string(ARRAY[%3$s], ',') || '}')::jsonb
             FROM was JOIN made ON made.id = was.id
             WHERE (%4$s) IS DISTINCT FROM (%5$s);
+            -- What is known of a record elsewhere must be looked at again: a raw row like the last one is no proof then.
+            UPDATE sync.%7$I AS x SET fingerprint = NULL
+            WHERE x.record_id = ANY (ARRAY(
+                    SELECT made.id FROM was JOIN made ON made.id = was.id WHERE (%4$s) IS DISTINCT FROM (%5$s)))
+                AND x.fingerprint IS NOT NULL AND x.feed IS DISTINCT FROM by_feed;
             RETURN NULL;
         END $f$;
         CREATE OR REPLACE TRIGGER journal_create AFTER INSERT ON crm.%6$I
             REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION sync.journal_create();
         CREATE OR REPLACE TRIGGER journal_update AFTER UPDATE ON crm.%6$I
             REFERENCING OLD TABLE AS was NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION sync.%1$I();
-        $make$, 'journal_' || entity, old_pieces, new_pieces, was, made, entity);
+        $make$, 'journal_' || entity, old_pieces, new_pieces, was, made, entity, 'crosswalk_' || entity);
 END $$;

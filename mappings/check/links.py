@@ -46,7 +46,7 @@ def _by_field(place: IntoPlace, name: str, refers: Refers) -> Problems:
         yield spot.problem(f"{name}: a {target.type} cannot be looked up by; choose a field with a value of its own")
 
 
-def _by_key(  # noqa: PLR0917 (what a link is judged by)
+def _by_key(
     place: IntoPlace, name: str, line: FieldMap, refers: Refers, filled: dict[Space, list[tuple[Flow, Into]]],
     pattern: FilePattern | None,
 ) -> Problems:

@@ -30,7 +30,7 @@ _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None, "~": No
 _TAG = "tag:yaml.org,2002:"
 
 
-class _Stop(Exception):  # noqa: N818 (it stops the reading, and never leaves this module)
+class _Stop(Exception):
     """The rest of the file cannot be understood; carries the problem that says so."""
 
     def __init__(self, problem: Problem) -> None:

@@ -68,7 +68,7 @@ def tell(error: NavetteError, *, json: bool) -> None:
 def progress_shown(label: str, *, quiet: bool) -> Iterator[Callable[[str, int], None]]:
     """A bar on the terminal; nothing where nobody looks (`--json`, a pipe)."""
     if quiet or not err.is_terminal:
-        yield lambda phase, rows: None
+        yield lambda *_: None
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
                TextColumn("{task.completed:,} rows"), TimeElapsedColumn())

@@ -11,7 +11,7 @@ from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.runs.result import RunResult
 
-File = Annotated[Path | None, typer.Option("--file", "-f", help="Read this file, wherever it lies, and leave it there.")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="Read this file, wherever it is, and leave it there.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def run(
     full: Annotated[bool | None, typer.Option(
         "--full/--changes", help="The source holds everything, or only changes; default: as the flow says.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every flow, those first that others refer to.")] = False,
-    supersede: Annotated[bool, typer.Option("--supersede", help="Drop a run of this flow that waits in review.")] = False,
+    supersede: Annotated[bool, typer.Option("--supersede", help="Drop a run of it that waits in review.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Run a flow: read its waiting files (or FILE) into the CRM store.

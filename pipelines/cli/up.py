@@ -30,7 +30,7 @@ def up(
       navette up
       navette --project crm up --port 3100
     """
-    from pipelines.orchestration.up import stay_up  # noqa: PLC0415 - Dagster takes seconds to load
+    from pipelines.orchestration.up import stay_up
 
     def say(line: str) -> None:
         out.print(line, markup=False, highlight=False, soft_wrap=True)

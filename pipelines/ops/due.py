@@ -30,6 +30,6 @@ def _ticks(schedule: Schedule | None, now: datetime, *, coming: bool) -> dict[st
 
 def _tick(coming: bool) -> Callable[[str, datetime, str], datetime]:
     # Importing Dagster takes two seconds: only where a flow has a schedule.
-    from dagster._utils import schedules  # noqa: PLC0415
+    from dagster._utils import schedules
 
     return schedules.get_next_cron_tick if coming else schedules.get_latest_completed_cron_tick

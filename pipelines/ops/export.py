@@ -175,7 +175,7 @@ def _frame(columns: Sequence[str], lines: Sequence[_Line]) -> pd.DataFrame:
 
 
 def _exports_folder(hub: Hub) -> Path:
-    folder = hub.home / "exports"
+    folder = hub.home.resolve() / "exports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

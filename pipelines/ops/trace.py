@@ -144,7 +144,7 @@ def _held(connection: Connection, system: str, keys: Sequence[str]) -> list[Trac
     for row in read_rows(connection, held_rows(feed.c.system == system, held.c.key.in_(keys))):
         said = {"id": row.id, "into": row.into, "key": row.key, "outcome": row.outcome, "where": row.where,
                 "state": row.state, "causes": [cause.sentence for cause in row.causes], "raw": row.raw}
-        assert row.since is not None  # noqa: S101 - NOT NULL in the table, unlike in staging
+        assert row.since is not None
         events.append(Traced(row.since, "held", row.flow, row.run_id, said))
         if row.closed_at is not None:
             kind = "dismissed" if row.state == "dismissed" else "closed"

@@ -22,7 +22,7 @@ _LOG_BYTES = 5_000_000
 _LINES_TOLD = 12
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked to stop while things were starting
+class Stopped(Exception):
     """Stopping was asked for before everything was up."""
 
 

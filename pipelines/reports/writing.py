@@ -34,7 +34,7 @@ _PAGE = re.compile(r"run_(\d+)\.html")
 
 def reports_folder(home: Path) -> Path:
     """Where reports lie; made if need be, for its owner alone: raw rows stand in them."""
-    folder = home / "reports"
+    folder = home.resolve() / "reports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError, InternalError
 
@@ -24,7 +25,7 @@ from mappings.words import OUTCOMES, Outcome
 from pipelines.hub import Hub
 from pipelines.runs.attempt import attempt
 from pipelines.runs.cursor import Cursor, Phase
-from pipelines.stages.absent import absent_entries, action_of, settle_absent
+from pipelines.stages.absent import absent_entries, action_of, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import hopeless_rows, still_waiting
 from pipelines.stages.held import close_gone, close_held, close_replayed
@@ -70,7 +71,7 @@ class _Apply:
         ]
 
     def all(self) -> None:
-        self._transaction(lambda: [into.prepare(self.connection) for into in self.intos])
+        self._transaction(self._prepare)
         if self._reached("held"):
             self._held()
         if self._reached("first"):
@@ -78,6 +79,10 @@ class _Apply:
         if self._reached("waiting"):
             self._waiting()
         self._transaction(self._finish)
+
+    def _prepare(self) -> None:
+        for into in self.intos:
+            into.prepare(self.connection)
 
     def _reached(self, phase: Phase) -> bool:
         return _ORDER.index(self.cursor.phase) <= _ORDER.index(phase)
@@ -144,6 +149,7 @@ class _Apply:
         into = self.intos[number]
 
         def batch() -> None:
+            self.connection.execute(select(func.set_config("navette.feed", str(into.plan.feed), True)))
             take = into.waiting_pass if waiting else into.first_pass
             self.cursor.intos[number].count(take(self.connection, low, high), into.undecided)
             if not waiting:
@@ -157,7 +163,7 @@ class _Apply:
                 self._rows(number, low, middle, waiting=waiting)
                 self._rows(number, middle, high, waiting=waiting)
                 return
-            detail = str(getattr(error.orig, "diag", None) and error.orig.diag.message_primary or "refused")  # type: ignore[union-attr]
+            detail = str((getattr(error.orig, "diag", None) and error.orig.diag.message_primary) or "refused")  # type: ignore[union-attr]
 
             def refuse() -> None:
                 self.cursor.intos[number].count(into.refuse(self.connection, high, detail))
@@ -193,7 +199,8 @@ class _Apply:
             for number, (plan, tables) in enumerate(pairs):
                 rows, wait = tables.rows, tables.wait
                 found = connection.scalars(
-                    delete(wait).where(wait.c.row_no == rows.c.row_no, hopeless_rows(plan, tables, pairs, still_waiting))
+                    delete(wait)
+                    .where(wait.c.row_no == rows.c.row_no, hopeless_rows(plan, tables, pairs, still_waiting))
                     .returning(wait.c.row_no)
                 ).all()
                 hopeless[number] += found
@@ -230,7 +237,7 @@ class _Apply:
                     update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == same.c.key,
                                     x.c.mark < what.mark).values(mark=what.mark)
                 )
-            marks = {"confirmed_at": func.now()}
+            marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
             if what.full and what.sequenced:
                 marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.mark)
             connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
@@ -259,7 +266,7 @@ class _Apply:
     def _absent(self, number: int, plan: IntoPlan, into: IntoApply) -> None:
         counts = self.cursor.intos[number]
         action = action_of(plan, self.what.full)
-        if action == "ignore" or counts.unread_keys:
+        if action == "ignore" or counts.unread_keys or is_older(plan, self.what.mark):
             return
         parent = next(
             ((p, i.tables) for p, i in zip(self.what.plans, self.intos, strict=True)

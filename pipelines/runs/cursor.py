@@ -25,6 +25,7 @@ class IntoCursor(BaseModel):
     held: int = 0
     same: int = 0
     absent: int = 0
+    to_archive: int = 0  # of them, those that would be archived rather than unlinked
     unread_keys: int = 0
     read: dict[Outcome, int] = {}  # settled by reading alone
     landed: dict[Outcome, int] = {}  # settled by reading and deciding

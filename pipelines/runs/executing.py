@@ -13,10 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
-
 from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Source
@@ -29,10 +30,10 @@ from pipelines.runs.applying import Applying, apply_run
 from pipelines.runs.attempt import sqlstate, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.result import RunResult, empty_counts
-from pipelines.stages.absent import absent_entries, action_of, entries_of
+from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
 from pipelines.stages.decide import Decided, decide
 from pipelines.stages.guard import Tripped, check_guard
-from pipelines.stages.land import Landing, active_plans, land
+from pipelines.stages.land import Landed, Landing, active_plans, land
 from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_sets
 from pipelines.stages.staging import Staging, staging_for
 
@@ -108,24 +109,26 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
 
 def _start(hub: Hub, order: Order) -> int:
     with hub.engine.begin() as connection:
-        return connection.execute(
+        run_id: int = connection.execute(
             insert(tables.run).values(
                 flow=order.flow.flow, system=order.flow.system, trigger=order.trigger, full=order.full, mark=order.mark,
                 source=order.name, digest=order.digest, mapping=str(mapping_digest(order.flow, hub.project)),
                 detected=dict(order.source.detected), dagster_run=order.dagster_run,
             ).returning(tables.run.c.id)
         ).scalar_one()
+        return run_id
 
 
 def start_failed(hub: Hub, flow: Flow, source: str, trigger: str, full: bool) -> int:
     """The line of a run whose source could not even be opened."""
     with hub.engine.begin() as connection:
-        return connection.execute(
+        run_id: int = connection.execute(
             insert(tables.run).values(
                 flow=flow.flow, system=flow.system, trigger=trigger, full=full, source=source,
                 mapping=str(mapping_digest(flow, hub.project)),
             ).returning(tables.run.c.id)
         ).scalar_one()
+        return run_id
 
 
 def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
@@ -154,6 +157,8 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
                 hub.engine, order.row_marks),
         progress,
     )
+    if landed.expectations:
+        _document(hub, order, run_id, landed)
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
         decided = decide(connection, plans, staging, (run_id, None if row_marks else order.mark))
@@ -172,6 +177,19 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
     return LandedRun(plans, staging, cursor, tripped)
 
 
+def _document(hub: Hub, order: Order, run_id: int, landed: Landed) -> None:
+    """The pages that Great Expectations makes of what it judged."""
+    from pipelines.stages.expect import build_docs
+
+    build_docs(landed.expectations, docs_folder(hub, run_id), title=f"{order.flow.flow}, run {run_id}",
+               at=datetime.now(UTC))
+
+
+def docs_folder(hub: Hub, run_id: int) -> Path:
+    """Where the validation pages of a run lie."""
+    return hub.home / "reports" / f"run_{run_id}_validation"
+
+
 def _counted(connection: Connection, plan: IntoPlan, staged: Any, landed: Any, last_row: int, decided: Decided
              ) -> IntoCursor:
     """What is settled at landing; what apply will settle is counted there."""
@@ -185,7 +203,8 @@ def _counted(connection: Connection, plan: IntoPlan, staged: Any, landed: Any, l
 
 
 def _count(connection: Connection, table: Table) -> int:
-    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+    count: int = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    return count
 
 
 def land_again(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, before: Cursor,
@@ -228,11 +247,14 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
     found: list[Tripped] = []
     for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
         action = action_of(plan, order.full)
-        if action != "ignore" and not counts.unread_keys:
+        if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
             parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)
                            if plan.owner and p.id_space in plan.owner.spaces), None)
             entries = absent_entries(plan, into, order.full, parent).subquery()
-            counts.absent = connection.execute(select(func.count()).select_from(entries)).scalar_one()
+            counts.absent, to_archive = connection.execute(
+                select(func.count(), func.count().filter(entries.c.archive)).select_from(entries)
+            ).one()
+            counts.to_archive = to_archive if action == "archive" else 0
         told = Counter(counts.landed) + fate.expected
         found += check_guard(order.flow.guard, plan.label, counts.rows_read, told, counts.absent,
                              entries_of(connection, plan), full=order.full)
@@ -242,11 +264,12 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
 def _set_aside(hub: Hub, run_id: int, landed: LandedRun, began: float, preview: Look | None) -> RunResult:
     """Ends a preview, or leaves a run in review with its staging safe from crashes."""
     with hub.engine.begin() as connection:
-        into = {}
+        into: dict[str, dict[str, Any]] = {}
         for plan, counts in zip(landed.plans, landed.cursor.intos, strict=True):
-            would = Counter(counts.landed) + Counter(counts.expected)
+            would: dict[str, Any] = dict(Counter(counts.landed) + Counter(counts.expected))
             into[plan.label] = empty_counts(plan.into.entity) | {
-                "rows_read": counts.rows_read, **would, "archived": counts.absent,
+                "rows_read": counts.rows_read, **would, "archived": counts.to_archive,
+                "unlinked": counts.absent - counts.to_archive,
             }
         problem = {"code": "guard", "tripped": [trip.told() for trip in landed.tripped]} if landed.tripped else None
         values: dict[str, Any] = {"state": "review" if landed.tripped else "done", "problem": problem}
@@ -319,6 +342,3 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
         run_id=run_id, flow=run["flow"], state=run["state"], seconds=took, into=into, source=run["source"] or "",
         full=run["full"], rows_read=run["rows_read"], problem=run["problem"], detected=run["detected"] or {},
     )
-
-
-__all__ = ["Order", "Progress", "continue_run", "execute", "fail", "land_again", "plans_for", "quiet", "result_of", "start_failed"]

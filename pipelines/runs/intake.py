@@ -88,7 +88,7 @@ def waiting(hub: Hub, flow: Flow) -> list[DropFile]:
     folder = folder_of(hub, flow)
     if folder is None or flow.read.files is None or not folder.is_dir():
         return []
-    return list(waiting_files(folder, flow.read))
+    return list(waiting_files(folder, flow.read, marker=hub.project.systems[flow.system].marker))
 
 
 def folder_of(hub: Hub, flow: Flow) -> Path | None:
@@ -138,6 +138,8 @@ def _run_file(hub: Hub, flow: Flow, found: DropFile, full: bool | None, trigger:
         _note_file(hub, flow, found, digest or "", run_id, "failed")
         with hub.engine.connect() as connection:
             return result_of(connection, run_id)
+    if source.detected.get("export"):
+        whole = False  # a corrected export of refused rows holds only those: the others are not gone
     order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark, digest=digest,
                   full=whole, trigger=trigger, dagster_run=dagster_run)
     result = execute(hub, order, progress)
@@ -191,7 +193,7 @@ def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:
     assert folder is not None
     system = hub.project.systems[flow.system]
     good = all(state in ("done", "repeated") for state in states.values())
-    retire(found, folder, system.done if good else system.failed)
+    retire(found, folder, system.done if good else system.failed, marker=system.marker)
 
 
 def flows_reading(project: Project, flow: Flow, name: str) -> list[str]:

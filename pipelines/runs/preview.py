@@ -62,8 +62,8 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
             for plan, staging in zip(landed.plans, landed.staging.intos, strict=True):
                 seen.extend(changes(connection, plan, staging, limit - len(seen)))
 
-        order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark, full=whole,
-                      trigger="preview")
+        order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark,
+                      full=whole, trigger="preview")
         result = execute(hub, order, progress, preview=look)
         return Preview(result, seen)
 
@@ -78,8 +78,8 @@ def changes(connection: Connection, plan: IntoPlan, staging: IntoStaging, limit:
     v = verdicts(plan, staging, fate)
     columns = [column for item in plan.fields for column in item.columns]
     linked = (
-        select(s.c.key, s.c.line, fate.c["class"].label("class"), resolved.c.record_id, resolved.c.changed, resolved.c.open,
-               *[v.c[f"c_{c}"].label(f"before_{c}") for c in columns],
+        select(s.c.key, s.c.line, fate.c["class"].label("class"), resolved.c.record_id, resolved.c.changed,
+               resolved.c.open, *[v.c[f"c_{c}"].label(f"before_{c}") for c in columns],
                *[resolved.c[f"n_{c}"].label(f"after_{c}") for c in columns])
         .select_from(resolved).join(fate, fate.c.row_no == resolved.c.row_no).join(s, s.c.row_no == resolved.c.row_no)
         .join(v, v.c.row_no == resolved.c.row_no)

@@ -80,7 +80,7 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
     """
     if sum([link is not None, create, dismiss]) != 1:
         raise ConfigurationError("one decision, please", todo="--link RECORD, --create or --dismiss")
-    decision = {"by": getuser(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    decision: dict[str, object] = {"by": getuser(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "what": "link" if link is not None else "create" if create else "dismiss", "record_id": link}
     with hub.engine.begin() as connection:
         row = _open_row(connection, held_id)

@@ -26,7 +26,6 @@ from sqlalchemy import (
     update,
 )
 
-
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging, copy_frame
@@ -39,6 +38,11 @@ def action_of(plan: IntoPlan, full: bool) -> Action:
     if plan.into.whole:
         return "archive" if plan.into.absent == "ignore" else plan.into.absent
     return plan.into.absent if full else "ignore"
+
+
+def is_older(plan: IntoPlan, mark: int | None) -> bool:
+    """Whether a newer full read was applied already: this one then says nothing about what is gone."""
+    return mark is not None and plan.full_mark is not None and mark < plan.full_mark
 
 
 def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tuple[IntoPlan, IntoStaging] | None

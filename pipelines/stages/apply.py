@@ -12,20 +12,13 @@ Two runs that change one record meet at its row; the second decides on what the 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
     ColumnElement,
     Connection,
     Integer,
-    MetaData,
     Table,
-    Text,
     case,
     cast,
     delete,
@@ -39,7 +32,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.selectable import FromClause
@@ -49,22 +41,14 @@ from mappings.codecs.into import spec_of
 from mappings.codecs.literals import literals
 from mappings.words import Outcome
 from pipelines.stages.decide import APPLIED, outcome_of
-from pipelines.stages.held import close_held, hold, json_text, raw_rows
+from pipelines.stages.held import close_held, hold
 from pipelines.stages.match import match_rows
-from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
-from pipelines.stages.staging import IntoStaging, Staging, copy_frame, held_columns, index_lookups, match_columns, staged_type
+from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
+from pipelines.stages.work import held_from, work_tables
 
 CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
-
-
-@dataclass(frozen=True)
-class Work:
-    """Temporary tables of one into, emptied at each commit: m (matched), z (resolved), h (held)."""
-
-    m: Table
-    z: Table
-    h: Table
 
 
 class IntoApply:
@@ -73,7 +57,7 @@ class IntoApply:
     def __init__(self, run: tuple[int, int | None], source: str, plan: IntoPlan, staging: Staging, number: int) -> None:
         self.run, self.source, self.plan, self.staging = run, source, plan, staging
         self.tables: IntoStaging = staging.intos[number]
-        self.work = _work_tables(plan, number)
+        self.work = work_tables(plan, number)
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
     def prepare(self, connection: Connection) -> None:
@@ -117,7 +101,8 @@ class IntoApply:
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
-        kinds = dict(connection.execute(select(m.c["class"], func.count()).group_by(m.c["class"])).all())
+        groups = connection.execute(select(m.c["class"], func.count()).group_by(m.c["class"]))
+        kinds: dict[str, int] = {row[0]: row[1] for row in groups}
         outcomes: Counter[Outcome] = Counter()
         if kinds.get("new"):
             self._create(connection)
@@ -223,7 +208,8 @@ class IntoApply:
     def _plain(self, name: str, said: Any) -> ColumnElement[Any]:
         """A value that the mapping writes down, as the record's column holds it."""
         column = self.plan.record.c[name]
-        return cast(literal(literals([said], spec_of(self.plan.entity, name), name)[0].as_py(), column.type), column.type)
+        value = literals([said], spec_of(self.plan.entity, name), name)[0].as_py()
+        return cast(literal(value, column.type), column.type)
 
     def _entries_of_new(self, connection: Connection) -> None:
         m, s, x, plan = self.work.m, self.tables.rows, self.plan.crosswalk, self.plan
@@ -263,7 +249,8 @@ class IntoApply:
             update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
         )
         self._entries_of_linked(connection)
-        groups = select(or_(z.c.changed, z.c.back), z.c.open, func.count()).group_by(or_(z.c.changed, z.c.back), z.c.open)
+        moved = or_(z.c.changed, z.c.back)
+        groups = select(moved, z.c.open, func.count()).group_by(moved, z.c.open)
         outcomes: Counter[Outcome] = Counter()
         for changed, undecided, count in connection.execute(groups):
             outcomes[outcome_of("entry", changed, undecided)] += count
@@ -371,47 +358,3 @@ def _told(v: FromClause, side: str, columns: tuple[str, ...]) -> ColumnElement[A
     """One side of a field as JSON: its value, or [amount, currency]."""
     parts = [func.to_jsonb(v.c[f"{side}_{column}"]) for column in columns]
     return parts[0] if len(parts) == 1 else func.jsonb_build_array(*parts)
-
-
-def held_from(connection: Connection, staging: Staging, references: tuple[Reference, ...],
-              told: list[Any]) -> pd.DataFrame:
-    """Rows of `held` (columns held.NAMES) for matched rows that are not applied, with their raw content."""
-    raw = raw_rows(connection, staging, {row["source_no"] for row in told})
-    lines = []
-    for row in told:
-        waits = [
-            {"entity": r.entity, "spaces": list(r.spaces), "key": row[f"k_{r.column}"]}
-            for r in references
-            if row["outcome"] == "parked" and not r.many and r.by is None
-            and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
-        ]
-        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
-        lines.append({
-            "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
-            "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
-            "raw": raw.get(row["source_no"]), "raw_text": None,
-            "candidates": "{" + ",".join(map(str, row["candidates"] or [])) + "}" if row["candidates"] else None,
-            "waits_for": json_text(waits) if row["outcome"] == "parked" else None,
-        })
-    return pd.DataFrame(lines).astype({"mark": "Int64", "line": "Int64"})
-
-
-def _work_tables(plan: IntoPlan, number: int) -> Work:
-    metadata = MetaData()
-    z: list[Column[Any]] = [
-        Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
-        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer), Column("remote", JSONB),
-    ]
-    for field in plan.fields:
-        for column in field.columns:
-            kind = staged_type(plan, column).type
-            z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
-        z.append(Column(f"w_{field.name}", Text))
-    return Work(
-        _temporary(metadata, f"m{number}", *match_columns(plan)), _temporary(metadata, f"z{number}", *z),
-        _temporary(metadata, f"h{number}", *held_columns()),
-    )
-
-
-def _temporary(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
-    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])

@@ -28,7 +28,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 

@@ -12,7 +12,21 @@ from typing import Any
 import orjson
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Integer, String, Table, and_, case, cast, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import FromClause
 
@@ -43,10 +57,11 @@ def damaged_frame(part: Part) -> pd.DataFrame:
 def faulty_frame(part: Part, faults: Faults, keys: pd.Series, marks: pd.Series) -> pd.DataFrame:
     """Staging rows of `held` for the rows that `faults` names, each with all its causes and its raw content."""
     told = faults.frame
-    told = told.assign(cause=[
-        {"field": name, "code": code, "params": orjson.loads(params or "{}"), "value": None if pd.isna(value) else value}
+    told["cause"] = pd.Series([
+        {"field": name, "code": code, "params": orjson.loads(params or "{}"),
+         "value": None if pd.isna(value) else value}
         for name, code, params, value in zip(told["field"], told["code"], told["params"], told["value"], strict=True)
-    ])
+    ], index=told.index, dtype="object")
     grouped = told.groupby("row", sort=True)
     first = grouped.first()
     rows = first.index

@@ -30,7 +30,6 @@ from mappings.codecs.into import Decoded, columns_needed, decode_into, is_there,
 from mappings.codecs.keys import keys_of
 from mappings.codecs.source_value import source_columns
 from mappings.errors import ConfigurationError, ExpectationFailed
-from mappings.faults import Faults
 from mappings.language.flow import Flow, Into
 from pipelines.stages.held import damaged_frame, faulty_frame
 from pipelines.stages.marks import marks_of
@@ -126,7 +125,8 @@ def land(what: Landing, progress: Progress) -> Landed:
         what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as writing,
         _Writer(writing) as writer,
     ):
-        same = [SameRows(lookup, plan, what.staging.intos[number], what.run_id) for number, plan in enumerate(what.plans)]
+        same = [SameRows(lookup, plan, staging, what.run_id)
+                for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
         for page in _ahead(what.source.pages(PAGE_ROWS)):
             landed.rows_read += len(page.frame) + len(page.damaged)
             kept: set[int] = set()
@@ -158,8 +158,8 @@ def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> No
         landed.expectations.append(IntoResults(worker.plan.label, worker.rows, worker.run))
     if failures:
         raise ExpectationFailed(
-            "the run does not meet what the mapping expects of it: " + "; ".join(failures), where=f"flow {what.flow.flow}",
-            todo="correct the source, or the expectation; nothing was applied",
+            "the run does not meet what the mapping expects of it: " + "; ".join(failures),
+            where=f"flow {what.flow.flow}", todo="correct the source, or the expectation; nothing was applied",
         )
 
 
@@ -169,7 +169,8 @@ class _IntoLanding:
     def __init__(self, what: Landing, number: int) -> None:
         self.what, self.plan, self.tables = what, what.plans[number], what.staging.intos[number]
         self.into = self.plan.into.model_copy(
-            update={"fields": {f.name: f.map for f in self.plan.fields if f.reference is None or not f.reference.owner_key}}
+            update={"fields": {f.name: f.map for f in self.plan.fields
+                               if f.reference is None or not f.reference.owner_key}}
         )
         self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
                         *([what.flow.read.stamp] if what.flow.read.stamp else [])]
@@ -197,7 +198,8 @@ class _IntoLanding:
         keys = keys_of(page.frame, self.into.key, variables)
         marks, stamps = marks_of(page.frame, self.what.flow.read, self.what.mark)
         if self.what.row_marks is not None:
-            kept_marks = [self.what.row_marks[row - 1] for row in (page.frame.index if page.parents is None else page.parents)]
+            sources = page.frame.index if page.parents is None else page.parents
+            kept_marks = [self.what.row_marks[row - 1] for row in sources]
             marks = pd.Series(kept_marks, index=page.frame.index, dtype="int64[pyarrow]")
         hashes = pd.Series(
             fingerprints(page.frame, self._present(page.frame), salt=self._salt(variables)), index=page.frame.index

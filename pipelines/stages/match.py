@@ -13,7 +13,7 @@ For a row the first of these that holds decides its class::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +35,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.sql.selectable import FromClause, Lateral
+from sqlalchemy.sql.selectable import FromClause, LateralFromClause
 
 from crm_store.match_indexes import match_expression
 from mappings.language.flow import MatchRule
@@ -47,8 +47,10 @@ LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteg
 """The range (low, high] of row numbers that the statement looks at."""
 
 
-def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
-               run: tuple[int, int | None] = (0, None), *, lenient: bool = False) -> Select[Any]:
+def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
+    plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
+    run: tuple[int, int | None] = (0, None), *, lenient: bool = False,
+) -> Select[Any]:
     """One line for each staged row in (low, high] (and where `only` says so); `run` is the run's id and mark.
 
     A row that this run has applied already is of class `done`. `lenient` lets rows pass whose links wait.
@@ -85,7 +87,7 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
             waits.append((func.coalesce(missing, false()), reference))
 
     free = linked.is_(None)
-    fits: list[tuple[MatchRule, Lateral]] = []
+    fits: list[tuple[MatchRule, LateralFromClause]] = []
     for number, rule in enumerate(plan.into.match):
         fit = _fit(plan, s, rule, links, and_(free, *[earlier.c.hits.is_(None) for _, earlier in fits]), number, outer)
         source = source.outerjoin(fit, true())
@@ -127,7 +129,9 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
             verdict.add(fit.c.hits == 1, "review", code="on_match", params=told)
         verdict.add(fit.c.hits == 1, "link")
     nobody = ("new", None) if plan.into.create else ("parked", "waits_for")
-    candidates = case(*[(fit.c.hits > 0, fit.c.candidates) for _, fit in fits]) if fits else cast(null(), ARRAY(BigInteger))
+    candidates: ColumnElement[Any] = cast(null(), ARRAY(BigInteger))
+    if fits:
+        candidates = case(*[(fit.c.hits > 0, fit.c.candidates) for _, fit in fits])
     where = [s.c.row_no > LOW, s.c.row_no <= HIGH]
     if only is not None:
         where.append(only(s))
@@ -142,7 +146,7 @@ def match_rows(plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], Col
     )
 
 
-def entry_of(plan: IntoPlan, s: FromClause) -> Lateral:
+def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:
     """The crosswalk entry of each row of `s`: looked up one by one, never joined from a table thought to be empty."""
     x = plan.crosswalk.alias("entries")
     return (
@@ -173,7 +177,7 @@ class _Verdict:
         return case(*steps, else_=empty).label("params")
 
 
-def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> Lateral:
+def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> LateralFromClause:
     """The record that a key (or field value) names: columns found and, for sets, missing."""
     if reference.by is not None:
         record = plan.records[reference.entity].alias(f"by_{reference.column}")
@@ -209,12 +213,12 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
 
 def plan_rows(staged: ColumnElement[Any]) -> FromClause:
     """The staging table that a staged column belongs to."""
-    table: FromClause = staged.table  # type: ignore[attr-defined]
+    table: FromClause = staged.table
     return table
 
 
-def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: dict[str, ColumnElement[Any]],
-         wanted: ColumnElement[bool], number: int, outer: list[FromClause]) -> Lateral:
+def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: Mapping[str, ColumnElement[Any]],
+         wanted: ColumnElement[bool], number: int, outer: list[FromClause]) -> LateralFromClause:
     """What one rule finds: hits (null when none), one, candidates, taken (the key it is known by), doubtful."""
     record = plan.record.alias(f"fit{number}_record")
     equal: list[ColumnElement[bool]] = []
@@ -254,7 +258,7 @@ def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: dict[str, ColumnEleme
     ).lateral(f"fit{number}")
 
 
-def sides(plan: IntoPlan, record: FromClause, s: FromClause, name: str, links: dict[str, ColumnElement[Any]]
+def sides(plan: IntoPlan, record: FromClause, s: FromClause, name: str, links: Mapping[str, ColumnElement[Any]]
           ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """The two normalised sides of one match field: of the record, and of the staged row."""
     field = next((f for f in plan.fields if f.name == name), None)
@@ -266,7 +270,7 @@ def sides(plan: IntoPlan, record: FromClause, s: FromClause, name: str, links: d
     return match_expression(record.c[name], spec), match_expression(s.c[f"v_{name}"], spec)
 
 
-def _doubtful(plan: IntoPlan, record: FromClause, s: Table, rule: MatchRule, links: dict[str, ColumnElement[Any]]
+def _doubtful(plan: IntoPlan, record: FromClause, s: Table, rule: MatchRule, links: Mapping[str, ColumnElement[Any]]
               ) -> ColumnElement[bool]:
     """True when some `agree` field differs and none is equal."""
     if not rule.agree:

@@ -130,7 +130,8 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=others is not None,
                 record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
-                fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark, key_shapes=_key_shapes(into, flow, project),
+                fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
+                key_shapes=_key_shapes(into, flow, project),
             )
         )
     return tuple(plans)
@@ -162,22 +163,26 @@ def union_set(plan: IntoPlan, number: int) -> int:
 
 def _field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
     table = hub.field_set
-    found = connection.scalar(select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields)))
+    found: int | None = connection.scalar(
+        select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields))
+    )
     if found is not None:
         return found
     connection.execute(insert(table).values(entity=entity, fields=list(fields)).on_conflict_do_nothing())
-    return connection.execute(
+    again: int = connection.execute(
         select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields))
     ).scalar_one()
+    return again
 
 
 def _id_space(connection: Connection, system: str, name: str, entity: str) -> int:
     table = hub.id_space
     query = select(table.c.id).where(table.c.system == system, table.c.name == name, table.c.entity == entity)
-    found = connection.scalar(query)
+    found: int | None = connection.scalar(query)
     if found is None:
         connection.execute(insert(table).values(system=system, name=name, entity=entity).on_conflict_do_nothing())
-        found = connection.execute(query).scalar_one()
+        made: int = connection.execute(query).scalar_one()
+        return made
     return found
 
 
@@ -229,7 +234,8 @@ def _field(
         if mastery.kind == "systems" and flow.system in mastery.systems:
             ranks = mastery.systems[: mastery.systems.index(flow.system)]
     return FieldPlan(
-        name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles, ranks=ranks,
+        name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles,
+        ranks=ranks,
         policy=entity.on_conflict.get(name, "review"),
         reference=_reference(connection, name, spec, mapped, flow, project),
     )

@@ -101,7 +101,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         columns.append(func.coalesce(x.c.base_set.in_(with_base or [-1]), false()).label(f"k_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
-            theirs = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
+            theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
             theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
             base = x.c[f"b_{column}"]
             columns += [

@@ -27,7 +27,8 @@ class SameRows:
         name = f"probe_{staging.rows.name}"
         self.probe = Table(name, MetaData(), Column("row_no", BigInteger), Column("key", Text),
                            Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp")
-        connection.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {name} (row_no bigint, key text, fingerprint bigint, mark bigint)"))
+        connection.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {name} "
+                                "(row_no bigint, key text, fingerprint bigint, mark bigint)"))
         connection.execute(text("SET enable_seqscan = off"))
         probe = self.probe
         # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.

@@ -91,6 +91,7 @@ def doubles(array: Any, scale: int | None = None) -> np.ndarray[Any, np.dtype[np
         wide = array.cast(pa.float64()).to_numpy(zero_copy_only=False).astype("float64")
         return wide if scale is None else np.asarray(np.rint(wide * 10.0**scale))
     shift = array.type.scale - (scale or 0)
+    result: np.ndarray[Any, np.dtype[np.float64]]
     result = low.astype("float64") / 10.0**shift if shift >= 0 else low.astype("float64") * 10.0**-shift
     result[~present] = np.nan
     return result

@@ -28,7 +28,7 @@ class Declared:
 
     @property
     def critical(self) -> bool:
-        return self.arguments.get("severity", "critical") == "critical"
+        return bool(self.arguments.get("severity", "critical") == "critical")
 
     @property
     def said(self) -> dict[str, Any]:

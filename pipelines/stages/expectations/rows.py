@@ -148,7 +148,7 @@ class RowJudge:
         if len(names) == 1:
             return texts[0]
         parts = [f"{name}: " + text.fillna("(none)") for name, text in zip(names, texts, strict=True)]
-        return parts[0].str.cat(parts[1:], sep=", ")
+        return parts[0].str.cat(pd.concat(parts[1:], axis=1), sep=", ")
 
     def _chosen_form(self) -> columns.Form:
         item = self.declared

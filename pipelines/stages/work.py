@@ -1,0 +1,68 @@
+"""The temporary tables of one into in one applied batch, and the rows it sets aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from pipelines.stages.held import json_text, raw_rows
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.staging import Staging, held_columns, match_columns, staged_type
+
+
+@dataclass(frozen=True)
+class Work:
+    """Temporary tables of one into, emptied at each commit: m (matched), z (resolved), h (held)."""
+
+    m: Table
+    z: Table
+    h: Table
+
+
+def held_from(connection: Connection, staging: Staging, references: tuple[Reference, ...],
+              told: list[Any]) -> pd.DataFrame:
+    """Rows of `held` (columns held.NAMES) for matched rows that are not applied, with their raw content."""
+    raw = raw_rows(connection, staging, {row["source_no"] for row in told})
+    lines = []
+    for row in told:
+        waits = [
+            {"entity": r.entity, "spaces": list(r.spaces), "key": row[f"k_{r.column}"]}
+            for r in references
+            if row["outcome"] == "parked" and not r.many and r.by is None
+            and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
+        ]
+        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
+        lines.append({
+            "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
+            "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
+            "raw": raw.get(row["source_no"]), "raw_text": None,
+            "candidates": "{" + ",".join(map(str, row["candidates"] or [])) + "}" if row["candidates"] else None,
+            "waits_for": json_text(waits) if row["outcome"] == "parked" else None,
+        })
+    return pd.DataFrame(lines).astype({"mark": "Int64", "line": "Int64"})
+
+
+def work_tables(plan: IntoPlan, number: int) -> Work:
+    """The tables of the into at place `number`; made by IntoApply.prepare on each connection."""
+    metadata = MetaData()
+    z: list[Column[Any]] = [
+        Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
+        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer), Column("remote", JSONB),
+    ]
+    for field in plan.fields:
+        for column in field.columns:
+            kind = staged_type(plan, column).type
+            z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
+        z.append(Column(f"w_{field.name}", Text))
+    return Work(
+        _temporary(metadata, f"m{number}", *match_columns(plan)), _temporary(metadata, f"z{number}", *z),
+        _temporary(metadata, f"h{number}", *held_columns()),
+    )
+
+
+def _temporary(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
+    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])
