@@ -8,7 +8,6 @@ import pytest
 from crm_store.store import Store
 from tests.store.conftest import Desk
 
-
 REFUSED = ("42501", "55000", "22023")
 """No privilege; a view that cannot be written; a role that this server does not have (the owner of one's own)."""
 
@@ -51,8 +50,8 @@ def test_no_setting_opens_a_lock_or_forges_an_author(desk: Desk, linked: int, se
         "CREATE TEMP TABLE child () INHERITS (crm.company)", "CREATE TABLE crm.mine (id int)",
         "CREATE FUNCTION crm.fold(int) RETURNS text LANGUAGE sql AS 'SELECT 1'", "CREATE TABLE public.mine (id int)",
         "CREATE SCHEMA mine", "CREATE OR REPLACE FUNCTION sync.is_hub() RETURNS boolean LANGUAGE sql AS 'SELECT true'",
-        "CREATE TEMP TABLE company (id bigint); CREATE TRIGGER forge AFTER INSERT ON company REFERENCING NEW TABLE AS made"
-        " FOR EACH STATEMENT EXECUTE FUNCTION sync.journal_create()",
+        "CREATE TEMP TABLE company (id bigint); CREATE TRIGGER forge AFTER INSERT ON company"
+        " REFERENCING NEW TABLE AS made FOR EACH STATEMENT EXECUTE FUNCTION sync.journal_create()",
         "SELECT sync.refuse_locked('company', '{}', '{}', '{}', '{}')", "SELECT setval('crm.record_id', 1)",
         "SELECT sync.watch_locks('company', '{}', '{}')", "SELECT sync.grant_record('company', '{id}')",
         "INSERT INTO crm.company (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = 'Mine'",

@@ -28,7 +28,8 @@ def test_the_refusal_names_the_field_its_master_and_what_to_do(desk: Desk) -> No
 def test_fields_of_others_on_a_linked_record_stay_free(desk: Desk) -> None:
     made = desk.company(name="Linked", credit_limit=5)
     desk.link(made, "sage")
-    desk.crm.execute("UPDATE crm.company SET city = 'Lyon', payment_terms = '45 days', name = name WHERE id = %s", [made])
+    desk.crm.execute(
+        "UPDATE crm.company SET city = 'Lyon', payment_terms = '45 days', name = name WHERE id = %s", [made])
     assert desk.one("SELECT city FROM crm.company WHERE id = %s", made) == "Lyon"
 
 
@@ -36,11 +37,12 @@ def test_a_link_to_a_system_that_masters_nothing_locks_nothing(desk: Desk) -> No
     made = desk.company(name="Known to accounting alone")
     desk.link(made, "accounting")
     desk.crm.execute("UPDATE crm.company SET name = 'Renamed' WHERE id = %s", [made])
-    assert desk.refused("UPDATE crm.company SET vat_number = 'FR1' WHERE id = %s", made).diag.column_name == "vat_number"
+    refusal = desk.refused("UPDATE crm.company SET vat_number = 'FR1' WHERE id = %s", made)
+    assert refusal.diag.column_name == "vat_number"
 
 
 def test_masters_by_type_are_those_of_the_type_the_record_had(desk: Desk) -> None:
-    prospect, customer, supplier = (desk.company(name=kind, type=kind) for kind in ("prospect", "customer", "supplier"))
+    prospect, customer, supplier = (desk.company(name=it, type=it) for it in ("prospect", "customer", "supplier"))
     for made in (prospect, customer, supplier):
         desk.link(made, "sage")
     change = "UPDATE crm.company SET credit_limit = 9 WHERE id = %s"
@@ -104,7 +106,4 @@ def test_an_edit_that_waited_for_the_link_meets_the_lock(desk: Desk) -> None:
 
 
 def _waits(desk: Desk, backend: int) -> bool:
-    for _ in range(1000):
-        if desk.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", backend):
-            return True
-    return False
+    return any(desk.one("SELECT cardinality(pg_blocking_pids(%s)) > 0", backend) for _ in range(1000))
