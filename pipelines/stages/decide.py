@@ -12,7 +12,9 @@ from sqlalchemy import (
     Connection,
     Index,
     String,
+    Subquery,
     and_,
+    case,
     cast,
     delete,
     exists,
@@ -142,10 +144,13 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
+        others = [sides(plan, plan.record, s, name, links)[1] for name in rule.unless]
         new = (
-            select(s.c.row_no, s.c.key, *[value.label(f"side{number}") for number, value in enumerate(values)])
+            select(s.c.row_no, s.c.key, *[value.label(f"side{number}") for number, value in enumerate(values)],
+                   *[value.label(f"other{number}") for number, value in enumerate(others)])
             .join(fate, fate.c.row_no == s.c.row_no)
-            .where(fate.c["class"] == "new").subquery()
+            # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
+            .where(or_(fate.c["class"] == "new", fate.c.code == "twins")).subquery()
         )
         parts = [new.c[f"side{number}"] for number in range(len(values))]
         groups = (
@@ -155,12 +160,29 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
             .having(func.count() > 1).subquery()
         )
         members = (
-            select(new.c.row_no, groups.c.n, groups.c.low_key, groups.c.high_key)
+            select(*new.c, groups.c.n, groups.c.low_key, groups.c.high_key)
             .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
         )
+        if others:
+            members = _not_strangers(members, len(parts), len(others))
         connection.execute(
-            update(fate).where(fate.c.row_no == members.c.row_no).values(_twin_of(" + ".join(rule.on), members))
+            update(fate).where(fate.c.row_no == members.c.row_no, fate.c["class"] == "new")
+            .values(_twin_of(" + ".join(rule.on), members))
         )
+
+
+def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:
+    """Of the members of each group, those that `unless` leaves a twin: each of its fields has, on some other member,
+    the same value or none."""
+    group = [members.c[f"side{number}"] for number in range(sides)]
+    alike: list[ColumnElement[Any]] = []
+    for number in range(others):
+        other = members.c[f"other{number}"]
+        unknown = func.count().filter(other.is_(None)).over(partition_by=group)
+        same = func.count().over(partition_by=[*group, other])
+        alike.append(case((other.is_(None), members.c.n), else_=same + unknown).label(f"alike{number}"))
+    counted = select(*members.c, *alike).subquery()
+    return select(counted).where(*[counted.c[column.name] > 1 for column in alike]).subquery()
 
 
 def _twin_of(rule: str, group: FromClause) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Two new rows of one run that fit each other wait for a person; `unless` tells strangers apart among them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from crm_store import hub_tables as tables
+from crm_store.entity_tables import compile_entities
+from crm_store.store import Store
+from mappings.language.project import Project
+from pipelines.hub import Hub
+from pipelines.runs.intake import run_flow
+from tests.conftest import write_files
+
+FLOW = """
+flow: customers
+system: sage
+read: {files: "customers*.csv"}
+into:
+  entity: company
+  key: CODE
+  match:
+    - siret
+    - [name, postal_code]
+    - {on: vat_number, unless: [siret, customer_code]}
+  fields: {name: NAME, postal_code: POSTCODE, siret: SIRET, vat_number: {from: VAT, as: text}, customer_code: NO}
+"""
+TWO_SIRETS = ("73282932000074", "73282932000066")
+
+
+@pytest.fixture
+def twins(tmp_path: Path, new_store: Callable[[Project], Store]) -> Callable[..., dict[str, str]]:
+    """Runs lines `CODE,NAME,POSTCODE,SIRET,VAT,NO` and tells the rule that holds each row that is not taken in."""
+    project = write_files(tmp_path / "project", {"flows/customers": FLOW})
+    hub = Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
+
+    def run(*lines: str) -> dict[str, str]:
+        path = tmp_path / "customers.csv"
+        path.write_text("\n".join(("CODE,NAME,POSTCODE,SIRET,VAT,NO", *lines)) + "\n")
+        (result,) = run_flow(hub, "customers", file=path)
+        counts = result.into["company"]
+        with hub.engine.connect() as connection:
+            held = connection.execute(select(tables.held.c.key, tables.held.c.causes)).all()
+        assert (counts["rows_read"], counts["review"]) == (len(lines), len(held))
+        return {row.key: row.causes[0]["params"]["rule"] for row in held}
+
+    return run
+
+
+def test_agencies_that_share_a_vat_number_but_not_the_siret_are_all_new(twins: Callable[..., dict[str, str]]) -> None:
+    assert twins(f"1,North,59000,{TWO_SIRETS[0]},FR1,", f"2,South,13000,{TWO_SIRETS[1]},FR1,") == {}
+
+
+def test_an_agency_that_tells_no_siret_makes_all_of_its_vat_number_wait(twins: Callable[..., dict[str, str]]) -> None:
+    held = twins(f"1,North,59000,{TWO_SIRETS[0]},FR1,", f"2,South,13000,{TWO_SIRETS[1]},FR1,", "3,East,67000,,FR1,")
+    assert held == dict.fromkeys(["1", "2", "3"], "vat_number")
+
+
+def test_every_field_of_unless_can_tell_strangers(twins: Callable[..., dict[str, str]]) -> None:
+    assert twins("1,North,59000,,FR1,A", "2,South,13000,,FR1,B", "3,East,67000,,FR2,C", "4,West,35000,,FR2,C") == {
+        "3": "vat_number", "4": "vat_number",
+    }
+
+
+def test_a_row_that_fits_rows_which_wait_already_waits_with_them(twins: Callable[..., dict[str, str]]) -> None:
+    held = twins(f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Dupont,59000,{TWO_SIRETS[0]},,",
+                 f"3,Dupont,59000,{TWO_SIRETS[1]},,", "4,Durand,59000,,,")
+    assert held == {"1": "siret", "2": "siret", "3": "name + postal_code"}
