@@ -63,7 +63,7 @@ def export(
     flow: Annotated[str, typer.Argument(help="The flow whose rows are written.")],
     out_: Annotated[Path | None, typer.Option(
         "--out", "-o", metavar="FILE",
-        help="The file to write, or a folder that exists; default: NAVETTE_HOME/exports, a file for each source.")] = None,
+        help="The file to write, or a folder that exists; default: NAVETTE_HOME/exports.")] = None,
     outcome: Annotated[Literal["rejected", "parked", "review"], typer.Option(help="Which held rows.")] = "rejected",
     json: JsonFlag = False,
 ) -> None:

@@ -35,7 +35,6 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from mappings.messages import render
-from pipelines.stages.staging import held_columns
 
 NAMES = ("id", "run_id", "flow", "into", "entity", "outcome", "state", "code", "field", "causes", "key", "source",
          "line", "raw", "raw_text", "candidates", "waits_for", "since", "closed_at", "closed_by", "decision")
@@ -125,6 +124,9 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
 
     `labels` are the intos in order. The ids are row numbers; the raw content is there for rows refused while landing.
     """
+    # This brings pandas along, which a list of rejects has no use for.
+    from pipelines.stages.staging import held_columns
+
     there = set(inspect(connection).get_table_names(schema="staging"))
     parts: list[Select[Any]] = []
     metadata = MetaData(schema="staging")

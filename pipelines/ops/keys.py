@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from crm_store import hub_tables as tables
-from mappings.codecs.keys import parts_of
 from mappings.words import KEY_SEPARATOR
 from pipelines.hub import Hub
 
@@ -33,7 +32,7 @@ def known_keys(hub: Hub, connection: Connection, system: str, key: str) -> list[
         parts = or_(column.startswith(written + KEY_SEPARATOR, autoescape=True),
                     column.endswith(KEY_SEPARATOR + written, autoescape=True),
                     column.contains(f"{KEY_SEPARATOR}{written}{KEY_SEPARATOR}", autoescape=True))
-        found |= {one for one in connection.scalars(query.where(parts).limit(MOST)) if key in parts_of(one)}
+        found |= {one for one in connection.scalars(query.where(parts).limit(MOST)) if key in _parts(one)}
     return sorted(found)
 
 
@@ -49,8 +48,15 @@ def near_keys(hub: Hub, connection: Connection, system: str, key: str) -> list[s
         found.update(connection.scalars(query.where(column >= key).order_by(column).limit(_NEIGHBOURS)))
         found.update(connection.scalars(query.where(column < key).order_by(column.desc()).limit(_NEIGHBOURS)))
         found.update(connection.scalars(query.where(like).order_by(func.char_length(column)).limit(MOST)))
-    likeness = {one: max(_likeness(key, part) for part in {one, *parts_of(one)}) for one in found}
+    likeness = {one: max(_likeness(key, part) for part in {one, *_parts(one)}) for one in found}
     return sorted((one for one in found if likeness[one] >= 0.6), key=lambda one: (-likeness[one], one))[:NEAR]
+
+
+def _parts(key: str) -> list[str]:
+    # Codecs bring pandas along, which a key that is found at once has no use for.
+    from mappings.codecs.keys import parts_of
+
+    return parts_of(key)
 
 
 def _likeness(wanted: str, there: str) -> float:
