@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from mappings.language.strict import Strict
+from mappings.language.strict import Expected, OneOrMore, Strict
+
+# as Dagster takes them
+_OWNER = r"^(team:\S+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
+Owner = Annotated[str, Field(pattern=_OWNER), Expected("an e-mail address or team:NAME")]
 
 
 class System(Strict):
@@ -12,6 +18,7 @@ class System(Strict):
 
     connector: str  # file
     label: str = ""  # what people call it
+    owners: Annotated[tuple[Owner, ...], OneOrMore] = ()  # whom to ask: e-mail addresses, team:NAME; shown in Dagster
     folder: str | None = None  # file: the drop folder, relative to the project
     done: str = "done"  # file: where read files go, below the folder
     failed: str = "failed"  # file: where files go whose run failed, below the folder

@@ -30,17 +30,17 @@ def flow_description(project: Project, flow: Flow) -> str:
     if flow.read.files:
         where = f" in `{system.folder}`" if system.folder else ""
         whole = "each holds everything" if flow.read.full else "each holds changes"
-        facts.append(f"**Reads** `{flow.read.files}`{where} of {label}; {whole}.")
-    facts += [f"**Fills** {_filled(flow, into)}." for into in flow.into]
+        facts.append(f"Reads `{flow.read.files}`{where} of {label}; {whole}.")
+    facts += [f"Fills {_filled(flow, into)}." for into in flow.into]
     if flow.read.expected_by:
         every = f" each {flow.read.every}" if flow.read.every else ""
-        facts.append(f"**Expected** by {flow.read.expected_by}{every}.")
+        facts.append(f"Expected by {flow.read.expected_by}{every}.")
     if flow.schedule is not None:
         lines_of_cron = [f"{name} `{line}`" for name, line in (("changes", flow.schedule.changes),
                                                               ("full", flow.schedule.full)) if line]
-        facts.append(f"**Scheduled** {', '.join(lines_of_cron)} ({flow.schedule.timezone}).")
+        facts.append(f"Scheduled {', '.join(lines_of_cron)} ({flow.schedule.timezone}).")
     limits = [f"{name} {limit:.0%}" for name, limit in flow.guard.model_dump().items() if limit is not None]
-    facts.append(f"**Asks** a person beyond: {', '.join(limits) or 'no limit is set'}.")
+    facts.append(f"Asks a person beyond: {', '.join(limits) or 'no limit is set'}.")
     return "\n\n".join([*lines, "\n".join(f"- {fact}" for fact in facts)])
 
 
@@ -89,9 +89,9 @@ def entity_description(project: Project, entity: Entity) -> str:
     """Who fills it, and who owns its fields."""
     flows = [flow.flow for flow in project.flows.values() if any(into.entity == entity.name for into in flow.into)]
     lines = [f"{entity.label} records of the CRM store (table `crm.{entity.name}`).",
-             f"- **Filled by** {_listed(flows)}."]
+             f"- Filled by {_listed(flows)}."]
     if entity.types:
-        lines.append(f"- **Types** {_listed(entity.types)}.")
+        lines.append(f"- Types {_listed(entity.types)}.")
     return "\n".join([lines[0], "", *lines[1:]])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagster import AssetSelection, define_asset_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from mappings.language.flow import Flow
 from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, flow_key
@@ -11,10 +12,11 @@ from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, flow
 FlowJob = UnresolvedAssetJobDefinition
 
 
-def flow_job(flow: Flow) -> FlowJob:
+def flow_job(flow: Flow, place: int = 0) -> FlowJob:
+    """`place` among all flows, by their references: of runs that queue, those go first that others refer to."""
     entities = {into.entity for into in flow.into}
     selection = AssetSelection.assets(flow_key(flow), *[entity_key(name) for name in sorted(entities)])
     return define_asset_job(
-        flow.flow, selection=selection, tags={TAG_SYSTEM: flow.system, TAG_FLOW: flow.flow},
+        flow.flow, selection=selection, tags={TAG_SYSTEM: flow.system, TAG_FLOW: flow.flow, PRIORITY_TAG: str(-place)},
         description=f"{flow.description or flow.flow}: take in what waits, or the file that the configuration names.",
     )

@@ -58,7 +58,7 @@ def flow_asset(project: Project, flow: Flow) -> AssetsDefinition:
     """
     spec = AssetSpec(
         flow_key(flow), group_name=flow.system, kinds=flow_kinds(flow), description=flow_description(project, flow),
-        metadata=flow_metadata(project, flow), skippable=True,
+        metadata=flow_metadata(project, flow), owners=list(project.systems[flow.system].owners), skippable=True,
     )
 
     @multi_asset(name=flow_op(flow), specs=[spec], check_specs=check_specs(flow), can_subset=True)

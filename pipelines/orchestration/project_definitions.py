@@ -17,6 +17,7 @@ from pipelines.orchestration.inbound import flow_asset
 from pipelines.orchestration.jobs import service_jobs
 from pipelines.orchestration.schedules import flow_schedules
 from pipelines.orchestration.status import freshness_checks, status_asset, status_job, status_sensor
+from pipelines.runs.order import order_of_flows
 
 
 def build_definitions(project: Project, hub: HubResource | None = None) -> Definitions:
@@ -28,7 +29,8 @@ def build_definitions(project: Project, hub: HubResource | None = None) -> Defin
     flows = [flow for flow in project.flows.values() if flow.direction != "out"]
     assets: list[AssetsDefinition] = [flow_asset(project, flow) for flow in flows]
     assets += [entity_asset(project, entity) for entity in filled_entities(project)]
-    jobs = {flow.flow: flow_job(flow) for flow in flows}
+    places = {name: place for place, name in enumerate(order_of_flows(project))}
+    jobs = {flow.flow: flow_job(flow, places[flow.flow]) for flow in flows}
     return Definitions(
         assets=[*assets, status_asset()],
         asset_checks=[freshness_checks(flows)] if flows else [],

@@ -44,10 +44,8 @@ from pipelines.orchestration.telling import Metadata, table
 EVERY_SECONDS = 60
 AT_LEAST_EVERY = 3600.0
 
-_COLUMNS = {
-    "flow": "string", "system": "string", "needs": "string", "last_good": "string", "next_due": "string",
-    "waiting_files": "int", "rejected": "int", "parked": "int", "review": "int", "conflicts": "int",
-}
+_COLUMNS = {"flow": "string", "needs": "string", "last_good": "string", "next_due": "string", "waiting_files": "int",
+            "parked": "int"}
 
 
 def status_asset() -> AssetsDefinition:
@@ -66,8 +64,10 @@ def status_asset() -> AssetsDefinition:
 
 def status_metadata(flows: Sequence[FlowStatus]) -> Metadata:
     """Sums, then a line for each flow; those that need somebody first."""
-    ordered = sorted(flows, key=lambda one: (not one.needs_someone, one.flow))
+    ordered = sorted(flows, key=lambda one: (not needs(one), one.flow))
+    needy = sum(bool(needs(one)) for one in flows)
     return {
+        "summary": f"{needy} of {len(flows)} flows need somebody" if needy else "all is well",
         "late": sum(bool(one.late) for one in flows),
         "missing": sum(len(one.gaps) for one in flows),
         "waiting_files": sum(len(one.waiting) for one in flows),
@@ -84,10 +84,9 @@ def status_metadata(flows: Sequence[FlowStatus]) -> Metadata:
 def _line(one: FlowStatus) -> tuple[Any, ...]:
     good = one.last_good
     return (
-        one.flow, one.system, "; ".join(needs(one)) or "nothing",
-        f"run {good.run_id}, {_moment(good.ended_at or good.started_at)}" if good else "never",
-        _moment(one.next_due) if one.next_due else "", len(one.waiting), one.rejected, one.parked, one.review,
-        one.conflicts,
+        one.flow, "; ".join(needs(one)) or "nothing",
+        f"{_moment(good.ended_at or good.started_at)} (run {good.run_id})" if good else "never",
+        _moment(one.next_due) if one.next_due else "", len(one.waiting), one.parked,
     )
 
 

@@ -51,26 +51,27 @@ def run_metadata(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     totals: dict[str, int] = {name: sum(result.total(name) for result in results) for name in OUTCOMES}
     read = sum(result.total("rows_read") for result in results)
     seconds = sum(result.seconds for result in results)
-    told: Metadata = {"state": worst(results).state, "rows_read": read, **totals}
+    told: Metadata = {"state": worst(results).state, **links(results)}
+    for result in results:
+        if result.problem:
+            told["problem"] = MetadataValue.md(problem_text(result))
+    told |= {"rows_read": read, **totals}
     told["archived"] = sum(result.total("archived") for result in results)
     told["conflicts"] = sum(result.total("conflicts") for result in results)
     told["reject_ratio"] = round(totals["rejected"] / read, 4) if read else 0.0
     told["seconds"] = round(seconds, 2)
     told["rows_per_second"] = round(read / seconds, 1) if seconds else 0.0
-    told["outcomes"] = _outcomes(results)
+    told |= held_table(hub, results)
     told["files"] = table(
-        {"run": "int", "source": "string", "state": "string", "full": "string", "rows": "int", "detected": "string"},
-        [(r.run_id, Path(r.source).name, r.state, "full" if r.full else "changes", r.rows_read,
+        {"source": "string", "run": "int", "state": "string", "rows": "int", "read_as": "string", "detected": "string"},
+        [(Path(r.source).name, r.run_id, r.state, r.rows_read, "everything" if r.full else "changes",
           ", ".join(f"{key}: {value}" for key, value in sorted(r.detected.items()))) for r in results],
     )
-    told |= held_table(hub, results)
-    told |= links(results)
+    if sum(len(result.into) for result in results) > 1:
+        told["outcomes"] = _outcomes(results)
     notices = [f"- {notice}" for result in results for notice in result.notices]
     if notices:
         told["notices"] = MetadataValue.md("\n".join(notices))
-    for result in results:
-        if result.problem:
-            told["problem"] = MetadataValue.md(problem_text(result))
     return told
 
 
@@ -86,9 +87,9 @@ def _outcomes(results: Sequence[RunResult]) -> MetadataValue[Any]:
 
 def held_table(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     """A sample of the rows held back, with their reasons; nothing when there are none."""
-    rows = [(row.where, row.into, row.key, row.outcome, "; ".join(cause.sentence for cause in row.causes))
+    rows = [("; ".join(cause.sentence for cause in row.causes), row.where, row.key, row.outcome, row.into)
             for result in results for row in held_sample(hub, result)]
-    columns = dict.fromkeys(("where", "into", "key", "outcome", "reason"), "string")
+    columns = dict.fromkeys(("reason", "where", "key", "outcome", "into"), "string")
     return {"held_rows": table(columns, rows)} if rows else {}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SYSTEMS = """
 systems:
-  erp: {label: ERP of the tests, connector: file, folder: drop, stable_for: 0s}
+  erp: {label: ERP of the tests, owners: team:erp, connector: file, folder: drop, stable_for: 0s}
   hr: {connector: file}
 """
 COMPANY = """

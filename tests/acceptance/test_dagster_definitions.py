@@ -33,6 +33,7 @@ def definitions(project: Project) -> Definitions:
 def test_the_graph_reads_from_system_to_crm(definitions: Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     assert graph.get(CUSTOMERS).group_name == "erp"
+    assert graph.get(CUSTOMERS).owners == ["team:erp"]
     assert graph.get(COMPANY).group_name == "crm"
     assert graph.get(COMPANY).parent_keys == {CUSTOMERS}
     assert graph.get(AssetKey(["crm", "contact"])).parent_keys == {AssetKey(["erp", "contacts"])}
@@ -95,6 +96,11 @@ def test_a_flows_job_brings_in_and_counts_what_it_fills(definitions: Definitions
     job = definitions.resolve_job_def("customers")
     assert job.asset_layer.executable_asset_keys == {CUSTOMERS, COMPANY}
     assert job.tags["navette/flow"] == "customers"
+
+
+def test_of_runs_that_queue_those_go_first_that_others_refer_to(definitions: Definitions) -> None:
+    customers, contacts = (definitions.resolve_job_def(name).tags for name in ("customers", "contacts"))
+    assert int(customers["dagster/priority"]) > int(contacts["dagster/priority"])
 
 
 def test_a_project_without_flows_loads(write_project: Callable[..., Project]) -> None:
