@@ -15,19 +15,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Select,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DataError, IntegrityError, InternalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
 from mappings.errors import RunStopped
 from mappings.words import OUTCOMES, Outcome
 from pipelines.hub import Hub
-from pipelines.runs.attempt import attempt
+from pipelines.runs.attempt import attempt, sqlstate
 from pipelines.runs.cursor import Cursor, Phase
 from pipelines.stages.absent import absent_entries, action_of, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
-from pipelines.stages.decide import hopeless_rows, still_waiting
+from pipelines.stages.decide import APPLIED, Moment, hopeless_rows, still_waiting
 from pipelines.stages.held import close_gone, close_held, close_replayed
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
@@ -54,6 +66,15 @@ class Applying:
     cursor: Cursor
     progress: Callable[[str, int], None]
     held: tuple[int, ...] = ()  # held rows that this run takes up again
+
+
+class _Undone(Exception):
+    """Ends a transaction that was only a trial."""
+
+
+def _is_refusal(error: DBAPIError) -> bool:
+    """Whether the store refused the content of a row: a constraint, a type, or a trigger of the company's own."""
+    return isinstance(error, IntegrityError | DataError | InternalError) or sqlstate(error).startswith("P0")
 
 
 def apply_run(what: Applying) -> None:
@@ -113,8 +134,7 @@ class _Apply:
             if number < start[0]:
                 continue
             low = start[1] if number == start[0] else 0
-            while low < self.cursor.intos[number].last_row:
-                high = low + BATCH_ROWS
+            for high in self._ends(_held_rows(into), low, number):
 
                 def batch(into: IntoApply = into, low: int = low, high: int = high, number: int = number) -> None:
                     into.hold_decided(self.connection, low, high)
@@ -131,10 +151,27 @@ class _Apply:
                 continue
             self._transaction(lambda into=into: self._fill_waiting(into))  # type: ignore[misc]
             low = start[1] if number == start[0] else 0
-            while low < self.cursor.intos[number].last_row:
-                self._rows(number, low, low + BATCH_ROWS)
-                low += BATCH_ROWS
+            fate = into.tables.fate
+            mine = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
+            for high in self._ends(mine, low, number):
+                self._rows(number, low, high)
+                low = high
         self._transaction(lambda: self._move("waiting", 0, 0))
+
+    def _ends(self, rows: Select[Any] | CompoundSelect[Any], low: int, number: int) -> list[int]:
+        """Row numbers at which batches end, so that each has BATCH_ROWS of `rows` beyond `low`: none when there are
+        none."""
+        chosen = rows.subquery()
+        nth = func.row_number().over(order_by=chosen.c.row_no).label("nth")
+        ranked = select(chosen.c.row_no, nth).where(chosen.c.row_no > low).subquery()
+        with self.connection.begin():
+            if not self.connection.scalar(select(exists().where(chosen.c.row_no > low))):
+                return []
+            ends = self.connection.scalars(
+                select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
+            ).all()
+        last = self.cursor.intos[number].last_row
+        return list(ends) if ends and ends[-1] >= last else [*ends, last]
 
     def _fill_waiting(self, into: IntoApply) -> None:
         """What the landing knew to be waiting; filled once, before the first batch can add to it."""
@@ -150,27 +187,50 @@ class _Apply:
 
         def batch() -> None:
             self.connection.execute(select(func.set_config("navette.feed", str(into.plan.feed), True)))
-            take = into.waiting_pass if waiting else into.first_pass
-            self.cursor.intos[number].count(take(self.connection, low, high), into.undecided)
-            if not waiting:
-                self._move("first", number, high)
+            if waiting:
+                self.cursor.intos[number].count(into.waiting_pass(self.connection, low, high), into.undecided)
+                return
+            before = self._journal()
+            stands = self.cursor.quiet and before == self.cursor.journal
+            self.cursor.intos[number].count(
+                into.first_pass(self.connection, low, high, stands=stands), into.undecided
+            )
+            # Our own lines of the journal change nothing that we have not decided ourselves.
+            self.cursor.journal = self._journal() if stands and self._only_ours(before) else -1
+            self._move("first", number, high)
 
         try:
             self._transaction(batch)
-        except (IntegrityError, DataError, InternalError) as error:
+        except DBAPIError as error:
+            if not _is_refusal(error):
+                raise
             if high - low > 1:
                 middle = (low + high) // 2
                 self._rows(number, low, middle, waiting=waiting)
                 self._rows(number, middle, high, waiting=waiting)
                 return
-            detail = str((getattr(error.orig, "diag", None) and error.orig.diag.message_primary) or "refused")  # type: ignore[union-attr]
+            self._refuse(number, high, error, waiting=waiting)
 
-            def refuse() -> None:
-                self.cursor.intos[number].count(into.refuse(self.connection, high, detail))
-                if not waiting:
-                    self._move("first", number, high)
+    def _refuse(self, number: int, row_no: int, error: DBAPIError, *, waiting: bool) -> None:
+        detail = str((getattr(error.orig, "diag", None) and error.orig.diag.message_primary) or "refused")  # type: ignore[union-attr]
 
-            self._transaction(refuse)
+        def refuse() -> None:
+            self.cursor.intos[number].count(self.intos[number].refuse(self.connection, row_no, detail))
+            if not waiting:
+                self._move("first", number, row_no)
+
+        self._transaction(refuse)
+
+    def _journal(self) -> int:
+        return Moment.now(self.connection).journal
+
+    def _only_ours(self, since: int) -> bool:
+        """Whether every line that the journal got since is one that this transaction has written."""
+        last = self._journal()
+        mine = select(func.count()).where(
+            hub.journal.c.id > since, hub.journal.c.id <= last, hub.journal.c.run_id == self.what.run_id
+        )
+        return bool(self.connection.scalar(mine) == last - since)
 
     def _waiting(self) -> None:
         """Passes over the waiting rows of every into until one pass moves nothing."""
@@ -184,8 +244,16 @@ class _Apply:
                     self._rows(number, low, low + BATCH_ROWS, waiting=True)
                     low += BATCH_ROWS
                 moved = moved or self._count_waiting(into) < before
-        if any(self._count_waiting(into) for into in self.intos):
-            self._transaction(self._last_rows)
+        while any(self._count_waiting(into) for into in self.intos):
+            try:
+                self._transaction(self._last_rows)
+            except DBAPIError as error:
+                # Taken out, the refused row leaves those that hang on it without hope: they are parked next time round.
+                found = _is_refusal(error) and [
+                    self._refuse_waiting(number, 0, counts.last_row) for number, counts in enumerate(self.cursor.intos)
+                ]
+                if not found or not any(found):
+                    raise
         self._transaction(lambda: self._move("absent", 0, 0))
 
     def _last_rows(self) -> None:
@@ -213,6 +281,27 @@ class _Apply:
             if rest:
                 connection.execute(insert(into.tables.wait), [{"row_no": row_no} for row_no in rest])
                 counts.count(into.park_rest(connection))
+
+    def _refuse_waiting(self, number: int, low: int, high: int) -> bool:
+        """Refuses the waiting rows in (low, high] that the store does not take: each half is tried, and undone."""
+
+        def trial() -> None:
+            self.intos[number].last_pass(self.connection, low, high)
+            raise _Undone
+
+        try:
+            self._transaction(trial)
+        except _Undone:
+            return False
+        except DBAPIError as error:
+            if not _is_refusal(error):
+                raise
+            if high - low > 1:
+                middle = (low + high) // 2
+                return self._refuse_waiting(number, low, middle) | self._refuse_waiting(number, middle, high)
+            self._refuse(number, high, error, waiting=True)
+            return True
+        raise AssertionError("not reached")
 
     def _count_waiting(self, into: IntoApply) -> int:
         with self.connection.begin():
@@ -277,3 +366,12 @@ class _Apply:
         counts.archived, counts.unlinked = settle_absent(
             self.connection, self.what.run_id, plan, entries, action, into.work.h, self.what.source
         )
+
+
+def _held_rows(into: IntoApply) -> CompoundSelect[Any]:
+    """The numbers of the rows that landing or its decision set aside."""
+    held, fate = into.tables.held, into.tables.fate
+    return union_all(
+        select(held.c.row_no),
+        select(fate.c.row_no).where(fate.c["class"].in_(("review", "rejected", "parked"))),
+    )

@@ -68,18 +68,20 @@ class IntoApply:
             connection.execute(text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
             connection.execute(text(ddl + " ON COMMIT DELETE ROWS"))
 
-    def first_pass(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
-        """Applies the rows in (low, high] that wait for nothing; returns their outcomes."""
-        return self._batch(connection, low, high)
+    def first_pass(self, connection: Connection, low: int, high: int, *, stands: bool = False) -> Counter[Outcome]:
+        """Applies the rows in (low, high] that wait for nothing; returns their outcomes.
+
+        `stands`: nothing has changed in the store since the landing decided, so its decision is taken over.
+        """
+        return self._batch(connection, low, high, stands=stands and not self.plan.shared_space)
 
     def waiting_pass(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
         """Applies the waiting rows in (low, high] whose links exist by now; the others go on waiting."""
         return self._batch(connection, low, high, waiting=True)
 
-    def last_pass(self, connection: Connection) -> Counter[Outcome]:
+    def last_pass(self, connection: Connection, low: int = -1, high: int = 1 << 62) -> Counter[Outcome]:
         """Applies what still waits: rows that hang on each other come in without those links, then get them."""
-        everything = (-1, 1 << 62)
-        return self._batch(connection, *everything, waiting=True, lenient=True)
+        return self._batch(connection, low, high, waiting=True, lenient=True)
 
     def close_cycles(self, connection: Connection) -> None:
         """Sets the links of the rows that the last pass took in; in the same transaction."""
@@ -92,12 +94,15 @@ class IntoApply:
         return self._batch(connection, -1, 1 << 62, waiting=True, final=True)
 
     def _batch(self, connection: Connection, low: int, high: int, *, waiting: bool = False, lenient: bool = False,
-               final: bool = False) -> Counter[Outcome]:
+               final: bool = False, stands: bool = False) -> Counter[Outcome]:
         bounds = {"low": low, "high": high}
         self.undecided = 0
         self.clear(connection)
         self._lock(connection, bounds, waiting)
-        self._match(connection, bounds, waiting, lenient, self.run)
+        if stands:
+            self._take_over(connection, bounds)
+        else:
+            self._match(connection, bounds, waiting, lenient, self.run)
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
@@ -152,6 +157,20 @@ class IntoApply:
                 select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
             )
         )
+
+    def _take_over(self, connection: Connection, bounds: dict[str, int]) -> None:
+        """The landing's own decision, where nobody has changed anything since."""
+        m, fate = self.work.m, self.tables.fate
+        number = func.nextval("crm.record_id")
+        columns = [
+            case((fate.c["class"] == "new", number), else_=fate.c.record_id) if column.name == "record_id"
+            else fate.c[column.name]
+            for column in m.c
+        ]
+        rows = select(*columns).where(
+            fate.c.row_no > bounds["low"], fate.c.row_no <= bounds["high"], fate.c["class"].in_(APPLIED), ~fate.c.waits
+        )
+        connection.execute(insert(m).from_select([column.name for column in m.c], rows))
 
     def _match(self, connection: Connection, bounds: dict[str, int], waiting: bool, lenient: bool,
                run: tuple[int, int | None]) -> None:
