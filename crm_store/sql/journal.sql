@@ -45,16 +45,19 @@ BEGIN
             by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
             by_feed integer := CASE WHEN hub THEN nullif(current_setting('navette.feed', true), '') END;
         BEGIN
-            INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
-            SELECT tg_table_name, made.id, 'update', by_system, session_user, by_run,
-                ('{' || array_to_string(ARRAY[%2$s], ',') || '}')::jsonb,
-                ('{' || array_to_string(ARRAY[%3$s], ',') || '}')::jsonb
-            FROM was JOIN made ON made.id = was.id
-            WHERE (%4$s) IS DISTINCT FROM (%5$s);
             -- What is known of a record elsewhere must be looked at again: a raw row like the last one is no proof then.
+            WITH changed AS MATERIALIZED (
+                SELECT made.id,
+                    ('{' || array_to_string(ARRAY[%2$s], ',') || '}')::jsonb AS before,
+                    ('{' || array_to_string(ARRAY[%3$s], ',') || '}')::jsonb AS after
+                FROM was JOIN made ON made.id = was.id
+                WHERE (%4$s) IS DISTINCT FROM (%5$s)
+            ), told AS (
+                INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
+                SELECT tg_table_name, id, 'update', by_system, session_user, by_run, before, after FROM changed
+            )
             UPDATE sync.%7$I AS x SET fingerprint = NULL
-            WHERE x.record_id = ANY (ARRAY(
-                    SELECT made.id FROM was JOIN made ON made.id = was.id WHERE (%4$s) IS DISTINCT FROM (%5$s)))
+            WHERE x.record_id = ANY (ARRAY(SELECT id FROM changed))
                 AND x.fingerprint IS NOT NULL AND x.feed IS DISTINCT FROM by_feed;
             RETURN NULL;
         END $f$;
