@@ -5,6 +5,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA crm, sync FROM PUBLIC, navette_hub, navett
 GRANT USAGE ON SCHEMA crm, sync TO navette_hub, navette_crm;
 GRANT USAGE, CREATE ON SCHEMA staging TO navette_hub;
 GRANT USAGE ON SEQUENCE crm.record_id TO navette_hub, navette_crm;
+GRANT SELECT ON SEQUENCE sync.journal_id_seq TO navette_hub;  -- whether anything was journaled since it looked
 GRANT EXECUTE ON FUNCTION crm.fold(text), crm.fold_company(text), crm.is_set(text[]), crm.is_set(bigint[]), crm.as_set(text[]),
     crm.as_set(bigint[]), crm.convert_lead(bigint, bigint), sync.is_hub(), sync.made_with(text, bigint),
     sync.history(bigint) TO navette_hub, navette_crm;

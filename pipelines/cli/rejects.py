@@ -69,7 +69,7 @@ def export(
 ) -> None:
     """Write open rejects as a file in the source's own columns and dialect, with the reasons beside them.
 
-    Correct it, then read it with `navette run FLOW --file FILE --changes`, or drop it again.
+    Correct it, then read it with `navette run FLOW --file FILE`, or drop it again.
 
     Examples:
 

@@ -59,6 +59,8 @@ class Cursor(BaseModel):
     phase: Phase = "held"
     into: int = 0
     row: int = 0
+    journal: int = -1  # the journal's last line when the run decided, or after its last batch if all since is its own
+    quiet: bool = False  # nothing else was under way when the run decided
 
     def save(self, connection: Connection, run_id: int) -> None:
         connection.execute(

@@ -31,7 +31,7 @@ from pipelines.runs.attempt import sqlstate, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
-from pipelines.stages.decide import Decided, decide
+from pipelines.stages.decide import Decided, Moment, decide
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.land import Landed, Landing, active_plans, land
 from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_sets
@@ -161,11 +161,12 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
         _document(hub, order, run_id, landed)
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
+        moment = Moment.now(connection)
         decided = decide(connection, plans, staging, (run_id, None if row_marks else order.mark))
         cursor = Cursor(
             intos=[_counted(connection, *each) for each in
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
-            variables=dict(order.variables),
+            variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet,
         )
         tripped = _guard(connection, order, plans, staging, cursor, decided) if order.guarded else []
         connection.execute(

@@ -60,8 +60,9 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     """Fills every `fate` table; one line for each staged row."""
     repeated: list[int] = []
     for plan, tables in zip(plans, staging.intos, strict=True):
-        for table, column in ((tables.rows, "row_no"), (tables.rows, "key")):
-            Index(None, table.c[column]).create(connection, checkfirst=True)
+        Index(None, tables.rows.c.row_no).create(connection, checkfirst=True)
+        if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
+            Index(None, tables.rows.c.key).create(connection, checkfirst=True)
         connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
         repeated.append(_repeated_keys(connection, tables))
         _match(connection, plan, tables, run)
@@ -75,6 +76,30 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         _changes(connection, plan, tables)
         decided.append(Decided(*_outcomes(connection, tables), same))
     return decided
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The store as it was when a run decided: the journal's place, and whether anything was under way.
+
+    While nobody else has journaled a change since, a decision on creating or linking still stands and apply need not
+    match again. A transaction that was open at the time may commit later what nobody could see: then it must.
+    """
+
+    journal: int
+    quiet: bool
+
+    @staticmethod
+    def now(connection: Connection) -> Moment:
+        """Asked before deciding, so that what comes in between counts as a change."""
+        place = connection.scalar(
+            text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM sync.journal_id_seq")
+        )
+        others = connection.scalar(text(
+            "SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) AS xid"
+            " WHERE xid IS DISTINCT FROM pg_current_xact_id_if_assigned()"
+        ))
+        return Moment(int(place or 0), not others)
 
 
 def _name(connection: Connection, table: Any) -> str:

@@ -2,44 +2,45 @@
 
 ::
 
-    reader thread      main thread                               writer thread
-    source pages ──▶ keys, fingerprints ─▶ which are the same? ─▶ COPY
-                     decode ─▶ expect ─▶ faults                  (rows, held, raw pages)
+    reader thread          main thread                    writer thread
+    source pages         ─▶ which are the same?        ─▶ COPY
+    keys, fingerprints      decode ─▶ expect ─▶ faults    (rows, held, raw pages)
 
 Only rows whose raw content differs from the one last applied (or that have no entry yet) are decoded.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import xxhash
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from connectors.page import Page, Source
+from mappings.check.expectations import KNOWN, judges_rows
 from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.into import Decoded, columns_needed, decode_into, is_there, resolve_column
 from mappings.codecs.keys import keys_of
 from mappings.codecs.source_value import source_columns
 from mappings.errors import ConfigurationError, ExpectationFailed
-from mappings.language.flow import Flow, Into
+from mappings.faults import Faults
+from mappings.language.flow import Flow
 from pipelines.stages.held import damaged_frame, faulty_frame
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.same import SameRows
-from pipelines.stages.staging import IntoStaging, Staging, copy_frame, everything_landed, pack
+from pipelines.stages.staging import Staging, everything_landed
+from pipelines.stages.threads import Writer, read_ahead
 
 if TYPE_CHECKING:
-    from mappings.language.project import Entity
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
 PAGE_ROWS = 50_000
@@ -123,19 +124,17 @@ def land(what: Landing, progress: Progress) -> Landed:
     with (
         what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lookup,
         what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as writing,
-        _Writer(writing) as writer,
+        Writer(writing) as writer,
     ):
         same = [SameRows(lookup, plan, staging, what.run_id)
                 for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
-        for page in _ahead(what.source.pages(PAGE_ROWS)):
+        read = ((page, [worker.read(page) for worker in workers]) for page in what.source.pages(PAGE_ROWS))
+        for page, parts in read_ahead(read):
             landed.rows_read += len(page.frame) + len(page.damaged)
-            kept: set[int] = set()
-            for number, worker in enumerate(workers):
-                kept |= worker.take(page, landed.intos[number], same[number], writer)
-                landed.last_row[number] = worker.last_row
-            if kept:
-                rows = page.frame.loc[sorted(kept)]
-                writer.pages(what.staging, rows)
+            kept = [worker.take(part, into, looked_up, writer) for worker, part, into, looked_up in
+                    zip(workers, parts, landed.intos, same, strict=True)]
+            landed.last_row = [worker.last_row for worker in workers]
+            writer.pages(what.staging, _rows_of(page.frame, kept))
             progress("landing", landed.rows_read)
     judge_runs(what, workers, landed)
     return landed
@@ -145,7 +144,7 @@ def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> No
     """Whole-run expectations on everything that landed; raises RunStopped, before anything is applied."""
     failures: list[str] = []
     for worker in workers:
-        if worker.rows is None:
+        if not worker.expects or not (worker.asked or worker.asks_of_run):
             continue
         from pipelines.stages.expect import IntoResults
 
@@ -163,6 +162,26 @@ def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> No
         )
 
 
+@dataclass(frozen=True)
+class ReadPart:
+    """A page as one into sees it, with the key, order mark, stamp and fingerprint of each row."""
+
+    part: Part
+    keys: pd.Series
+    marks: pd.Series
+    stamps: pd.Series
+    hashes: pd.Series
+
+
+def _rows_of(frame: pd.DataFrame, kept: list[pd.Index[int]]) -> pd.DataFrame:
+    """The rows of the page that some into keeps."""
+    if any(len(rows) == len(frame) for rows in kept):
+        return frame
+    wanted = pd.Index(np.unique(np.concatenate([rows.to_numpy() for rows in kept])))
+    rows: pd.DataFrame = frame.loc[wanted]
+    return rows
+
+
 class _IntoLanding:
     """Takes the pages of a run into the staging tables of one into."""
 
@@ -174,40 +193,65 @@ class _IntoLanding:
         )
         self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
                         *([what.flow.read.stamp] if what.flow.read.stamp else [])]
-        self.rows, self.run = expectations_of(self.into, self.plan.entity)
+        self.expects, self.asked = bool(self.into.expect), False
         self.last_row = 0
 
-    def take(self, page: Page, landed: IntoLanded, same: SameRows, writer: _Writer) -> set[int]:
-        """Stages one page; returns the row numbers of the page whose raw content must be kept."""
-        kept: set[int] = set()
-        if len(page.damaged):
-            landed.unread_keys += len(page.damaged)
+    # Great Expectations takes seconds to import: only a run that has rows to judge pays for it.
+
+    @cached_property
+    def rows(self) -> RowExpectations:
+        """The row-local expectations."""
+        from pipelines.stages.expect import RowExpectations
+
+        self.asked = True
+        return RowExpectations(self.into, self.plan.entity)
+
+    @cached_property
+    def run(self) -> RunExpectations:
+        """The whole-run ones."""
+        from pipelines.stages.expect import RunExpectations
+
+        return RunExpectations(self.into, self.plan.entity)
+
+    @property
+    def asks_of_run(self) -> bool:
+        """Whether any expectation is about the run as a whole."""
+        every = [asked for item in self.into.expect for asked in item.items()]
+        return any(name in KNOWN and not judges_rows(name, arguments) for name, arguments in every)
+
+    def read(self, page: Page) -> ReadPart:
+        """What can be told of a page without the store; pages come in order, in the reader's thread."""
         part = part_of(page, self.into, [str(column) for column in self.columns], self.last_row)
+        for numbers in (part.damaged["row"], part.frame.index):
+            if len(numbers):
+                self.last_row = max(self.last_row, int(numbers.max()))
+        keys = keys_of(part.frame, self.into.key, self.what.variables)
+        marks, stamps = marks_of(part.frame, self.what.flow.read, self.what.mark)
+        if self.what.row_marks is not None:
+            sources = part.frame.index if part.parents is None else part.parents
+            kept_marks = [self.what.row_marks[row - 1] for row in sources]
+            marks = pd.Series(kept_marks, index=part.frame.index, dtype="int64[pyarrow]")
+        salt = self._salt(self.what.variables)
+        hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
+        return ReadPart(part, keys, marks, stamps, hashes)
+
+    def take(self, read: ReadPart, landed: IntoLanded, same: SameRows, writer: Writer) -> pd.Index[int]:
+        """Stages one page; returns the row numbers of the source whose raw content must be kept."""
+        part = read.part
+        landed.unread_keys += len(part.damaged)
         landed.rows_read += len(part.frame) + len(part.damaged)
         landed.outcomes["rejected"] += len(part.damaged)
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
-            self.last_row = max(self.last_row, int(part.damaged["row"].max()))
-        if len(part.frame):
-            self.last_row = max(self.last_row, int(part.frame.index[-1]))
-            kept = self._rows(part, landed, same, writer)
-        return kept
+        return self._rows(read, landed, same, writer) if len(part.frame) else part.frame.index
 
-    def _rows(self, page: Part, landed: IntoLanded, same: SameRows, writer: _Writer) -> set[int]:
-        variables = self.what.variables
-        keys = keys_of(page.frame, self.into.key, variables)
-        marks, stamps = marks_of(page.frame, self.what.flow.read, self.what.mark)
-        if self.what.row_marks is not None:
-            sources = page.frame.index if page.parents is None else page.parents
-            kept_marks = [self.what.row_marks[row - 1] for row in sources]
-            marks = pd.Series(kept_marks, index=page.frame.index, dtype="int64[pyarrow]")
-        hashes = pd.Series(
-            fingerprints(page.frame, self._present(page.frame), salt=self._salt(variables)), index=page.frame.index
-        )
+    def _rows(self, read: ReadPart, landed: IntoLanded, same: SameRows, writer: Writer) -> pd.Index[int]:
+        variables, page = self.what.variables, read.part
+        keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes
         changed = same.changed(page.frame.index, keys, hashes, marks)
         landed.outcomes["unchanged"] += len(page.frame) - len(changed)
         if not len(changed):
-            return set()
+            return changed
         frame = page.frame if len(changed) == len(page.frame) else page.frame.loc[changed]
         decoded = decode_into(
             frame, self.into, self.plan.entity, variables=variables, codes=self.what.codes,
@@ -216,8 +260,9 @@ class _IntoLanding:
         faults = decoded.faults
         taken = frame.index[~decoded.skipped.to_numpy(dtype=bool)]
         landed.outcomes["skipped"] += len(frame) - len(taken)
+        self._refuse_orphans(read, taken, faults)
         good = taken.difference(faults.rows, sort=False)
-        if self.rows is not None and len(good):
+        if self.expects and len(good):
             faults.extend(self.rows.check(decoded.values.loc[good]))
             good = good.difference(faults.rows, sort=False)
         lines = pd.Series(page.lines, index=page.frame.index)
@@ -227,7 +272,14 @@ class _IntoLanding:
             writer.copy(self.tables.held, faulty_frame(page, faults, keys, marks))
         if len(good):
             writer.copy(self.tables.rows, self._staged(page, decoded, good, keys, marks, stamps, hashes, lines))
-        return set(page.parents.loc[good]) if page.parents is not None else set(good)
+        return pd.Index(page.parents.loc[good].unique()) if page.parents is not None else good
+
+    def _refuse_orphans(self, read: ReadPart, taken: pd.Index[int], faults: Faults) -> None:
+        """A child whose owner cannot even be named hangs on nothing: it is refused with it."""
+        owner = self.plan.owner
+        if owner is not None and owner.owner_key is not None:
+            keys = _owner_keys(read.part, owner.owner_key, self.what.variables).loc[taken]
+            faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity)
 
     def _staged(self, page: Part, decoded: Decoded, good: pd.Index[int], keys: pd.Series, marks: pd.Series,
                 stamps: pd.Series, hashes: pd.Series, lines: pd.Series) -> pa.Table:
@@ -266,15 +318,6 @@ class _IntoLanding:
         return "," if found == "," else "." if found == "." else None
 
 
-def expectations_of(into: Into, entity: Entity) -> tuple[RowExpectations | None, RunExpectations | None]:
-    """Row-local and whole-run ones. Great Expectations takes seconds to import: only flows that use it pay."""
-    if not into.expect:
-        return None, None
-    from pipelines.stages.expect import RowExpectations, RunExpectations
-
-    return RowExpectations(into, entity), RunExpectations(into, entity)
-
-
 def hash_text(value: str) -> int:
     """A signed 64-bit hash that is the same in every process."""
     return xxhash.xxh3_64_intdigest(value.encode()) - (1 << 63)
@@ -293,77 +336,3 @@ def _owner_keys(page: Part, key: tuple[int | str, ...], variables: Mapping[str, 
     parents = keys_of(page.raw, key, variables)
     return pd.Series(parents.reindex(page.parents.to_numpy()).to_numpy(), index=page.frame.index,
                      dtype="string[pyarrow]")
-
-
-def _ahead(pages: Iterator[Page]) -> Iterator[Page]:
-    """Reads one page ahead in a thread of its own; an error of the reader is raised where the page would be."""
-    line: queue.Queue[Page | BaseException | None] = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def put(item: Page | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                line.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return
-
-    def read() -> None:
-        try:
-            for page in pages:
-                put(page)
-                if stop.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=read, name="navette-reader", daemon=True)
-    thread.start()
-    try:
-        while (item := line.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-class _Writer:
-    """COPYs in a thread of its own, two pages behind at most; the first error is raised at the next call."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="navette-copy")
-        self.waiting: list[Future[None]] = []
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        try:
-            if error[0] is None:
-                self._settle(0)
-        finally:
-            self.pool.shutdown(wait=True, cancel_futures=True)
-
-    def copy(self, table: IntoStaging | object, frame: pd.DataFrame | pa.Table) -> None:
-        self._add(lambda: copy_frame(self.connection, table, frame))  # type: ignore[arg-type]
-
-    def pages(self, staging: Staging, rows: pd.DataFrame) -> None:
-        def write() -> None:
-            self.connection.execute(
-                staging.pages.insert(),
-                {"first": int(rows.index[0]), "last": int(rows.index[-1]), "payload": pack(rows, rows.index)},
-            )
-
-        self._add(write)
-
-    def _add(self, work: Callable[[], None]) -> None:
-        self._settle(3)
-        self.waiting.append(self.pool.submit(work))
-
-    def _settle(self, allowed: int) -> None:
-        while len(self.waiting) > allowed:
-            self.waiting.pop(0).result()

@@ -124,7 +124,8 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
         owner = _owner(into, plans)
         fields = [_field(connection, name, spec, flow, entity, project) for name, spec in into.fields.items()]
         if owner is not None:
-            fields.append(FieldPlan(owner.column, FieldMap(), (owner.column,), {"else": "this"}, reference=owner))
+            by_key = FieldMap(constant="")  # read with the owner's own key, not from a column of its own
+            fields.append(FieldPlan(owner.column, by_key, (owner.column,), {"else": "this"}, reference=owner))
         plans.append(
             IntoPlan(
                 into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=others is not None,

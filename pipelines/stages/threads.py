@@ -1,0 +1,96 @@
+"""Reading ahead and writing behind: while one page is decoded, the next is read and the last is copied."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import pandas as pd
+import pyarrow as pa
+from sqlalchemy import Connection, Table
+
+from pipelines.stages.staging import Staging, copy_frame, pack
+
+T = TypeVar("T")
+
+
+def read_ahead(pages: Iterator[T]) -> Iterator[T]:
+    """Reads one page ahead in a thread of its own; an error of the reader is raised where the page would be."""
+    line: queue.Queue[T | BaseException | None] = queue.Queue(maxsize=1)
+    stop = threading.Event()
+
+    def put(item: T | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                line.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def read() -> None:
+        try:
+            for page in pages:
+                put(page)
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=read, name="navette-reader", daemon=True)
+    thread.start()
+    try:
+        while (item := line.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+class Writer:
+    """COPYs in a thread of its own, two pages behind at most; the first error is raised at the next call."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="navette-copy")
+        self.waiting: list[Future[None]] = []
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            if error[0] is None:
+                self._settle(0)
+        finally:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def copy(self, table: Table, frame: pd.DataFrame | pa.Table) -> None:
+        """COPYs into `table`."""
+        self._add(lambda: copy_frame(self.connection, table, frame))
+
+    def pages(self, staging: Staging, rows: pd.DataFrame) -> None:
+        """Keeps raw rows."""
+        if rows.empty:
+            return
+
+        def write() -> None:
+            self.connection.execute(
+                staging.pages.insert(),
+                {"first": int(rows.index[0]), "last": int(rows.index[-1]), "payload": pack(rows, rows.index)},
+            )
+
+        self._add(write)
+
+    def _add(self, work: Callable[[], None]) -> None:
+        self._settle(3)
+        self.waiting.append(self.pool.submit(work))
+
+    def _settle(self, allowed: int) -> None:
+        while len(self.waiting) > allowed:
+            self.waiting.pop(0).result()
