@@ -76,7 +76,7 @@ def test_a_corrected_export_goes_through_and_closes_what_it_corrects(desk: OpsDe
     assert "C5;too;few" in text  # the damaged line, whole
     written.path.write_bytes(text.replace(WRONG, "99900903800012").replace("abc", "1,5").replace("123", GOOD[:-1])
                              .encode("cp1252"))
-    result = desk.run("customers", file=written.path, full=False)[-1]
+    result = desk.run("customers", file=written.path)[-1]
     assert result.into["company"]["created"] == 1  # C2
     assert {row.key for row in open_rows(desk.hub)} == {"FR|C3", "FR|C4", None}
     assert desk.crm("SELECT count(*) FROM crm.company WHERE archived_at IS NOT NULL") == [(0,)]
