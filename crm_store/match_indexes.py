@@ -33,17 +33,19 @@ def match_expression(column: ColumnElement[Any], spec: FieldSpec | None) -> Colu
 def match_index(table: Table, fields: Sequence[Field]) -> Index:
     """Declare on `table` the index that serves equality on all of `fields`.
 
-    Its name tells the columns and a digest of the expressions, so a changed way to compare is another index. Rows
-    without a value stay out of it: `expression = value` implies that the expression is not null, so it is still used.
+    Its name tells the columns and a digest of the rest, so a changed way to compare is another index. Rows without a
+    value stay out of it where a column may be empty: `expression = value` implies that the expression is not null, so
+    it is still used (of a column that cannot be empty that would cost a second evaluation for each row).
     """
     expressions = [match_expression(column, spec) for column, spec in fields]
-    shown = " ".join(str(e.compile(dialect=postgresql.dialect())) for e in expressions)  # type: ignore[no-untyped-call]
+    filled = [e.is_not(None) for e, (column, _) in zip(expressions, fields, strict=True) if column.nullable]
+    where = and_(*filled) if filled else None
+    shown = " ".join(str(e.compile(dialect=postgresql.dialect())) for e in (*expressions, *filled))  # type: ignore[no-untyped-call]
     digest = hashlib.sha256(shown.encode()).hexdigest()[:8]
     name = f"{table.name}_{'_'.join(column.name for column, _ in fields)}"[:54] + f"_{digest}"
     for index in table.indexes:
         if index.name == name:
             return index
-    where = and_(*[expression.is_not(None) for expression in expressions])
     return Index(name, *expressions, postgresql_where=where, _table=table)
 
 
