@@ -16,7 +16,7 @@ A row that is refused is no exception: it is a line of `Faults` (mappings.faults
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,15 @@ class SourceUnreadable(RunStopped):
 
 
 class ExpectationFailed(RunStopped):
-    """The run as a whole does not meet an expectation; nothing was applied."""
+    """The run as a whole does not meet an expectation; nothing was applied.
+
+    `failures`: for each expectation that is not met: into, expectation, arguments, rule and observed.
+    """
+
+    def __init__(self, message: str, *, where: str = "", todo: str = "", failures: tuple[dict[str, Any], ...] = ()
+                 ) -> None:
+        super().__init__(message, where=where, todo=todo)
+        self.failures = failures
 
 
 class RetryLater(NavetteError):
