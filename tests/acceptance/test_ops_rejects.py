@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from sqlalchemy import select
 
 from crm_store import hub_tables as tables
@@ -166,3 +167,29 @@ def test_a_replay_after_the_mapping_was_put_right_admits_the_rows(desk: OpsDesk)
     assert replay(again.hub, "customers")[-1].into["company"]["created"] == 1
     assert open_counts(again.hub)["rejected"] == 0
     assert desk.crm("SELECT tags FROM crm.company") == [(["blue", "red"],)]
+
+
+def test_rows_that_failed_a_replay_are_still_exported_under_a_name_that_fits(desk: OpsDesk) -> None:
+    desk.customers(customer("C1", siret=WRONG))
+    replay(desk.hub, "customers")
+    (written,) = export_held(desk.hub, "customers")
+    assert (written.path.name, written.rows, written.notes) == ("CLI_FR_20261120.csv", 1, ())
+
+
+def test_rejects_of_a_spreadsheet_come_back_as_one(desk: OpsDesk) -> None:
+    def sheet(path: Path, *rows: tuple[str, ...]) -> Path:
+        with xlsxwriter.Workbook(str(path)) as book:
+            page = book.add_worksheet("Contacts")
+            for at, row in enumerate([("ID", "NAME", "EMAIL", "CUSTOMER"), *rows]):
+                page.write_row(at, 0, row)
+        return path
+
+    rows = (("1", "Durand", "no address", ""), ("2", "Petit", "", ""))
+    desk.run("contacts", file=sheet(desk.root / "CON_FR.xlsx", *rows))
+    (cause,) = open_causes(desk.hub, "contacts")
+    assert (cause.code, cause.first_line) == ("not_email", 2)
+    (written,) = export_held(desk.hub, "contacts")
+    assert written.path.suffix == ".xlsx"
+    result = desk.run("contacts", file=written.path)[-1]
+    assert (result.rows_read, result.detected["sheet"], result.into["contact"]["rejected"]) == (1, "Contacts", 1)
+    assert open_counts(desk.hub)["rejected"] == 1
