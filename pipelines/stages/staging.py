@@ -203,7 +203,7 @@ def index_lookups(connection: Connection) -> Iterator[None]:
     A table that was empty when it was last analysed is otherwise read whole for every row of the first load. Not for
     statements that write records: their triggers join whole transition tables.
     """
-    names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
+    names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan")
     connection.execute(select(*[func.set_config(name, "off", True) for name in names]))
     yield
     # Not after an error: the transaction is over, and the settings with it.
