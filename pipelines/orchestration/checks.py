@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, AssetKey
 
@@ -20,7 +22,7 @@ from mappings.language.flow import Flow
 from mappings.words import OUTCOMES
 from pipelines.hub import Hub
 from pipelines.ops.sentences import guard_lines
-from pipelines.orchestration.held import refusals, told_arguments
+from pipelines.orchestration.held import Refusals, refusals, told_arguments
 from pipelines.orchestration.names import (
     CONSERVATION,
     REJECT_RATIO,
@@ -59,8 +61,7 @@ def check_results(hub: Hub, flow: Flow, results: Sequence[RunResult]) -> Iterato
         yield _conservation(flow, judged)
         yield _reject_ratio(flow, judged)
     yield _review(flow, results)
-    if judged:
-        yield from _expectations(hub, flow, judged)
+    yield from _expectations(hub, flow, [*judged, *(result for result in results if _unmet(result))])
 
 
 def evaluation(key: AssetKey, result: AssetCheckResult) -> AssetCheckEvaluation:
@@ -117,16 +118,25 @@ def review_check(flow: Flow, run_id: int | None, why: str) -> AssetCheckResult:
 
 
 def _expectations(hub: Hub, flow: Flow, results: Sequence[RunResult]) -> Iterator[AssetCheckResult]:
+    """Row by row: refused rows fail a check. On the whole run: what its problem says was found instead."""
     asked = list(expectations(flow))
-    if not asked:
+    if not asked or not results:
         return
-    refused = sum((refusals(hub, result) for result in results), start=refusals(hub, results[0]).__class__())
+    refused: Refusals = sum((refusals(hub, result) for result in results), Counter())
+    unmet = {(failure["into"], failure["expectation"], told_arguments(failure["arguments"])): failure["observed"]
+             for result in results for failure in _unmet(result)}
     for expected in asked:
         said = {name: value for name, value in expected.arguments.items() if name not in EVERY}
-        count = refused[expected.label, expected.name, told_arguments(said)]
+        key = expected.label, expected.name, told_arguments(said)
         critical = expected.arguments.get("severity", "critical") == "critical"
+        found = str(unmet[key]) if key in unmet else f"{refused[key]:,} rows were refused" if refused[key] else ""
         yield AssetCheckResult(
-            asset_key=flow_key(flow), check_name=expected.check, passed=count == 0, metadata={"refused_rows": count},
+            asset_key=flow_key(flow), check_name=expected.check, passed=not found, description=found or "met",
+            metadata={"refused_rows": refused[key]},
             severity=AssetCheckSeverity.ERROR if critical else AssetCheckSeverity.WARN,
-            description=f"{count:,} rows were refused" if count else "met",
         )
+
+
+def _unmet(result: RunResult) -> list[dict[str, Any]]:
+    """The whole-run expectations that stopped the run."""
+    return list((result.problem or {}).get("expectations") or [])

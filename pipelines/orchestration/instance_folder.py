@@ -24,7 +24,7 @@ import psutil
 
 from crm_store.passwords import write_private
 from mappings.errors import ConfigurationError
-from pipelines.orchestration.place import instance_folder
+from pipelines.orchestration.place import HOME, PROJECT, REPORTS_URL, instance_folder
 
 DEFAULT = Path(__file__).with_name("dagster.yaml")
 LOGS = "process_logs"
@@ -109,8 +109,8 @@ def write_configuration(folder: Path, root: Path, socket: Path) -> None:
 
 
 def environment(root: Path, home: Path, folder: Path, reports_url: str) -> dict[str, str]:
-    """The environment of Dagster's processes."""
+    """The environment of Dagster's processes; an address of the reports that is set already (a proxy's) stands."""
     return os.environ | {
-        "DAGSTER_HOME": str(folder), "NAVETTE_PROJECT": str(root), "NAVETTE_HOME": str(home),
-        "NAVETTE_REPORTS_URL": reports_url, "PYTHONUNBUFFERED": "1",
+        "DAGSTER_HOME": str(folder), PROJECT: str(root), HOME: str(home),
+        REPORTS_URL: os.environ.get(REPORTS_URL) or reports_url, "PYTHONUNBUFFERED": "1",
     }

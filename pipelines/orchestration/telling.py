@@ -100,9 +100,9 @@ def links(results: Sequence[RunResult]) -> Metadata:
     if first.report:
         page = Path(first.report)
         found["report"] = link(page)
-        rejects = page.with_suffix(".csv")
-        if rejects.is_file():
-            found["rejects_file"] = link(rejects)
+        rejects, validation = page.with_suffix(".csv"), page.with_name(f"{page.stem}_validation") / "index.html"
+        found |= {name: link(path) for name, path in (("rejects_file", rejects), ("validation", validation))
+                  if path.is_file()}
     others = [result for result in results if result.report and result is not first]
     if others:
         found["reports"] = MetadataValue.md("\n".join(

@@ -41,6 +41,7 @@ into:
     - expect_column_values_to_be_in_set: {column: category, value_set: [A, B], description: A or B}
     - expect_column_values_to_be_in_set: {column: sector, value_set: [north, south]}
     - expect_column_value_lengths_to_be_between: {column: name, max_value: 40}
+    - expect_table_row_count_to_be_between: {min_value: 2}
 guard: {rejects: 50%, archives: 20%}
 schedule: {changes: "*/5 6-20 * * *", full: "0 2 * * *", timezone: Europe/Paris}
 """

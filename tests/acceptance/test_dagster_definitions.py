@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import yaml
-from dagster import AssetCheckKey, AssetKey, DefaultScheduleStatus, DefaultSensorStatus, Definitions
+from dagster import (
+    AssetCheckKey,
+    AssetKey,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    Definitions,
+    validate_run_config,
+)
 
+from crm_store.store import Store
 from mappings.language.project import Project, require_project
 from pipelines.orchestration.instance_folder import DEFAULT
 from pipelines.orchestration.project_definitions import build_definitions
 from tests.acceptance.dagster_project import write_project
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "dagster.md").read_text("utf-8")
 CUSTOMERS, COMPANY = AssetKey(["erp", "customers"]), AssetKey(["crm", "company"])
 
 
@@ -49,7 +65,7 @@ def test_every_expectation_is_a_check_under_its_own_name(definitions: Definition
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys if key.asset_key == CUSTOMERS}
     assert checks == {
         "conservation", "reject_ratio", "review", "freshness",
-        "expect_column_value_lengths_to_be_between",
+        "expect_column_value_lengths_to_be_between", "expect_table_row_count_to_be_between",
         "expect_column_values_to_be_in_set__category", "expect_column_values_to_be_in_set__sector",
     }
 
@@ -120,3 +136,44 @@ def test_dagster_dev_and_navette_up_are_configured_alike() -> None:
     told = yaml.safe_load(DEFAULT.read_text())
     assert told["telemetry"] == {"enabled": False}
     assert told["storage"]["custom"]["module"] == "pipelines.orchestration.storage"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Definitions:
+    return build_definitions(require_project(ROOT / "demo", {}))
+
+
+def test_every_job_that_the_documents_name_exists(demo: Definitions) -> None:
+    named = set(re.findall(r"`(navette_[a-z_]+)`", PAGE))
+    assert named >= {"navette_approve_review", "navette_refuse_review", "navette_replay_rejects", "navette_run_file"}
+    assert named <= {one.name for one in demo.get_repository_def().get_all_jobs()}
+
+
+def test_every_configuration_that_the_documents_show_is_taken(demo: Definitions) -> None:
+    jobs = {node.name: job for job in demo.get_repository_def().get_all_jobs() if job.name != "__ASSET_JOB"
+            for node in job.nodes}
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
+    shown = [yaml.safe_load(textwrap.dedent(text)) for text in blocks]
+    assert shown
+    for config in shown:
+        (step,) = config["ops"]
+        assert validate_run_config(jobs[step], config)
+
+
+def test_every_check_that_a_flow_has_is_told_in_the_documents(definitions: Definitions) -> None:
+    names = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
+    assert {name for name in names if not name.startswith("expect_")} <= set(re.findall(r"`([a-z_]+)`", PAGE))
+
+
+def test_plain_dagster_starts_the_store_by_itself_and_keeps_its_state_in_it() -> None:
+    home = Path(mkdtemp(prefix="nvt-", dir="/tmp"))
+    env = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "NAVETTE_DATABASE_URL")}
+    env |= {"NAVETTE_HOME": str(home), "NAVETTE_PROJECT": str(ROOT / "demo")}
+    try:
+        done = subprocess.run([Path(sys.executable).with_name("dagster"), "definitions", "validate"], cwd=ROOT, env=env,
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert (home / "pg" / "PG_VERSION").is_file()
+    finally:
+        Store.stop(home)
+        shutil.rmtree(home)

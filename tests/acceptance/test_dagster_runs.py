@@ -165,6 +165,7 @@ def test_a_file_that_waits_is_taken_in_and_told(house: House) -> None:
     assert all("category" in row["reason"] for row in metadata["held_rows"])
     assert Path(metadata["report"]).is_file()
     assert Path(metadata["rejects_file"]).is_file()
+    assert Path(metadata["validation"]).name == "index.html"
 
 
 def test_an_expectation_that_refused_rows_is_a_failed_check_and_the_others_are_met(house: House) -> None:
@@ -173,8 +174,18 @@ def test_an_expectation_that_refused_rows_is_a_failed_check_and_the_others_are_m
     assert told.checks == {
         "conservation": True, "reject_ratio": True, "review": True, "freshness": True,
         "expect_column_values_to_be_in_set__category": False, "expect_column_values_to_be_in_set__sector": True,
-        "expect_column_value_lengths_to_be_between": True,
+        "expect_column_value_lengths_to_be_between": True, "expect_table_row_count_to_be_between": True,
     }
+
+
+def test_an_expectation_of_the_whole_run_stops_it_and_is_the_failed_check(house: House) -> None:
+    drop(house.root, "customers_20261101.csv", customers([1]))
+    told = house.run("customers")
+    assert not told.success
+    assert "expect_table_row_count_to_be_between" in told.failure
+    failed = {name for name, passed in told.checks.items() if not passed}
+    assert failed == {"expect_table_row_count_to_be_between"}
+    assert (house.root / ".navette" / "reports" / "run_1_validation" / "index.html").is_file()
 
 
 def test_the_two_kinds_of_run_find_each_other(house: House) -> None:
