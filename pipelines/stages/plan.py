@@ -246,7 +246,7 @@ def _role(mastery: Mastery, system: str) -> Role:
     if mastery.kind == "shared":
         return "shared"
     if mastery.kind == "systems" and system in mastery.systems:
-        if mastery.systems[0] != system:
+        if mastery.systems[0] != system or (len(mastery.systems) > 1 and mastery.lock):
             return "ranked"
         return "this" if mastery.lock else "this_unlocked"
     return "other"

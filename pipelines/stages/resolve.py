@@ -207,8 +207,10 @@ def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: From
         return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null())
     if role == "ranked":
         mine, theirs = (_settle(other, facts, plan, field, v) for other in ("this", "other"))
-        higher = _higher_rank_has_value(plan, field, v)
-        return case((higher, theirs[0]), else_=mine[0]), case((higher, theirs[1]), else_=mine[1])
+        # A system that says nothing leaves the field to the next: it clears only what it had said itself.
+        says = or_(~facts.r_empty, and_(facts.known, facts.r_changed, ~facts.c_changed))
+        yields = or_(_higher_rank_has_value(plan, field, v), ~says)
+        return case((yields, theirs[0]), else_=mine[0]), case((yields, theirs[1]), else_=mine[1])
     assert_never(role)
 
 
@@ -243,10 +245,12 @@ def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
 
 
 def _higher_rank_has_value(plan: IntoPlan, field: FieldPlan, v: FromClause) -> ColumnElement[bool]:
+    if not field.ranks:
+        return false()
     other, space = plan.crosswalk.alias("ranked_x"), hub.id_space.alias("ranked_space")
     return exists().where(
         other.c.record_id == v.c.record_id, other.c.id_space == space.c.id, space.c.system.in_(field.ranks),
-        other.c[f"b_{field.columns[0]}"].is_not(None),
+        _image(other, field.columns[0], other.c[f"b_{field.columns[0]}"]).is_not(None),
     )
 
 

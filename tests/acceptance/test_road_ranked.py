@@ -1,0 +1,43 @@
+"""Ranked masters when one of them says nothing: it leaves the field to the next, and no run undoes another's."""
+
+from __future__ import annotations
+
+from tests.road_desk import Road, roads
+
+FIELDS = "{registration: REG, vat_number: {from: VAT, as: text}}"
+INTO = f"{{entity: company, key: CODE, match: [registration], fields: {FIELDS}}}"
+FLOWS = {system: f"flow: {system}\nsystem: {system}\ninto: {INTO}\n" for system in ("erp", "cmms")}
+module_road, road = roads(FLOWS)
+
+
+def read(road: Road, system: str, vat: str) -> str | None:
+    road.run(system, "CODE;REG;VAT", f"{system};R1;{vat}")
+    return road.one("SELECT vat_number FROM crm.company")
+
+
+def test_a_first_master_that_says_nothing_undoes_nothing_that_the_next_one_says(road: Road) -> None:
+    road.crm("INSERT INTO crm.company (registration, name) VALUES ('R1', 'Anvil')")
+    assert read(road, "erp", "") is None
+    assert read(road, "cmms", "from cmms") == "from cmms"
+    before = road.journal()
+    for _ in range(2):
+        assert read(road, "erp", "") == "from cmms"
+        assert read(road, "cmms", "from cmms") == "from cmms"
+    assert road.journal() == before
+
+
+def test_a_next_master_may_change_its_value_after_the_first_one_was_read_again(road: Road) -> None:
+    road.crm("INSERT INTO crm.company (registration, name) VALUES ('R1', 'Anvil')")
+    read(road, "cmms", "from cmms")
+    read(road, "erp", "")
+    assert read(road, "cmms", "newer cmms") == "newer cmms"
+    assert read(road, "cmms", "") is None
+
+
+def test_a_first_master_that_falls_silent_clears_its_own_value_only(road: Road) -> None:
+    road.crm("INSERT INTO crm.company (registration, name) VALUES ('R1', 'Anvil')")
+    read(road, "cmms", "from cmms")
+    assert read(road, "erp", "from erp") == "from erp"
+    assert read(road, "erp", "") is None
+    assert read(road, "cmms", "from cmms") == "from cmms"
+    assert read(road, "erp", "from erp again") == "from erp again"
