@@ -184,6 +184,7 @@ def everything_landed(engine: Engine, plan: IntoPlan, tables: IntoStaging) -> It
     staged = select(tables.rows.c.row_no, *[tables.rows.c[f"v_{column}"] for column in columns])
     same = (
         select(tables.same.c.row_no, *[x.c[f"b_{column}"].label(f"v_{column}") for column in columns])
+        .select_from(tables.same)
         .join(x, and_(x.c.id_space == literal_column(str(plan.id_space)), x.c.key == tables.same.c.key,
                       x.c.feed == literal_column(str(plan.feed))))
     )
