@@ -60,7 +60,8 @@ class Applying:
     source: str
     full: bool
     sequenced: bool  # the order mark is the file's, not the row's
-    mark: int | None
+    mark: int | None  # of the file, where rows have none of their own
+    file_mark: int | None
     plans: tuple[IntoPlan, ...]
     staging: Staging
     cursor: Cursor
@@ -190,13 +191,12 @@ class _Apply:
             if waiting:
                 self.cursor.intos[number].count(into.waiting_pass(self.connection, low, high), into.undecided)
                 return
-            before = self._journal()
-            stands = self.cursor.quiet and before == self.cursor.journal
+            before = self.cursor.journal
             self.cursor.intos[number].count(
-                into.first_pass(self.connection, low, high, stands=stands), into.undecided
+                into.first_pass(self.connection, low, high, stands=self._stands), into.undecided
             )
             # Our own lines of the journal change nothing that we have not decided ourselves.
-            self.cursor.journal = self._journal() if stands and self._only_ours(before) else -1
+            self.cursor.journal = self._journal() if into.took_over and self._only_ours(before) else -1
             self._move("first", number, high)
 
         try:
@@ -220,6 +220,10 @@ class _Apply:
                 self._move("first", number, row_no)
 
         self._transaction(refuse)
+
+    def _stands(self) -> bool:
+        """Whether nobody has changed anything since the decision."""
+        return self.cursor.quiet and self._journal() == self.cursor.journal
 
     def _journal(self) -> int:
         return Moment.now(self.connection).journal
@@ -327,8 +331,8 @@ class _Apply:
                                     x.c.mark < what.mark).values(mark=what.mark)
                 )
             marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
-            if what.full and what.sequenced:
-                marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.mark)
+            if what.full and what.file_mark is not None:
+                marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.file_mark)
             connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
             outcomes: Counter[Outcome] = Counter(counts.outcomes())
             if counts.rows_read != outcomes.total():
@@ -355,14 +359,14 @@ class _Apply:
     def _absent(self, number: int, plan: IntoPlan, into: IntoApply) -> None:
         counts = self.cursor.intos[number]
         action = action_of(plan, self.what.full)
-        if action == "ignore" or counts.unread_keys or is_older(plan, self.what.mark):
+        if action == "ignore" or counts.unread_keys or is_older(plan, self.what.file_mark):
             return
         parent = next(
             ((p, i.tables) for p, i in zip(self.what.plans, self.intos, strict=True)
              if plan.owner and p.id_space in plan.owner.spaces), None,
         )
         into.clear(self.connection)
-        entries = absent_entries(plan, into.tables, self.what.full, parent)
+        entries = absent_entries(plan, into.tables, self.what.full, parent, self.what.mark)
         counts.archived, counts.unlinked = settle_absent(
             self.connection, self.what.run_id, plan, entries, action, into.work.h, self.what.source
         )

@@ -41,9 +41,14 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
     raise AssertionError("not reached")
 
 
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the server went away, rather than refused."""
+    return error.connection_invalidated or not sqlstate(error) or sqlstate(error).startswith(("08", "57P"))
+
+
 def store_error(error: DBAPIError, where: str) -> StoreError:
     """What the database said, without the statement and its parameters: those hold data."""
     told = getattr(getattr(error.orig, "diag", None), "message_primary", None) or type(error.orig).__name__
-    lost = error.connection_invalidated or not sqlstate(error)
+    lost = is_lost(error)
     todo = "run it again; it goes on where it stopped" if lost else "please report this; nothing half-done is kept"
     return StoreError(f"the store said: {told}", where=where, todo=todo)

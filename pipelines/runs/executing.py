@@ -27,7 +27,7 @@ from mappings.language.flow import Flow
 from mappings.words import OUTCOMES, Outcome, RunState
 from pipelines.hub import Hub
 from pipelines.runs.applying import Applying, apply_run
-from pipelines.runs.attempt import sqlstate, store_error
+from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
@@ -98,7 +98,7 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
         fail(hub, run_id, staging, error)
     except DBAPIError as error:
         problem = store_error(error, f"run {run_id}")
-        if error.connection_invalidated or not sqlstate(error):
+        if is_lost(error):
             raise problem from error  # the server is gone: the run is carried on by the next one
         fail(hub, run_id, staging, problem)
     with hub.engine.begin() as connection:
@@ -149,8 +149,8 @@ def plans_for(hub: Hub, flow: Flow, active: list[list[str]]) -> tuple[IntoPlan, 
         )
 
 
-def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress
-          ) -> LandedRun:
+def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,
+          before: Cursor | None = None) -> LandedRun:
     row_marks = _marks_rows(order.flow) or order.row_marks is not None
     landed = land(
         Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
@@ -168,11 +168,13 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
             variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet,
         )
+        for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
+            now.applied, now.undecided = then.recounted(), then.undecided
         tripped = _guard(connection, order, plans, staging, cursor, decided) if order.guarded else []
         connection.execute(
             update(tables.run).where(tables.run.c.id == run_id).values(
-                state="landed", landed_at=func.now(), rows_read=landed.rows_read, cursor=cursor.model_dump(mode="json"),
-                detected=dict(order.source.detected),
+                state="applying" if before else "landed", landed_at=func.now(), rows_read=landed.rows_read,
+                cursor=cursor.model_dump(mode="json"), detected=dict(order.source.detected),
             )
         )
     return LandedRun(plans, staging, cursor, tripped)
@@ -213,21 +215,18 @@ def land_again(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...],
     """Stages a run anew whose staging was lost; what it had applied keeps its counts and is not applied twice."""
     with hub.engine.begin() as connection:
         staging.create(connection)
-    landed = _land(hub, order, run_id, plans, staging, progress)
-    for now, then in zip(landed.cursor.intos, before.intos, strict=True):
-        now.applied, now.undecided = then.recounted(), then.undecided
-    return landed.cursor
+    return _land(hub, order, run_id, plans, staging, progress, before).cursor
 
 
-def decide_again(hub: Hub, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor
-                 ) -> Cursor:
+def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,
+                 cursor: Cursor) -> Cursor:
     """A run that waited decides on the store as it is now; what landing itself had settled stays."""
     with hub.engine.begin() as connection:
         for into in staging.intos:
             into.fate.drop(connection)
             into.fate.create(connection)
             connection.execute(delete(into.wait))
-        decided = decide(connection, plans, staging, (run_id, mark))
+        decided = decide(connection, plans, staging, (run_id, None if _marks_rows(flow) else mark))
         for counts, now in zip(cursor.intos, decided, strict=True):
             counts.landed = dict(+_settled(Counter(counts.read), now))
             counts.expected = dict(now.expected)
@@ -251,7 +250,8 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
         if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
             parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)
                            if plan.owner and p.id_space in plan.owner.spaces), None)
-            entries = absent_entries(plan, into, order.full, parent).subquery()
+            mark = None if _marks_rows(order.flow) else order.mark
+            entries = absent_entries(plan, into, order.full, parent, mark).subquery()
             counts.absent, to_archive = connection.execute(
                 select(func.count(), func.count().filter(entries.c.archive)).select_from(entries)
             ).one()
@@ -300,8 +300,8 @@ def continue_run(hub: Hub, flow: Flow, run_id: int, source: str, full: bool, mar
         connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(state="applying"))
     apply_run(Applying(
         hub=hub, run_id=run_id, system=flow.system, source=source, full=full,
-        sequenced=mark is not None and not row_marks, mark=None if row_marks else mark, plans=plans, staging=staging,
-        cursor=cursor, progress=progress, held=held,
+        sequenced=mark is not None and not row_marks, mark=None if row_marks else mark, file_mark=mark, plans=plans,
+        staging=staging, cursor=cursor, progress=progress, held=held,
     ))
 
 

@@ -60,7 +60,8 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
             results += _run_waiting(hub, flow, full, trigger, progress, dagster_run)
         for result in results:
             result.report = str(write_report(hub, result.run_id))
-    if retry and any(result.changed for result in results):
+    # Also for rows parked here: what they wait for may have come with another flow's run meanwhile.
+    if retry and any(result.changed or result.total("parked") for result in results):
         retry_parked(hub, progress)
     return results
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
-from sqlalchemy import Integer, cast, exists, func, select, true
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Integer, any_, cast, exists, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
+from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.runs.executing import Order, Progress, execute, quiet
 from pipelines.runs.lock import flow_lock
@@ -43,12 +45,17 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
 
 
 def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
-    """Replays the parked rows whose missing records exist by now, again while that brings new ones."""
+    """Replays the parked rows whose missing records exist by now, again while that brings new ones.
+
+    A flow that another run has just now is left out: that run looks for ready rows itself when it ends.
+    """
     results: list[RunResult] = []
     tried: set[int] = set()
     while ready := [number for number in _ready(hub) if number not in tried]:
         tried |= set(ready)
-        results += replay(hub, None, ready, progress, trigger="retry", outcomes=("parked",))
+        for name in order_of_flows(hub.project):
+            with suppress(RetryLater):
+                results += replay(hub, name, ready, progress, trigger="retry", outcomes=("parked",))
     return results
 
 
@@ -66,7 +73,7 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
         .order_by(held.c.mark.asc().nulls_last(), held.c.run_id, held.c.row_no)
     )
     if ids is not None:
-        query = query.where(held.c.id.in_(ids))
+        query = query.where(held.c.id == any_(literal(list(ids), ARRAY(BigInteger))))
     groups: dict[Variables, dict[str, HeldRow]] = defaultdict(dict)
     with hub.engine.connect() as connection:
         for number, raw, mark, line, cursor in connection.execute(query):

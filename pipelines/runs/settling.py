@@ -7,11 +7,13 @@ from getpass import getuser
 
 from sqlalchemy import Connection, RowMapping, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError, NavetteError, RunStopped
 from pipelines.hub import Hub
 from pipelines.reports import write_report
+from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import Progress, continue_run, decide_again, fail, plans_for, quiet, result_of
 from pipelines.runs.lock import flow_lock
@@ -65,10 +67,15 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
         if not staging_is_whole(hub, staging, cursor):
             raise RunStopped("what this run had landed is gone", where=f"run {run['id']}",
                              todo="refuse it, and run the flow again")
-        cursor = decide_again(hub, run["id"], run["mark"], plans, staging, cursor)
+        cursor = decide_again(hub, flow, run["id"], run["mark"], plans, staging, cursor)
         continue_run(hub, flow, run["id"], run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
     except NavetteError as error:
         fail(hub, run["id"], None, error)
+    except DBAPIError as error:
+        problem = store_error(error, f"run {run['id']}")
+        if is_lost(error):
+            raise problem from error  # the next run of the flow carries on
+        fail(hub, run["id"], None, problem)
 
 
 def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool = False, dismiss: bool = False,

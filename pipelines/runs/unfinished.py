@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, func, inspect, select, update
+from sqlalchemy import Connection, RowMapping, func, inspect, select, update
+from sqlalchemy.exc import DBAPIError
 
+from connectors.file.folder import content_digest
+from connectors.page import Source
 from crm_store import hub_tables as tables
 from mappings.errors import NavetteError, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import Order, Progress, continue_run, fail, land_again, plans_for, result_of
 from pipelines.runs.result import RunResult
@@ -21,8 +25,9 @@ from pipelines.stages.staging import Staging, staging_for
 def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResult]:
     """Carries on with what was interrupted; the caller holds the flow's lock, so no other process is at it.
 
-    A killed landing wrote nothing and is closed; a killed apply goes on behind its last whole batch. Where the
-    server's crash emptied the staging, the source is landed again under the same run.
+    A killed landing wrote nothing and is closed, also where it had decided: its guard may still have had to ask. A
+    killed apply goes on behind its last whole batch. Where the server's crash emptied the staging, the source is landed
+    again under the same run.
     """
     with hub.engine.connect() as connection:
         left = connection.execute(
@@ -32,7 +37,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
         ).mappings().all()
     results = []
     for run in left:
-        if run["state"] == "applying" or (run["state"] == "landed" and run["trigger"] != "preview"):
+        if run["state"] == "applying":
             results.append(_carry_on(hub, flow, run["id"], progress))
         else:
             drop_staging(hub, run["id"])
@@ -41,8 +46,9 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
 
 
 def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResult:
-    with hub.engine.connect() as connection:
-        run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one()
+    with hub.engine.begin() as connection:
+        # Waits for a batch that the killed process had told to commit: its cursor is not there before.
+        run = connection.execute(select(tables.run).where(tables.run.c.id == run_id).with_for_update()).mappings().one()
     staging: Staging | None = None
     try:
         if run["mapping"] != str(mapping_digest(flow, hub.project)):
@@ -54,16 +60,32 @@ def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResul
         plans = plans_for(hub, flow, [into.fields for into in cursor.intos])
         staging = staging_for(run_id, plans)
         if not staging_is_whole(hub, staging, cursor):
-            source = open_named(flow, Path(run["source"]), cursor.variables)
+            source = _same_source(flow, run, cursor)
             order = Order(flow, source, run["source"], cursor.variables, run["mark"], run["digest"], run["full"],
                           run["trigger"], guarded=False)
             cursor = land_again(hub, order, run_id, plans, staging, cursor, progress)
         continue_run(hub, flow, run_id, run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
+    except DBAPIError as error:
+        problem = store_error(error, f"run {run_id}")
+        if is_lost(error):
+            raise problem from error
+        fail(hub, run_id, staging, problem)
     drop_staging(hub, run_id)
     with hub.engine.connect() as connection:
         return result_of(connection, run_id)
+
+
+def _same_source(flow: Flow, run: RowMapping, cursor: Cursor) -> Source:
+    """The file that the run read; another content under its name is not carried on with."""
+    path = Path(run["source"])
+    if run["digest"] is None or not path.is_file() or content_digest(path) != run["digest"]:
+        raise RunStopped(
+            "interrupted by a crash of the store, and what it read is no longer there", where=f"run {run['id']}",
+            todo="run the flow again; rows that were applied are known and come out unchanged",
+        )
+    return open_named(flow, path, cursor.variables)
 
 
 def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
@@ -74,6 +96,7 @@ def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
             return False
         return all(
             connection.scalar(select(func.count()).select_from(into.rows)) == counted.staged
+            and connection.scalar(select(func.count()).select_from(into.fate)) == counted.staged
             and connection.scalar(select(func.count()).select_from(into.held)) == counted.held
             and connection.scalar(select(func.count()).select_from(into.same)) == counted.same
             for into, counted in zip(staging.intos, cursor.intos, strict=True)

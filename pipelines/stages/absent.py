@@ -10,11 +10,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Select,
     Table,
+    Text,
     and_,
+    any_,
     delete,
     exists,
     func,
@@ -25,6 +28,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
@@ -45,9 +49,12 @@ def is_older(plan: IntoPlan, mark: int | None) -> bool:
     return mark is not None and plan.full_mark is not None and mark < plan.full_mark
 
 
-def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tuple[IntoPlan, IntoStaging] | None
-                   ) -> Select[Any]:
-    """key, record_id and whether the record is to be archived, for each entry of the feed that is absent."""
+def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tuple[IntoPlan, IntoStaging] | None,
+                   mark: int | None) -> Select[Any]:
+    """key, record_id and whether the record is to be archived, for each entry of the feed that is absent.
+
+    `mark` is the file's, where entries have the marks of files: what a newer file of changes brought is not absent.
+    """
     x, record = plan.crosswalk.alias("x"), plan.record
     present = _present(tables)
     here = exists().where(present.c.key == x.c.key)
@@ -58,6 +65,8 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
     )
     where: list[ColumnElement[bool]] = [x.c.feed == plan.feed, x.c.id_space == plan.id_space,
                                         x.c.absent_since.is_(None), ~here]
+    if mark is not None:
+        where.append(or_(x.c.mark.is_(None), x.c.mark <= mark))
     if not full:
         where.append(_owner_named(plan, record, parent))
     return (
@@ -116,19 +125,18 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
     unlink = [key for key, _, owned in gone if not (owned and action == "archive")]
     mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed)
     ids = sorted({record_id for _, record_id in archive})
+    among = record.c.id == any_(literal(ids, ARRAY(BigInteger)))  # one parameter, however many they are
     connection.execute(
         select(func.count()).select_from(
-            select(record.c.id).where(record.c.id.in_(ids)).order_by(record.c.id).with_for_update().subquery()
+            select(record.c.id).where(among).order_by(record.c.id).with_for_update().subquery()
         )
     )
+    connection.execute(update(record).where(among, record.c.archived_at.is_(None)).values(archived_at=func.now()))
     connection.execute(
-        update(record).where(record.c.id.in_(ids), record.c.archived_at.is_(None)).values(archived_at=func.now())
-    )
-    connection.execute(
-        update(x).where(mine, x.c.key.in_([key for key, _ in archive]))
+        update(x).where(mine, x.c.key == any_(literal([key for key, _ in archive], ARRAY(Text))))
         .values(absent_since=func.now(), fingerprint=None, run_id=run_id)
     )
-    connection.execute(delete(x).where(mine, x.c.key.in_(unlink)))
+    connection.execute(delete(x).where(mine, x.c.key == any_(literal(unlink, ARRAY(Text)))))
     return len(archive), len(unlink)
 
 

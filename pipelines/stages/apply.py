@@ -12,6 +12,7 @@ Two runs that change one record meet at its row; the second decides on what the 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -58,6 +59,7 @@ class IntoApply:
         self.run, self.source, self.plan, self.staging = run, source, plan, staging
         self.tables: IntoStaging = staging.intos[number]
         self.work = work_tables(plan, number)
+        self.took_over = False  # whether the last batch applied the landing's decision without matching again
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
     def prepare(self, connection: Connection) -> None:
@@ -68,12 +70,13 @@ class IntoApply:
             connection.execute(text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
             connection.execute(text(ddl + " ON COMMIT DELETE ROWS"))
 
-    def first_pass(self, connection: Connection, low: int, high: int, *, stands: bool = False) -> Counter[Outcome]:
+    def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
+                   ) -> Counter[Outcome]:
         """Applies the rows in (low, high] that wait for nothing; returns their outcomes.
 
         `stands`: nothing has changed in the store since the landing decided, so its decision is taken over.
         """
-        return self._batch(connection, low, high, stands=stands and not self.plan.shared_space)
+        return self._batch(connection, low, high, stands=None if self.plan.shared_space else stands)
 
     def waiting_pass(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
         """Applies the waiting rows in (low, high] whose links exist by now; the others go on waiting."""
@@ -94,12 +97,14 @@ class IntoApply:
         return self._batch(connection, -1, 1 << 62, waiting=True, final=True)
 
     def _batch(self, connection: Connection, low: int, high: int, *, waiting: bool = False, lenient: bool = False,
-               final: bool = False, stands: bool = False) -> Counter[Outcome]:
+               final: bool = False, stands: Callable[[], bool] | None = None) -> Counter[Outcome]:
         bounds = {"low": low, "high": high}
         self.undecided = 0
         self.clear(connection)
         self._lock(connection, bounds, waiting)
-        if stands:
+        # Asked with the locks in hand: while we waited for them, another run made the records that we meant to make.
+        self.took_over = stands is not None and stands()
+        if self.took_over:
             self._take_over(connection, bounds)
         else:
             self._match(connection, bounds, waiting, lenient, self.run)

@@ -13,12 +13,14 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
     String,
     Table,
     and_,
+    any_,
     case,
     cast,
     func,
@@ -27,7 +29,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
@@ -154,6 +156,8 @@ def close_replayed(connection: Connection, run_id: int, numbers: Collection[int]
     held = hub.held
     if numbers:
         connection.execute(
-            update(held).where(held.c.id.in_(numbers), held.c.state == "open", held.c.run_id < run_id)
+            update(held)
+            .where(held.c.id == any_(literal(list(numbers), ARRAY(BigInteger))), held.c.state == "open",
+                   held.c.run_id < run_id)
             .values(state="closed", closed_at=func.now(), closed_by=run_id)
         )
