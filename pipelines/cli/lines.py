@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pipelines.cli.console import out
 
+BIGGEST = 2**63 - 1
+"""The largest number of a run, a row or a record."""
+
 
 def line(text: str) -> None:
     """One line: no markup read out of values, no terminal's width breaks it, no control character reaches it."""

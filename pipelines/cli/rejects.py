@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings
-from pipelines.cli.lines import line
+from pipelines.cli.lines import BIGGEST, line
 
 if TYPE_CHECKING:
     from pipelines.ops.held_rows import CauseGroup, HeldRow
@@ -17,7 +17,7 @@ group = typer.Typer(no_args_is_help=True, help="Rows that were refused: list, ex
 
 Held = Literal["rejected", "parked", "review", "all"]
 OneFlow = Annotated[str | None, typer.Argument(metavar="[FLOW]", help="Only this flow's rows.")]
-Ids = Annotated[list[int] | None, typer.Option("--id", metavar="N", help="Only this row; again for more.")]
+Ids = Annotated[list[int] | None, typer.Option("--id", metavar="N", help="Only this row; again for more.", max=BIGGEST)]
 
 
 def register(app: typer.Typer) -> None:
@@ -104,12 +104,15 @@ def replay(flow: OneFlow = None, ids: Ids = None, json: JsonFlag = False) -> Non
     """
     from pipelines.cli.running import show_results
     from pipelines.hub import open_hub
+    from pipelines.ops.rejects import require_replayable
     from pipelines.runs.replay import replay as replay_rows
 
     with errors_told(json):
         hub = open_hub(settings.project)
         if flow is not None:
             hub.flow(flow)
+        if ids:
+            require_replayable(hub, ids)
         with progress_shown(flow or "replay", quiet=json) as progress:
             results = replay_rows(hub, flow, ids or None, progress)
         if results or json:

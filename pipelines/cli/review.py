@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, progress_shown, settings
-from pipelines.cli.lines import line
+from pipelines.cli.lines import BIGGEST, line
 
 if TYPE_CHECKING:
     from pipelines.ops.conflicts import OpenConflict, Side
@@ -51,7 +51,7 @@ def list_(json: JsonFlag = False) -> None:
 
 @group.command()
 def settle(
-    run: Annotated[int, typer.Argument(help="The number of a run that waits.")],
+    run: Annotated[int, typer.Argument(help="The number of a run that waits.", max=BIGGEST)],
     approve: Annotated[bool, typer.Option("--approve", help="Apply it, deciding again on what stands now.")] = False,
     refuse: Annotated[bool, typer.Option("--refuse", help="Drop it; nothing changes.")] = False,
     json: JsonFlag = False,
@@ -80,8 +80,8 @@ def settle(
 
 @group.command("row")
 def row_(
-    number: Annotated[int, typer.Argument(metavar="ID", help="The number of a row that `list` shows.")],
-    link: Annotated[int | None, typer.Option("--link", metavar="RECORD", help="It is this record.")] = None,
+    number: Annotated[int, typer.Argument(metavar="ID", help="A row's number, from `list`.", max=BIGGEST)],
+    link: Annotated[int | None, typer.Option("--link", metavar="RECORD", help="It is this one.", max=BIGGEST)] = None,
     create: Annotated[bool, typer.Option("--create", help="It is a new record, whatever it looks like.")] = False,
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Drop it.")] = False,
     json: JsonFlag = False,
@@ -108,7 +108,7 @@ def row_(
 
 @group.command()
 def conflict(
-    number: Annotated[int, typer.Argument(metavar="ID", help="The number of a conflict that `list` shows.")],
+    number: Annotated[int, typer.Argument(metavar="ID", help="A conflict's number, from `list`.", max=BIGGEST)],
     ours: Annotated[bool, typer.Option("--ours", help="The CRM's value stands.")] = False,
     theirs: Annotated[bool, typer.Option("--theirs", help="The system's value stands.")] = False,
     why: Why = None,

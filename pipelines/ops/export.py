@@ -83,7 +83,8 @@ def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "re
             path = _free(folder / _file_name(flow, members, dict(parts), detected), keep=out is None)
         lines = _lines(members)
         write_like(path, columns, _frame(columns, lines), flow.read, detected)
-        path.chmod(0o600)
+        if path.is_file():  # and no device such as /dev/stdout
+            path.chmod(0o600)
         written.append(Exported(path, len(lines), _notes(flow, path, dict(parts), used)))
     return written
 

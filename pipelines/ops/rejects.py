@@ -56,7 +56,7 @@ def dismiss(hub: Hub, *, ids: Sequence[int] = (), flow: str | None = None, cause
     with hub.engine.begin() as connection:
         where: list[ColumnElement[bool]] = [held.c.state == "open"]
         if ids:
-            _must_be_open(connection, ids)
+            _must_be_open(connection, ids, "nothing was dismissed")
             where.append(held.c.id.in_(ids))
         else:
             _must_be_known(hub, connection, flow)
@@ -68,6 +68,21 @@ def dismiss(hub: Hub, *, ids: Sequence[int] = (), flow: str | None = None, cause
             .values(state="dismissed", closed_at=func.now(), decision=decided("dismiss", why, cause=cause))
         )
         return done.rowcount
+
+
+def require_replayable(hub: Hub, ids: Sequence[int]) -> None:
+    """Raises ConfigurationError unless these rows are all open, and were split into columns."""
+    held = tables.held
+    with hub.engine.connect() as connection:
+        _must_be_open(connection, ids, "nothing was replayed")
+        lines = connection.scalars(
+            select(held.c.id).where(held.c.id.in_(ids), held.c.raw.is_(None)).order_by(held.c.id)
+        ).all()
+    if lines:
+        raise ConfigurationError(
+            f"row {lines[0]} has no columns: its line could not be split, or it is absent from the source",
+            todo="correct it in an export (navette rejects export), or dismiss it",
+        )
 
 
 def _open(hub: Hub, connection: Connection, flow: str | None, outcomes: Sequence[str]) -> list[ColumnElement[bool]]:
@@ -86,11 +101,11 @@ def _must_be_known(hub: Hub, connection: Connection, flow: str | None) -> None:
             hub.flow(flow)
 
 
-def _must_be_open(connection: Connection, ids: Sequence[int]) -> None:
+def _must_be_open(connection: Connection, ids: Sequence[int], done: str) -> None:
     held = tables.held
     found = dict(connection.execute(select(held.c.id, held.c.state).where(held.c.id.in_(ids))).all())
     wrong = [f"row {number} {'does not exist' if number not in found else f'is {found[number]}'}"
              for number in ids if found.get(number) != "open"]
     if wrong:
-        raise ConfigurationError(f"{', '.join(wrong)}; nothing was dismissed",
+        raise ConfigurationError(f"{', '.join(wrong)}; {done}",
                                  todo="navette rejects list --rows shows what is open")

@@ -14,7 +14,7 @@ from crm_store.store import Store
 from mappings.errors import ConfigurationError
 from mappings.language.project import Project, require_project
 from pipelines.ops.export import export_held
-from pipelines.ops.rejects import dismiss, open_causes, open_counts, open_rows
+from pipelines.ops.rejects import dismiss, open_causes, open_counts, open_rows, require_replayable
 from pipelines.runs.replay import replay
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
@@ -155,6 +155,16 @@ def test_dismissing_a_row_that_is_not_open_dismisses_none_of_those_named(desk: O
     with pytest.raises(ConfigurationError, match="row 4711 does not exist"):
         dismiss(desk.hub, ids=[there, 4711])
     assert there in {row.id for row in open_rows(desk.hub)}
+
+
+def test_rows_that_cannot_be_replayed_are_named(desk: OpsDesk) -> None:
+    faulty_day(desk)
+    rows = {row.key: row.id for row in open_rows(desk.hub)}
+    require_replayable(desk.hub, [rows["FR|C2"]])
+    with pytest.raises(ConfigurationError, match="row 4711 does not exist; nothing was replayed"):
+        require_replayable(desk.hub, [rows["FR|C2"], 4711])
+    with pytest.raises(ConfigurationError, match=f"row {rows[None]} has no columns"):
+        require_replayable(desk.hub, [rows["FR|C2"], rows[None]])
 
 
 def test_a_replay_after_the_mapping_was_put_right_admits_the_rows(desk: OpsDesk) -> None:
