@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
+from crm_store import hub_tables as hub
 from mappings.words import Outcome
 from pipelines.stages.match import match_rows, sides
 from pipelines.stages.plan import IntoPlan, Reference
@@ -152,7 +153,11 @@ def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tup
 
 
 def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
-    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides."""
+    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
+
+    They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
+    meanwhile may fit one of them, and the next run of the same file would take that one in.
+    """
     s, fate = tables.rows, tables.fate
     linked = (
         select(fate.c.record_id, func.count().label("n"), func.min(s.c.key).label("low_key"),
@@ -165,17 +170,19 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
         .values(_twin_of("record", linked) | {"candidates": array([fate.c.record_id]), "record_id": null()})
     )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
+    since = _twins_before(connection, plan, tables)
     for rule in plan.into.match:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
         others = [sides(plan, plan.record, s, name, links)[1] for name in rule.unless]
         new = (
-            select(s.c.row_no, s.c.key, *[value.label(f"side{number}") for number, value in enumerate(values)],
+            select(s.c.row_no, s.c.key, since.label("since"),
+                   *[value.label(f"side{number}") for number, value in enumerate(values)],
                    *[value.label(f"other{number}") for number, value in enumerate(others)])
             .join(fate, fate.c.row_no == s.c.row_no)
             # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
-            .where(or_(fate.c["class"] == "new", fate.c.code == "twins")).subquery()
+            .where(or_(fate.c["class"] == "new", fate.c.code == "twins", since)).subquery()
         )
         parts = [new.c[f"side{number}"] for number in range(len(values))]
         groups = (
@@ -191,9 +198,19 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
         if others:
             members = _not_strangers(members, len(parts), len(others))
         connection.execute(
-            update(fate).where(fate.c.row_no == members.c.row_no, fate.c["class"] == "new")
-            .values(_twin_of(" + ".join(rule.on), members))
+            update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
+            .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
         )
+
+
+def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
+    """Whether a row that is not taken in yet is still held as a twin by an earlier run."""
+    twins = select(hub.held.c.key).where(
+        hub.held.c.feed == plan.feed, hub.held.c.state == "open", hub.held.c.code == "twins"
+    )
+    if connection.scalar(twins.limit(1)) is None:
+        return false()
+    return and_(tables.fate.c["class"].in_(["link", "review"]), tables.rows.c.key.in_(twins))
 
 
 def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:

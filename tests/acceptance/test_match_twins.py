@@ -29,22 +29,31 @@ into:
     - {on: vat_number, unless: [siret, customer_code]}
   fields: {name: NAME, postal_code: POSTCODE, siret: SIRET, vat_number: {from: VAT, as: text}, customer_code: NO}
 """
+OTHERS = """
+flow: others
+system: accounting
+read: {files: "others*.csv"}
+into: {entity: company, key: CODE, fields: {name: NAME, postal_code: POSTCODE, siret: SIRET}}
+"""
 TWO_SIRETS = ("73282932000074", "73282932000066")
 
 
 @pytest.fixture
 def twins(tmp_path: Path, new_store: Callable[[Project], Store]) -> Callable[..., dict[str, str]]:
     """Runs lines `CODE,NAME,POSTCODE,SIRET,VAT,NO` and tells the rule that holds each row that is not taken in."""
-    project = write_files(tmp_path / "project", {"flows/customers": FLOW})
+    project = write_files(tmp_path / "project", {"flows/customers": FLOW, "flows/others": OTHERS})
     hub = Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
 
-    def run(*lines: str) -> dict[str, str]:
-        path = tmp_path / "customers.csv"
+    def run(*lines: str, flow: str = "customers") -> dict[str, str]:
+        path = tmp_path / f"{flow}.csv"
         path.write_text("\n".join(("CODE,NAME,POSTCODE,SIRET,VAT,NO", *lines)) + "\n")
-        (result,) = run_flow(hub, "customers", file=path)
+        (result,) = run_flow(hub, flow, file=path)
         counts = result.into["company"]
+        if flow == "others":
+            return {}
         with hub.engine.connect() as connection:
-            held = connection.execute(select(tables.held.c.key, tables.held.c.causes)).all()
+            still = tables.held.c.state == "open"
+            held = connection.execute(select(tables.held.c.key, tables.held.c.causes).where(still)).all()
         assert (counts["rows_read"], counts["review"]) == (len(lines), len(held))
         return {row.key: row.causes[0]["params"]["rule"] for row in held}
 
@@ -70,3 +79,12 @@ def test_a_row_that_fits_rows_which_wait_already_waits_with_them(twins: Callable
     held = twins(f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Dupont,59000,{TWO_SIRETS[0]},,",
                  f"3,Dupont,59000,{TWO_SIRETS[1]},,", "4,Durand,59000,,,")
     assert held == {"1": "siret", "2": "siret", "3": "name + postal_code"}
+
+
+def test_twins_stay_twins_when_another_system_brings_what_fits_one(twins: Callable[..., dict[str, str]]) -> None:
+    real, foreign = f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Durand,13000,{TWO_SIRETS[0]},,"
+    both = dict.fromkeys(["1", "2"], "siret")
+    assert twins(real, foreign) == both
+    twins("A,Dupont,59000,,,", flow="others")
+    assert twins(real, foreign) == both
+    assert twins(real, f"2,Durand,13000,{TWO_SIRETS[1]},,") == {}
