@@ -69,12 +69,13 @@ def renumber(block: Block, kept: np.ndarray[Any, Any], damaged: Sequence[Damage]
 def without_blank_end(blocks: Iterable[Block]) -> Iterator[Block]:
     """Without the rows of nothing but blank cells at the end: spreadsheets leave them there by the ten thousand.
 
-    Blank rows before a row that says something stay; so do more of them than MOST_BLANK, which are not kept waiting.
+    Blank rows before a row that says something or is damaged stay; so do more of them than MOST_BLANK, which are not
+    kept waiting.
     """
     held: list[Block] = []
     for block in blocks:
         said = _said(block)
-        if said or sum(one.total for one in held) > MOST_BLANK:
+        if said or block.damaged or sum(one.total for one in held) > MOST_BLANK:
             yield from held
             held = []
         lost = block.table.num_rows - said

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.file.delimited import DelimitedSource
@@ -71,6 +71,7 @@ manners = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(body=bodies, form=dialects, manner=manners, sizes=st.tuples(st.integers(1, 60), st.integers(1, 7)))
+@example(b";;\na\n", CsvFormat(delimiter=";", encoding="utf-8"), {}, (3, 1))
 def test_blocks_and_pages_of_any_size_give_the_same_rows(
     folder: Path, body: bytes, form: CsvFormat, manner: dict[str, Any], sizes: tuple[int, int]
 ):
@@ -112,6 +113,8 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
 
 @settings(max_examples=500, deadline=None)
 @given(body=bodies, escape=st.sampled_from([None, b"\\"]), comment=st.sampled_from([None, b"#"]))
+@example(b";;\na", None, None)  # a blank row is not at the end while a damaged line follows
+@example(b";;\na;b;c;d\n;;", None, None)
 def test_the_fast_way_reads_what_the_grammar_reads(
     folder: Path, body: bytes, escape: bytes | None, comment: bytes | None
 ):
