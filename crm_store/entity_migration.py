@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from crm_store.entity_columns import ColumnChanges
 from crm_store.entity_rules import bring_checks, bring_indexes
 from crm_store.entity_tables import EntityTables
+from crm_store.named_ddl import ddl_on, named
 from crm_store.refusals import Refusals
 from mappings.errors import ConfigurationError
 from mappings.language.project import Project
@@ -66,8 +67,7 @@ def _drop_entities(connection: Connection, refusals: Refusals, names: set[str]) 
                 "declare it again; an entity that is not wanted any more can be left without flows",
             )
             continue
-        quote = connection.dialect.identifier_preparer.quote
         for schema, table in (("sync", f"crosswalk_{name}"), ("crm", name)):
-            connection.exec_driver_sql(f"DROP TABLE {schema}.{quote(table)} CASCADE")
+            connection.execute(ddl_on("DROP TABLE %(fullname)s CASCADE", named(schema, table)))
         done.append(f"entity {name} dropped: it had no records")
     return done

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import CheckConstraint, Connection, Index, Table, not_, text
-from sqlalchemy.schema import AddConstraint, CreateIndex, SetConstraintComment
+from sqlalchemy.schema import AddConstraint, CreateIndex, DropConstraint, SetConstraintComment
 
 from crm_store.entity_tables import EntityTables
 from crm_store.match_indexes import match_index, match_rules
+from crm_store.named_ddl import ddl_on, named
 from crm_store.refusals import Refusals
 from mappings.language.project import Project
 
 _OURS = "navette"  # the comment of every index made here; others are an administrator's and stay
+_MARK_OURS = "COMMENT ON INDEX %(fullname)s IS 'navette'"
 
 
 def bring_checks(connection: Connection, tables: EntityTables, refusals: Refusals) -> list[str]:
@@ -55,18 +57,17 @@ def bring_indexes(connection: Connection, tables: EntityTables, project: Project
         {"ours": _OURS},
     ).all()
     have, done = {row.relname: row for row in known}, []
-    quote = connection.dialect.identifier_preparer.quote
     for name, row in have.items():
         if row.ours and name not in wanted:
-            connection.exec_driver_sql(f"DROP INDEX {row.nspname}.{quote(name)}")
+            connection.execute(ddl_on("DROP INDEX %(fullname)s", named(row.nspname, name)))
             done.append(f"index {name} dropped")
     for name, index in wanted.items():
         if name not in have:
             connection.execute(CreateIndex(index))
             done.append(f"index {name}")
         if name not in have or not have[name].ours:
-            schema = index.table.schema if index.table is not None else ""
-            connection.exec_driver_sql(f"COMMENT ON INDEX {schema}.{quote(name)} IS '{_OURS}'")
+            schema = index.table.schema if index.table is not None else None
+            connection.execute(ddl_on(_MARK_OURS, named(schema, name)))
     return done
 
 
@@ -98,5 +99,5 @@ def _known_checks(connection: Connection) -> dict[tuple[str, str], str | None]:
 
 
 def _drop_check(connection: Connection, entity: str, name: str) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    connection.exec_driver_sql(f"ALTER TABLE crm.{quote(entity)} DROP CONSTRAINT {quote(name)}")
+    check = CheckConstraint("", name=name, table=named("crm", entity))
+    connection.execute(DropConstraint(check))

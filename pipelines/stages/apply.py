@@ -30,14 +30,14 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from crm_store.named_ddl import named
 from mappings.codecs.into import spec_of
 from mappings.codecs.literals import literals
 from mappings.words import Outcome
@@ -65,10 +65,8 @@ class IntoApply:
     def prepare(self, connection: Connection) -> None:
         """Makes the temporary tables of this connection."""
         for table in (self.work.m, self.work.z, self.work.h):
-            ddl = str(CreateTable(table).compile(dialect=connection.dialect))
-            name = connection.dialect.identifier_preparer.quote(table.name)
-            connection.execute(text(f"DROP TABLE IF EXISTS pg_temp.{name}"))
-            connection.execute(text(ddl + " ON COMMIT DELETE ROWS"))
+            connection.execute(DropTable(named("pg_temp", table.name), if_exists=True))
+            connection.execute(CreateTable(table))
 
     def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
                    ) -> Counter[Outcome]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, insert, select, text, true
+from sqlalchemy.schema import CreateTable
 
+from crm_store.named_ddl import ddl_on
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging, copy_frame
 
@@ -26,9 +28,9 @@ class SameRows:
             return
         name = f"probe_{staging.rows.name}"
         self.probe = Table(name, MetaData(), Column("row_no", BigInteger), Column("key", Text),
-                           Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp")
-        connection.execute(text(f"CREATE TEMP TABLE IF NOT EXISTS {name} "
-                                "(row_no bigint, key text, fingerprint bigint, mark bigint)"))
+                           Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp",
+                           prefixes=["TEMPORARY"])
+        connection.execute(CreateTable(self.probe, if_not_exists=True))
         connection.execute(text("SET enable_seqscan = off"))
         probe = self.probe
         # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
@@ -56,7 +58,7 @@ class SameRows:
         """The rows (labels) of a page that must be decoded."""
         if self.empty:
             return rows
-        self.connection.execute(text(f"TRUNCATE pg_temp.{self.probe.name}"))
+        self.connection.execute(ddl_on("TRUNCATE %(fullname)s", self.probe))
         copy_frame(self.connection, self.probe,
                    pa.table({"row_no": pa.array(rows), "key": pa.array(keys), "fingerprint": pa.array(hashes),
                             "mark": pa.array(marks)}))

@@ -38,12 +38,12 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    text,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.schema import CreateView, DropView
 
+from crm_store.named_ddl import ddl_on
 from pipelines.stages.plan import IntoPlan
 
 
@@ -80,8 +80,7 @@ class Staging:
     def keep_safe(self, connection: Connection) -> None:
         """A run that waits for a person must outlive a crash of the server: unlogged tables would not."""
         for table in self.metadata.sorted_tables:
-            name = connection.dialect.identifier_preparer.format_table(table)
-            connection.execute(text(f"ALTER TABLE {name} SET LOGGED"))
+            connection.execute(ddl_on("ALTER TABLE %(fullname)s SET LOGGED", table))
 
 
 def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:

@@ -65,4 +65,4 @@ def work_tables(plan: IntoPlan, number: int) -> Work:
 
 
 def _temporary(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
-    return Table(name, metadata, *columns, prefixes=["TEMPORARY"])
+    return Table(name, metadata, *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
