@@ -44,8 +44,7 @@ from pipelines.orchestration.telling import Metadata, table
 EVERY_SECONDS = 60
 AT_LEAST_EVERY = 3600.0
 
-_COLUMNS = {"flow": "string", "needs": "string", "last_good": "string", "next_due": "string", "waiting_files": "int",
-            "parked": "int"}
+_COLUMNS = dict.fromkeys(("flow", "needs", "waits", "last_good", "next_due"), "string")
 
 
 def status_asset() -> AssetsDefinition:
@@ -83,10 +82,11 @@ def status_metadata(flows: Sequence[FlowStatus]) -> Metadata:
 
 def _line(one: FlowStatus) -> tuple[Any, ...]:
     good = one.last_good
+    waits = [f"{len(one.waiting):,} files" if one.waiting else "", f"{one.parked:,} parked rows" if one.parked else ""]
     return (
-        one.flow, "; ".join(needs(one)) or "nothing",
+        one.flow, "; ".join(needs(one)) or "nothing", ", ".join(filter(None, waits)) or "nothing",
         f"{_moment(good.ended_at or good.started_at)} (run {good.run_id})" if good else "never",
-        _moment(one.next_due) if one.next_due else "", len(one.waiting), one.parked,
+        _moment(one.next_due) if one.next_due else "",
     )
 
 

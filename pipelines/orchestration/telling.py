@@ -49,7 +49,8 @@ def worst(results: Sequence[RunResult]) -> RunResult:
 def run_metadata(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     """What one Dagster run shows of the runs of a flow (one per file): sums, then tables and links."""
     totals: dict[str, int] = {name: sum(result.total(name) for result in results) for name in OUTCOMES}
-    read = sum(result.total("rows_read") for result in results)
+    read = sum(result.rows_read for result in results)
+    judged = sum(result.total("rows_read") for result in results)  # a row counts in each into
     seconds = sum(result.seconds for result in results)
     told: Metadata = {"state": worst(results).state, **links(results)}
     for result in results:
@@ -58,7 +59,7 @@ def run_metadata(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     told |= {"rows_read": read, **totals}
     told["archived"] = sum(result.total("archived") for result in results)
     told["conflicts"] = sum(result.total("conflicts") for result in results)
-    told["reject_ratio"] = round(totals["rejected"] / read, 4) if read else 0.0
+    told["reject_ratio"] = round(totals["rejected"] / judged, 4) if judged else 0.0
     told["seconds"] = round(seconds, 2)
     told["rows_per_second"] = round(read / seconds, 1) if seconds else 0.0
     told |= held_table(hub, results)
@@ -87,10 +88,14 @@ def _outcomes(results: Sequence[RunResult]) -> MetadataValue[Any]:
 
 def held_table(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     """A sample of the rows held back, with their reasons; nothing when there are none."""
-    rows = [("; ".join(cause.sentence for cause in row.causes), row.where, row.key, row.outcome, row.into)
-            for result in results for row in held_sample(hub, result)]
+    intos: dict[tuple[str, str, str | None, str], list[str]] = {}
+    for result in results:
+        for row in held_sample(hub, result):
+            # A damaged line is held in every into: it is told once.
+            line = "; ".join(cause.sentence for cause in row.causes), row.where, row.key, row.outcome
+            intos.setdefault(line, []).append(row.into)
     columns = dict.fromkeys(("reason", "where", "key", "outcome", "into"), "string")
-    return {"held_rows": table(columns, rows)} if rows else {}
+    return {"held_rows": table(columns, [(*line, ", ".join(into)) for line, into in intos.items()])} if intos else {}
 
 
 def links(results: Sequence[RunResult]) -> Metadata:
