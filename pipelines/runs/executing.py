@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Source
 from crm_store import hub_tables as tables
-from mappings.errors import NavetteError, RunStopped
+from mappings.errors import ExpectationFailed, NavetteError, RunStopped
 from mappings.language.flow import Flow
 from mappings.words import OUTCOMES, Outcome, RunState
 from pipelines.hub import Hub
@@ -33,7 +33,7 @@ from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
 from pipelines.stages.decide import Decided, Moment, decide
 from pipelines.stages.guard import Tripped, check_guard
-from pipelines.stages.land import Landed, Landing, active_plans, land
+from pipelines.stages.land import Landed, Landing, active_plans, land, must_be_met
 from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_sets
 from pipelines.stages.staging import Staging, staging_for
 
@@ -152,13 +152,12 @@ def plans_for(hub: Hub, flow: Flow, active: list[list[str]]) -> tuple[IntoPlan, 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,
           before: Cursor | None = None) -> LandedRun:
     row_marks = _marks_rows(order.flow) or order.row_marks is not None
-    landed = land(
-        Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
-                hub.engine, order.row_marks),
-        progress,
-    )
+    what = Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
+                   hub.engine, order.row_marks)
+    landed = land(what, progress)
     if landed.expectations:
         _document(hub, order, run_id, landed)
+    must_be_met(what, landed)  # after its pages were made: they tell what was found instead
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
         moment = Moment.now(connection)
@@ -313,13 +312,15 @@ def _marks_rows(flow: Flow) -> bool:
 def fail(hub: Hub, run_id: int, staging: Staging | None, error: NavetteError) -> None:
     """Closes a run that cannot go on; the message is kept, what was applied stays applied and recorded."""
     stopped = "stopped" if isinstance(error, RunStopped) else type(error).__name__
+    problem: dict[str, Any] = {"code": stopped, "message": error.message, "where": error.where, "todo": error.todo}
+    if isinstance(error, ExpectationFailed):
+        problem["expectations"] = list(error.failures)
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)
         connection.execute(
             update(tables.run).where(tables.run.c.id == run_id).values(
-                state="failed", ended_at=func.now(),
-                problem={"code": stopped, "message": error.message, "where": error.where, "todo": error.todo},
+                state="failed", ended_at=func.now(), problem=problem,
             )
         )
 

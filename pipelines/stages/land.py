@@ -15,9 +15,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import orjson
 import pandas as pd
 import pyarrow as pa
 import xxhash
@@ -32,7 +33,7 @@ from mappings.codecs.source_value import source_columns
 from mappings.errors import ConfigurationError, ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow
-from pipelines.stages.held import damaged_frame, faulty_frame
+from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
@@ -64,6 +65,7 @@ class Landed:
     rows_read: int = 0
     last_row: list[int] = field(default_factory=list)
     expectations: list[IntoResults] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)  # whole-run expectations that are not met
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,7 @@ def land(what: Landing, progress: Progress) -> Landed:
 
 
 def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:
-    """Whole-run expectations on everything that landed; raises RunStopped, before anything is applied."""
-    failures: list[str] = []
+    """Whole-run expectations on everything that landed; what is not met goes to `landed.failures`."""
     for worker in workers:
         if not worker.expects or not (worker.asked or worker.asks_of_run):
             continue
@@ -150,15 +151,22 @@ def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> No
 
         if worker.run:
             with everything_landed(what.engine, worker.plan, worker.tables) as relation:
-                failures += [
-                    f"{worker.plan.label}: {failure.expectation} ({failure.observed})"
+                landed.failures += [
+                    {"into": worker.plan.label, "expectation": failure.expectation, "rule": failure.rule,
+                     "arguments": orjson.loads(json_text(failure.arguments)), "observed": failure.observed}
                     for failure in worker.run.check(what.engine, "staging", relation)
                 ]
         landed.expectations.append(IntoResults(worker.plan.label, worker.rows, worker.run))
-    if failures:
+
+
+def must_be_met(what: Landing, landed: Landed) -> None:
+    """Raises ExpectationFailed when the run as a whole does not meet an expectation; nothing was applied."""
+    if landed.failures:
+        told = [f"{failure['into']}: {failure['expectation']} ({failure['observed']})" for failure in landed.failures]
         raise ExpectationFailed(
-            "the run does not meet what the mapping expects of it: " + "; ".join(failures),
+            "the run does not meet what the mapping expects of it: " + "; ".join(told),
             where=f"flow {what.flow.flow}", todo="correct the source, or the expectation; nothing was applied",
+            failures=tuple(landed.failures),
         )
 
 
