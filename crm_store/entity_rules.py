@@ -39,7 +39,7 @@ def bring_checks(connection: Connection, tables: EntityTables, refusals: Refusal
                 continue
             if name in have:
                 _drop_check(connection, entity, name)
-            connection.execute(AddConstraint(check, isolate_from_table=False))
+            connection.execute(AddConstraint(check))
             connection.execute(SetConstraintComment(check))
             done.append(f"{entity}: rule {name.removeprefix(f'{entity}_')} allows {check.comment}")
     return done
