@@ -18,13 +18,14 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    case,
     delete,
     exists,
+    false,
     func,
     literal,
     or_,
     select,
-    true,
     union_all,
     update,
 )
@@ -32,6 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
 
 Action = Literal["archive", "unlink", "ignore", "review"]
@@ -83,12 +85,15 @@ def _present(tables: IntoStaging) -> Any:
 
 
 def _masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
-    masters = plan.entity.masters["archived"]
-    mine = {kind: m.kind == "systems" and plan.system in m.systems for kind, m in masters.items()}
-    by_type = [and_(record.c.type == kind, literal(owns)) for kind, owns in mine.items() if kind != "else"]
-    others = [kind for kind in mine if kind != "else"]
-    rest = and_(record.c.type.not_in(others) if others else true(), literal(mine["else"]))
-    return or_(*by_type, rest)
+    """This system masters `archived` of the record: alone, or as the first of ranked ones that says something."""
+    mine: dict[str, ColumnElement[bool]] = {}
+    for kind, mastery in plan.entity.masters["archived"].items():
+        mine[kind] = false()
+        if mastery.kind == "systems" and plan.system in mastery.systems:
+            ranks = mastery.systems[:mastery.systems.index(plan.system)]
+            mine[kind] = ~higher_rank_says(plan, ranks, "archived", record.c.id)
+    named = [(record.c.type == kind, owns) for kind, owns in mine.items() if kind != "else"]
+    return case(*named, else_=mine["else"]) if named else mine["else"]
 
 
 def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStaging] | None) -> ColumnElement[bool]:

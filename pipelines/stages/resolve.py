@@ -209,7 +209,7 @@ def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: From
         mine, theirs = (_settle(other, facts, plan, field, v) for other in ("this", "other"))
         # A system that says nothing leaves the field to the next: it clears only what it had said itself.
         says = or_(~facts.r_empty, and_(facts.known, facts.r_changed, ~facts.c_changed))
-        yields = or_(_higher_rank_has_value(plan, field, v), ~says)
+        yields = or_(higher_rank_says(plan, field.ranks, field.columns[0], v.c.record_id), ~says)
         return case((yields, theirs[0]), else_=mine[0]), case((yields, theirs[1]), else_=mine[1])
     assert_never(role)
 
@@ -244,13 +244,15 @@ def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
     return cast(extract("epoch", at) * 1_000_000, BigInteger)
 
 
-def _higher_rank_has_value(plan: IntoPlan, field: FieldPlan, v: FromClause) -> ColumnElement[bool]:
-    if not field.ranks:
+def higher_rank_says(plan: IntoPlan, ranks: tuple[str, ...], column: str, record_id: ColumnElement[Any]
+                     ) -> ColumnElement[bool]:
+    """Whether one of the systems `ranks` that has the record says something on `column` of it."""
+    if not ranks:
         return false()
     other, space = plan.crosswalk.alias("ranked_x"), hub.id_space.alias("ranked_space")
     return exists().where(
-        other.c.record_id == v.c.record_id, other.c.id_space == space.c.id, space.c.system.in_(field.ranks),
-        _image(other, field.columns[0], other.c[f"b_{field.columns[0]}"]).is_not(None),
+        other.c.record_id == record_id, other.c.id_space == space.c.id, space.c.system.in_(ranks),
+        _image(other, column, other.c[f"b_{column}"]).is_not(None),
     )
 
 

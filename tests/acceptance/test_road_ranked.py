@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+from crm_store.store import Store
+from mappings.language.project import Project
 from tests.road_desk import Road, roads
 
 FIELDS = "{registration: REG, vat_number: {from: VAT, as: text}}"
@@ -41,3 +46,23 @@ def test_a_first_master_that_falls_silent_clears_its_own_value_only(road: Road) 
     assert read(road, "erp", "") is None
     assert read(road, "cmms", "from cmms") == "from cmms"
     assert read(road, "erp", "from erp again") == "from erp again"
+
+
+def test_a_next_master_archives_nothing_that_the_first_one_keeps(
+    write_project: Callable[..., Project], new_store: Callable[[Project], Store], tmp_path: Path
+) -> None:
+    fields = "{registration: REG, name: NAME}"
+    into = f"{{entity: company, key: CODE, match: [registration], absent: archive, fields: {fields}}}"
+    full = "flow: {0}\nsystem: {0}\nread: {{full: true}}\ninto: {1}"
+    project = write_project({
+        "systems": "systems: {erp: {connector: file}, cmms: {connector: file}}",
+        "entities/company": "entity: company\nmasters: {archived: [erp, cmms], else: shared}",
+        "flows/erp": full.format("erp", into.replace("NAME}", "NAME, archived: GONE}")),
+        "flows/cmms": full.format("cmms", into),
+    })
+    road = Road(tmp_path, new_store(project), project)
+    road.run("erp", "CODE;REG;NAME;GONE", "e1;R1;Anvil;no")
+    rows = [f"c{number};R{number};{name}" for number, name in enumerate(["Anvil", "Bellows", "Chisel"], start=1)]
+    assert road.counts("cmms", "CODE;REG;NAME", *rows) == {"created": 2, "unchanged": 1}
+    assert road.counts("cmms", "CODE;REG;NAME", rows[2]) == {"unchanged": 1, "archived": 1, "unlinked": 1}
+    assert road.hub_sees("SELECT name FROM crm.company WHERE archived_at IS NOT NULL") == [("Bellows",)]
