@@ -238,7 +238,9 @@ def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
     at = (
         select(func.max(journal.c.at))
         .where(journal.c.record_id == v.c.record_id,
-               or_(func.jsonb_exists(journal.c.new, column), func.jsonb_exists(journal.c.old, column)))
+               # The line of a create names no columns: it speaks of all of them.
+               or_(journal.c.op == "create", func.jsonb_exists(journal.c.new, column),
+                   func.jsonb_exists(journal.c.old, column)))
         .scalar_subquery()
     )
     return cast(extract("epoch", at) * 1_000_000, BigInteger)
