@@ -9,16 +9,13 @@ A key of `[$company, CT_NUM]` takes its company from the file's name: rows of tw
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-import pandas as pd
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from connectors.file.write import write_like
 from crm_store import hub_tables as tables
@@ -27,7 +24,8 @@ from mappings.errors import NavetteError
 from mappings.language.file_pattern import FilePattern, Part, parse_pattern
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.ops.held_rows import HeldRow, held_rows, read_rows
+from pipelines.ops.export_rows import Sheet
+from pipelines.ops.held_rows import HeldRow, held_rows, stream_rows
 from pipelines.ops.sentences import said
 from pipelines.runs.sources import columns_wanted, open_named
 
@@ -46,13 +44,6 @@ class Exported:
         return asdict(self) | {"path": str(self.path)}
 
 
-@dataclass
-class _Line:
-    """One raw row, and every held row (of one or several intos) that it is."""
-
-    held: list[HeldRow] = field(default_factory=list)
-
-
 def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "rejected") -> list[Exported]:
     """Writes the open held rows of a flow; returns the files, none when nothing is open.
 
@@ -62,31 +53,36 @@ def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "re
     be written.
     """
     flow = hub.flow(name)
-    with hub.engine.connect() as connection:
-        held, feed = tables.held, tables.feed
-        query = held_rows(feed.c.flow == name, held.c.state == "open", held.c.outcome == outcome)
-        rows = read_rows(connection, query.order_by(held.c.run_id, held.c.row_no, held.c.id))
-        runs = _runs(connection, name)
-        columns = _columns(connection, flow, rows, runs)
     whole = out is not None and not out.is_dir()
     used = variables_used(flow)
-    groups: dict[Variables, list[HeldRow]] = defaultdict(list)
-    for row in rows:
-        groups[tuple((k, v) for k, v in _parts(runs, row) if k in used) if whole else _parts(runs, row)].append(row)
+    with hub.engine.connect() as connection:
+        runs = _runs(connection, name)
+        sheets: dict[Variables, Sheet] = {}
+        for row in stream_rows(connection, _open_rows(name, outcome)):
+            parts = _parts(runs, row)
+            group = tuple((key, value) for key, value in parts if key in used) if whole else parts
+            sheets.setdefault(group, Sheet()).add(row)
+        columns = _columns(connection, flow, list(sheets.values()), runs) if sheets else []
     written: list[Exported] = []
-    for parts, members in groups.items():
-        detected = _detected(runs, members)
+    for parts, sheet in sheets.items():
+        detected = _detected(runs, sheet.runs)
         if whole and out is not None:
-            path = out if len(groups) == 1 else out.with_name(_numbered(out, len(written) + 1))
+            path = out if len(sheets) == 1 else out.with_name(_numbered(out, len(written) + 1))
         else:
             folder = out or _exports_folder(hub)
-            path = _free(folder / _file_name(flow, members, dict(parts), detected), keep=out is None)
-        lines = _lines(members)
-        write_like(path, columns, _frame(columns, lines), flow.read, detected)
+            path = _free(folder / _file_name(flow, sheet.first.source, dict(parts), detected), keep=out is None)
+        write_like(path, columns, sheet.frame(columns), flow.read, detected)
         if path.is_file():  # and no device such as /dev/stdout
             path.chmod(0o600)
-        written.append(Exported(path, len(lines), _notes(flow, path, dict(parts), used)))
+        written.append(Exported(path, sheet.lines, _notes(flow, path, dict(parts), used)))
     return written
+
+
+def _open_rows(flow: str, outcome: str) -> Select[Any]:
+    """What is one raw row, held in several intos, comes one after the other."""
+    held, feed = tables.held, tables.feed
+    rows = held_rows(feed.c.flow == flow, held.c.state == "open", held.c.outcome == outcome)
+    return rows.order_by(held.c.run_id, held.c.line, held.c.row_no, held.c.id)
 
 
 def variables_used(flow: Flow) -> set[str]:
@@ -118,18 +114,17 @@ def _parts(runs: Mapping[int, _Run], row: HeldRow) -> Variables:
     return runs[row.run_id].variables if row.run_id in runs else ()
 
 
-def _detected(runs: Mapping[int, _Run], rows: Sequence[HeldRow]) -> dict[str, str]:
+def _detected(runs: Mapping[int, _Run], mine: Collection[int]) -> dict[str, str]:
     """What was found of the file's dialect; a replay found nothing, so the latest run that did tells."""
-    mine = {row.run_id for row in rows}
     told = [run.detected for number, run in runs.items() if number in mine and run.detected]
     told = told or [run.detected for run in runs.values() if run.detected]
     return {name: value for name, value in (told[-1] if told else {}).items() if name != "export"}
 
 
-def _columns(connection: Connection, flow: Flow, rows: Sequence[HeldRow], runs: Mapping[int, _Run]) -> list[str]:
+def _columns(connection: Connection, flow: Flow, sheets: Sequence[Sheet], runs: Mapping[int, _Run]) -> list[str]:
     """The source's columns: of the rows, else of rows held earlier, else of a file still there, else the mapping's."""
-    columns = list(dict.fromkeys(name for row in rows for name in row.raw or ()))
-    if columns or not rows:
+    columns = list(dict.fromkeys(name for sheet in sheets for name in sheet.columns))
+    if columns:
         return columns
     held, feed = tables.held, tables.feed
     earlier = connection.scalar(
@@ -138,41 +133,14 @@ def _columns(connection: Connection, flow: Flow, rows: Sequence[HeldRow], runs: 
     )
     if earlier:
         return list(earlier)
-    for row in rows:
-        path = Path(row.source or "")
+    for sheet in sheets:
+        path = Path(sheet.first.source or "")
         if path.is_file():
             try:
-                return list(open_named(flow, path, dict(_parts(runs, row))).columns)
+                return list(open_named(flow, path, dict(_parts(runs, sheet.first))).columns)
             except NavetteError:
                 continue
     return columns_wanted(flow)
-
-
-def _lines(rows: Sequence[HeldRow]) -> list[_Line]:
-    """One line for each raw row: one that is held in two intos is corrected once."""
-    lines: dict[tuple[Any, ...], _Line] = {}
-    for row in rows:
-        content = row.raw_text if row.raw is None else orjson.dumps(row.raw)
-        lines.setdefault((row.source, row.line, content), _Line()).held.append(row)
-    return list(lines.values())
-
-
-def _frame(columns: Sequence[str], lines: Sequence[_Line]) -> pd.DataFrame:
-    """The rows as text; reasons in columns that `write_like` names navette_…"""
-    cells: dict[str, list[str | None]] = {
-        name: [(line.held[0].raw or {}).get(name) for line in lines] for name in columns
-    }
-    firsts = [line.held[0] for line in lines]
-    causes = [[cause for row in line.held for cause in row.causes] for line in lines]
-    cells |= {
-        "navette_reason": ["; ".join(dict.fromkeys(cause.sentence for cause in each)) for each in causes],
-        "navette_field": [", ".join(dict.fromkeys(cause.field for cause in each if cause.field)) for each in causes],
-        "navette_line": [str(row.line or "") for row in firsts],
-        "navette_source": [(row.source or "").rsplit("/", 1)[-1] for row in firsts],
-        "navette_id": [" ".join(str(row.id) for row in line.held) for line in lines],
-        "navette_raw": [row.raw_text for row in firsts],
-    }
-    return pd.DataFrame({name: pd.array(values, dtype="string[pyarrow]") for name, values in cells.items()})
 
 
 def _exports_folder(hub: Hub) -> Path:
@@ -181,9 +149,9 @@ def _exports_folder(hub: Hub) -> Path:
     return folder
 
 
-def _file_name(flow: Flow, rows: Sequence[HeldRow], parts: Mapping[str, str], detected: Mapping[str, str]) -> str:
+def _file_name(flow: Flow, source: str | None, parts: Mapping[str, str], detected: Mapping[str, str]) -> str:
     """The name of the file that the rows came from, where it fits the flow's pattern; else one that does."""
-    name = (rows[0].source or "").rsplit("/", 1)[-1]
+    name = (source or "").rsplit("/", 1)[-1]
     pattern = parse_pattern(flow.read.files) if flow.read.files else None
     if pattern is not None and pattern.match(name) is None:
         name = filled(pattern, parts) or f"{flow.flow}.csv"

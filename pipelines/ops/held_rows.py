@@ -6,7 +6,7 @@ The rows come from `sync.held`, or, for a run that waits in review, from what it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,7 @@ from mappings.messages import render
 
 NAMES = ("id", "run_id", "flow", "into", "entity", "outcome", "state", "code", "field", "causes", "key", "source",
          "line", "raw", "raw_text", "candidates", "waits_for", "since", "closed_at", "closed_by", "decision")
+STREAMED = 5_000
 _AS_THEY_ARE = [name for name in NAMES if name not in {"code", "field", "causes", "candidates", "waits_for"}]
 
 
@@ -168,7 +169,17 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
 
 def read_rows(connection: Connection, query: Select[Any]) -> list[HeldRow]:
     """The rows of a query with the columns NAMES."""
-    found: list[Mapping[str, Any]] = [dict(row) for row in connection.execute(query).mappings()]
+    return _told_rows(connection, [dict(row) for row in connection.execute(query).mappings()])
+
+
+def stream_rows(connection: Connection, query: Select[Any]) -> Iterator[HeldRow]:
+    """The same for any number of rows: STREAMED of them are in memory at a time."""
+    result = connection.execution_options(yield_per=STREAMED).execute(query).mappings()
+    for part in result.partitions():
+        yield from _told_rows(connection, [dict(row) for row in part])
+
+
+def _told_rows(connection: Connection, found: Sequence[Mapping[str, Any]]) -> list[HeldRow]:
     spaces = _space_names(connection, found)
     return [
         HeldRow(**{name: row[name] for name in _AS_THEY_ARE},
@@ -221,7 +232,8 @@ def told(cause: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], spaces: M
     """A stored cause with its sentence."""
     params = {"field": cause.get("field") or "", "value": cause.get("value")} | dict(cause.get("params") or {})
     if "space" not in params and waits:
-        params["space"] = ", ".join(spaces[number] for wait in waits for number in wait["spaces"] if number in spaces)
+        params["space"] = ", ".join(spaces[number] for wait in waits for number in wait.get("spaces", ())
+                                    if number in spaces)
     code = str(cause["code"])
     return Cause(code, cause.get("field") or "", cause.get("value"), render(code, params))
 

@@ -68,7 +68,7 @@ def read_facts(connection: Connection, run_id: int) -> RunFacts:
         counters = _would_be(connection, cursor, result.flow)
         query = staged_rows(connection, run_id, result.flow, [into.label for into in cursor.intos], result.source)
     causes = grouped(connection, query, most=MOST_CAUSES) if query is not None else []
-    rows = read_rows(connection, _some_of_each(query)) if query is not None and causes else []
+    rows = _some_of_each(connection, query) if query is not None and causes else []
     conflicts, count = _conflicts(connection, run_id)
     return RunFacts(
         result=result, started_at=run["started_at"], trigger=run["trigger"], counters=counters,
@@ -102,14 +102,20 @@ def _problem(result: RunResult) -> list[str]:
     return [said("run_failed", message=f"{where}{problem.get('message', '')}"), *filter(None, [problem.get("todo")])]
 
 
-def _some_of_each(query: Select[Any]) -> Select[Any]:
+def _some_of_each(connection: Connection, query: Select[Any]) -> list[HeldRow]:
     """The first rows of each first cause, CSV_ROWS in all: a common cause must not crowd out a rare one."""
     rows = query.subquery("held_rows")
     nth = func.row_number().over(
         partition_by=[rows.c.into, rows.c.outcome, rows.c.code, rows.c.field], order_by=rows.c.id
     ).label("nth")
-    ranked = select(*rows.c, nth).subquery("ranked")
-    return select(ranked).order_by(ranked.c.nth, ranked.c.into, ranked.c.id).limit(CSV_ROWS)
+    ranked = select(rows.c.into, rows.c.id, nth).subquery("ranked")
+    picked = connection.execute(
+        select(ranked.c.into, ranked.c.id).order_by(ranked.c.nth, ranked.c.into, ranked.c.id).limit(CSV_ROWS)
+    ).all()
+    # Their raw content is fetched for these alone: sorting it with all the others would not fit into memory.
+    places = {(into, number): place for place, (into, number) in enumerate(picked)}
+    found = read_rows(connection, select(rows).where(rows.c.id.in_({number for _, number in picked})))
+    return sorted((row for row in found if (row.into, row.id) in places), key=lambda row: places[row.into, row.id])
 
 
 def _having(cause: CauseGroup, rows: list[HeldRow]) -> list[HeldRow]:

@@ -1,4 +1,4 @@
-"""A desk for the tests of operations: three flows of two systems, run in this process on a real store."""
+"""A desk for the tests of operations: four flows of two systems, run in this process on a real store."""
 
 from __future__ import annotations
 
@@ -79,6 +79,19 @@ into:
   fields:
     name: {from: NAME, required: true}
     postal_code: {from: POSTCODE, region: FR}
+""",
+    "flows/sites.yaml": """
+flow: sites
+system: cmms
+read: {files: "sites_*.csv"}
+into:
+  - entity: company
+    key: ID
+    fields: {name: {from: NAME, required: true}}
+  - entity: address
+    key: ID
+    owner: company
+    fields: {city: CITY}
 """,
 }
 HEADER = "CODE;NAME;SIRET;POSTCODE;PHONE;CREDIT;SINCE;TAGS;NOTES"

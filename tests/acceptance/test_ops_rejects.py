@@ -63,7 +63,7 @@ def test_single_rows_tell_every_cause_where_they_stood_and_what_they_held(desk: 
 def test_a_flow_that_nobody_knows_is_named_with_those_that_exist(desk: OpsDesk) -> None:
     with pytest.raises(ConfigurationError, match="there is no flow 'customer'") as told:
         open_causes(desk.hub, "customer")
-    assert "clients, contacts, customers" in told.value.todo
+    assert "clients, contacts, customers, sites" in told.value.todo
 
 
 def test_a_corrected_export_goes_through_and_closes_what_it_corrects(desk: OpsDesk, tmp_path: Path) -> None:
@@ -115,6 +115,16 @@ def test_an_export_of_damaged_lines_alone_still_has_the_sources_columns(desk: Op
     head, row = written.path.read_text("cp1252").replace('"', "").splitlines()
     assert head.startswith(HEADER + ";")
     assert row.startswith(";" * 9 + "the line has 3 columns")
+
+
+def test_a_row_that_two_entities_refuse_is_corrected_once(desk: OpsDesk, tmp_path: Path) -> None:
+    desk.drop("sites_1.csv", "ID;NAME;CITY", "1;;Lille", "2;Two;Lyon", "x;y", system="cmms")
+    into = desk.run("sites")[-1].into
+    assert (into["company"]["rejected"], into["address"]["rejected"]) == (2, 1)
+    (written,) = export_held(desk.hub, "sites", tmp_path / "out.csv")
+    lines = written.path.read_text().replace('"', "").splitlines()
+    assert (written.rows, len(lines)) == (2, 3)
+    assert [len(line.split(";")[7].split()) for line in lines[1:]] == [1, 2]  # navette_id
 
 
 def test_nothing_open_exports_nothing(desk: OpsDesk, tmp_path: Path) -> None:

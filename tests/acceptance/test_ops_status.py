@@ -38,7 +38,7 @@ def customers(desk: OpsDesk, now: datetime | None = None) -> FlowStatus:
 
 
 def test_before_anything_ran_every_flow_is_there_and_the_expected_file_is_late(desk: OpsDesk) -> None:
-    assert [flow.flow for flow in status(desk.hub)] == ["clients", "contacts", "customers"]
+    assert [flow.flow for flow in status(desk.hub)] == ["clients", "contacts", "customers", "sites"]
     before, after = customers(desk, at(20, 5, 59)), customers(desk, at(20, 6))
     assert (before.last_run, before.last_good, before.waiting, before.activity) == (None, None, (), "idle")
     assert after.late == ("no file has come that was expected by 2026-11-20 06:00",)
@@ -116,4 +116,4 @@ def test_the_status_is_json_through_and_through(desk: OpsDesk) -> None:
     desk.customers(customer("C1", siret="123"))
     flows = status(desk.hub, datetime(2026, 11, 20, 12, tzinfo=UTC))
     told = orjson.loads(orjson.dumps([flow.as_json() for flow in flows]))
-    assert {flow["flow"]: flow["rejected"] for flow in told} == {"clients": 0, "contacts": 0, "customers": 1}
+    assert {flow["flow"]: flow["rejected"] for flow in told} == {"clients": 0, "contacts": 0, "customers": 1, "sites": 0}
