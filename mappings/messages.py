@@ -71,6 +71,6 @@ def render(code: str, params: Mapping[str, Any]) -> str:
     """The sentence for `code`; an unknown code or a missing parameter never hides the rest."""
     template = REASONS.get(code, code + ": {field} {value}")
     try:
-        return template.format_map(_Blanks(params))
+        return template.format_map(_Blanks(params)).removeprefix(": ")  # what is of the whole row names no field
     except (ValueError, IndexError, KeyError):
         return f"{code}: {dict(params)}"

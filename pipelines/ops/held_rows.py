@@ -232,8 +232,8 @@ def told(cause: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], spaces: M
     """A stored cause with its sentence."""
     params = {"field": cause.get("field") or "", "value": cause.get("value")} | dict(cause.get("params") or {})
     if "space" not in params and waits:
-        params["space"] = ", ".join(spaces[number] for wait in waits for number in wait.get("spaces", ())
-                                    if number in spaces)
+        named = [spaces[number] for wait in waits for number in wait.get("spaces", ()) if number in spaces]
+        params["space"] = ", ".join([*named, *(f"field {wait['by']}" for wait in waits if "by" in wait)])
     code = str(cause["code"])
     return Cause(code, cause.get("field") or "", cause.get("value"), render(code, params))
 

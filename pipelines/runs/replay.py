@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sqlalchemy import BigInteger, Integer, any_, cast, exists, func, literal, select, true
+from sqlalchemy import BigInteger, Integer, and_, any_, cast, exists, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
+from crm_store.match_indexes import match_expression
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.runs.executing import Order, Progress, execute, quiet
@@ -84,20 +85,38 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
 
 
 def _ready(hub: Hub) -> list[int]:
-    """Parked rows with a wait that the crosswalk can answer now."""
+    """Parked rows with a wait that can be answered now: a key that the crosswalk has, a value that one record has."""
     held = tables.held
     wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
     told = cast(wait.c.value, JSONB)
+    key, entity_of, by = (func.jsonb_extract_path_text(told, name) for name in ("key", "entity", "by"))
+    parked = held.join(wait, onclause=true())
+    waiting = and_(held.c.state == "open", held.c.outcome == "parked")
     found: set[int] = set()
     with hub.engine.connect() as connection:
         for entity, x in hub.tables.crosswalk.items():
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
             ).scalar_subquery()
-            query = select(held.c.id).select_from(held.join(wait, onclause=true())).where(
-                held.c.state == "open", held.c.outcome == "parked",
-                func.jsonb_extract_path_text(told, "entity") == entity,
-                exists().where(x.c.id_space.in_(spaces), x.c.key == func.jsonb_extract_path_text(told, "key")),
+            query = select(held.c.id).select_from(parked).where(
+                waiting, entity_of == entity, exists().where(x.c.id_space.in_(spaces), x.c.key == key),
             )
+            found |= set(connection.scalars(query).all())
+            # A set of links needs every one of its records.
+            keys = func.jsonb_array_elements_text(func.jsonb_extract_path(told, "keys")).column_valued("each_key")
+            lacks = exists(select(keys).where(~exists().where(x.c.id_space.in_(spaces), x.c.key == keys)))
+            query = select(held.c.id).select_from(parked).where(
+                waiting, entity_of == entity, func.jsonb_exists(told, "keys"), ~lacks
+            )
+            found |= set(connection.scalars(query).all())
+        named = select(entity_of, by).select_from(parked).where(waiting, by.is_not(None)).distinct()
+        for entity, field in connection.execute(named).all():
+            record = hub.tables.record.get(entity)
+            if record is None or field not in record.c:
+                continue  # the mapping has changed since
+            spec = hub.project.entities[entity].fields.get(field)
+            value = match_expression(cast(key, record.c[field].type), spec)
+            fits = select(func.count()).where(match_expression(record.c[field], spec) == value).scalar_subquery()
+            query = select(held.c.id).select_from(parked).where(waiting, entity_of == entity, by == field, fits == 1)
             found |= set(connection.scalars(query).all())
     return sorted(found)

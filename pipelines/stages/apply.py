@@ -358,7 +358,7 @@ class IntoApply:
         ).mappings().all()
         if not told:
             return Counter()
-        copy_frame(connection, h, held_from(connection, self.staging, self.plan.references, list(told)))
+        copy_frame(connection, h, held_from(connection, self.staging, self.plan, list(told)))
         hold(connection, self.run[0], self.plan.feed, h, self.source)
         return Counter(row["outcome"] for row in told)
 

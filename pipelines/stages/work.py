@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaDat
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pipelines.stages.held import json_text, raw_rows
-from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging, held_columns, match_columns, staged_type
 
 
@@ -23,19 +23,16 @@ class Work:
     h: Table
 
 
-def held_from(connection: Connection, staging: Staging, references: tuple[Reference, ...],
-              told: list[Any]) -> pd.DataFrame:
+def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: list[Any]) -> pd.DataFrame:
     """Rows of `held` (columns held.NAMES) for matched rows that are not applied, with their raw content."""
     raw = raw_rows(connection, staging, {row["source_no"] for row in told})
     lines = []
     for row in told:
-        waits = [
-            {"entity": r.entity, "spaces": list(r.spaces), "key": row[f"k_{r.column}"]}
-            for r in references
-            if row["outcome"] == "parked" and not r.many and r.by is None
-            and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
-        ]
-        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
+        waits = _waits(plan, row) if row["outcome"] == "parked" else []
+        params = row["params"]
+        if row["code"] == "waits_for" and not row["field"]:
+            params = {"entity": plan.into.entity, "value": row["key"]}
+        causes = [{"field": row["field"] or "", "code": row["code"], "params": params or {}, "value": None}]
         lines.append({
             "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
             "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
@@ -44,6 +41,22 @@ def held_from(connection: Connection, staging: Staging, references: tuple[Refere
             "waits_for": json_text(waits) if row["outcome"] == "parked" else None,
         })
     return pd.DataFrame(lines).astype({"mark": "Int64", "line": "Int64"})
+
+
+def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
+    """What would let a parked row in: each record that is missing, by its key in id spaces or by a field."""
+    waits = [
+        {"entity": r.entity, **({"by": r.by} if r.by else {"spaces": list(r.spaces)}), "key": row[f"k_{r.column}"]}
+        for r in plan.references
+        if not r.many and r.otherwise == "park" and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
+    ]
+    waits += [
+        {"entity": r.entity, "spaces": list(r.spaces), "keys": list(row[f"k_{r.column}"])}
+        for r in plan.references if r.many and r.otherwise == "park" and row[f"k_{r.column}"]
+    ]
+    if not waits and not plan.into.create:
+        waits.append({"entity": plan.into.entity, "spaces": [plan.id_space], "key": row["key"]})
+    return waits
 
 
 def work_tables(plan: IntoPlan, number: int) -> Work:
