@@ -78,6 +78,7 @@ class Road:
     project: Project
     hub: Hub = field(init=False)
     numbers: Any = field(default_factory=lambda: count(1))
+    superuser: Any = None  # runs a statement as the server's superuser
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.project, self.root / "home", self.store, compile_entities(self.project.entities))
@@ -194,8 +195,12 @@ def roads(flows: Mapping[str, str]) -> tuple[Any, Any]:
 
     @pytest.fixture
     def road(module_road: Road, server: Any) -> Road:
-        with closing(server.superuser(module_road.store.database)) as connection:
-            connection.execute(EMPTY)
+        def superuser(statement: str) -> None:
+            with closing(server.superuser(module_road.store.database)) as connection:
+                connection.execute(statement)
+
+        module_road.superuser = superuser
+        superuser(EMPTY)
         return module_road
 
     return module_road, road

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import psycopg
 from sqlalchemy import func, literal, select
+from sqlalchemy.exc import DBAPIError
 
-from mappings.errors import RetryLater
+from mappings.errors import RetryLater, StoreError
 from pipelines.hub import Hub
+from pipelines.runs.attempt import store_error
 
 FLOW_LOCK = 0x6E66
 
@@ -25,6 +28,12 @@ def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
             )
         try:
             yield
+        except DBAPIError as error:
+            raise store_error(error, f"flow {flow}") from error
+        except psycopg.Error as error:  # from COPY, which is the driver's own
+            raise StoreError(f"the store said: {error.diag.message_primary or type(error).__name__}",
+                             where=f"flow {flow}", todo="run it again; it goes on where it stopped") from error
         finally:
-            if not connection.closed:
-                connection.scalar(select(func.pg_advisory_unlock(*key)))
+            with suppress(DBAPIError):  # where the server is gone, so is the lock
+                if not connection.closed:
+                    connection.scalar(select(func.pg_advisory_unlock(*key)))

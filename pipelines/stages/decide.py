@@ -308,7 +308,7 @@ def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: 
 
     if not reference.many:
         return and_(staged.is_not(None), nowhere(staged))
-    keys = func.unnest(staged).table_valued("key")
+    keys = func.unnest(staged).table_valued("key").render_derived()
     return exists(select(1).select_from(keys).where(nowhere(cast(keys.c.key, String))))
 
 

@@ -196,7 +196,7 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
             .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1)
             .correlate(plan_rows(staged)).lateral(f"ref_{reference.column}")
         )
-    wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}")
+    wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}").render_derived()
     one = (
         select(target.c.record_id)
         .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == wanted.c.key)

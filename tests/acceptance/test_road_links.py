@@ -1,0 +1,204 @@
+"""Rows that need other rows: parents later than children, cycles, sets, owners, and what never comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.runs import applying
+from tests.road_desk import Road, roads, told
+
+FLOWS = {
+    "groups": """
+flow: groups
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields: {name: NAME, siret: {from: SIRET, as: text}, parent: {from: GROUP, refers: company}}
+""",
+    "more_groups": """
+flow: more_groups
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields: {name: NAME, parent: {from: GROUP, refers: {entity: company, ids: groups}}}
+""",
+    "blank_links": """
+flow: blank_links
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields: {name: NAME, parent: {from: GROUP, refers: {entity: company, ids: groups, else: blank}}}
+""",
+    "by_field": """
+flow: by_field
+system: erp
+into:
+  entity: contact
+  key: ID
+  fields: {last_name: NAME, company: {from: SIRET, refers: {entity: company, by: siret}}}
+""",
+    "things": """
+flow: things
+system: erp
+into:
+  entity: thing
+  key: CODE
+  fields:
+    name: NAME
+    companies: {from: COMPANIES, refers: {entity: company, ids: groups}, many: true, split: ","}
+""",
+    "sites": """
+flow: sites
+system: erp
+into:
+  - {entity: company, key: CODE, fields: {name: {from: NAME, required: true}}}
+  - {entity: address, owner: {entity: company, role: billing}, key: CODE, fields: {street: STREET, city: CITY}}
+  - {entity: contact, owner: company, key: [CODE, WHO], when: {WHO: {not: [""]}}, fields: {last_name: WHO}}
+""",
+    "nested": """
+flow: nested
+system: erp
+read: {format: jsonl}
+into:
+  - {entity: document, key: no, fields: {number: no}}
+  - {entity: document_line, owner: document, each: lines, whole: true, key: [^no, n], fields: {description: what}}
+""",
+}
+module_road, road = roads(FLOWS)
+HEAD = "CODE;NAME;SIRET;GROUP"
+
+
+def row(code: str, group: str = "", siret: str = "") -> str:
+    return f"{code};{code};{siret};{group}"
+
+
+def test_parents_may_come_after_their_children_in_one_file(road: Road) -> None:
+    counts = road.counts("groups", HEAD, row("e", "d"), row("d", "c"), row("c", "b"), row("b", "a"), row("a"))
+    assert counts == {"created": 5}
+    assert road.links() == {"b": "a", "c": "b", "d": "c", "e": "d"}
+    assert (road.held(), road.counts("groups", HEAD, row("e", "d"), row("a"))) == ([], {"unchanged": 2})
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_chain_holds_whatever_the_batches(road: Road, monkeypatch: Any, batch: int) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", batch)
+    lines = [row(*pair) for pair in ("dc", "ba", "fe", "cb", "ed", "a", "xy", "yx")]
+    assert road.counts("groups", HEAD, *lines) == {"created": 8}
+    assert road.links() == {"b": "a", "c": "b", "d": "c", "e": "d", "f": "e", "x": "y", "y": "x"}
+
+
+def test_cycles_come_in_together_and_what_hangs_on_them_too(road: Road) -> None:
+    lines = [row("leaf", "a"), row("a", "b"), row("b", "c"), row("c", "a"), row("self", "self"), row("under", "leaf")]
+    assert road.counts("groups", HEAD, *lines) == {"created": 6}
+    assert road.links() == {"a": "b", "b": "c", "c": "a", "leaf": "a", "self": "self", "under": "leaf"}
+    journal = road.journal()
+    assert road.counts("groups", HEAD, *lines) == {"unchanged": 6}
+    assert road.journal() == journal
+
+
+def test_a_cycle_that_hangs_on_what_never_comes_is_parked_whole(road: Road) -> None:
+    counts = road.counts("groups", HEAD, row("a", "b"), row("b", "missing"), row("c", "a"), row("free"))
+    assert counts == {"created": 1, "parked": 3}
+
+
+def test_a_parent_of_a_later_file_brings_its_children_in(road: Road) -> None:
+    assert road.counts("groups", HEAD, row("c", "b"), row("b", "a")) == {"parked": 2}
+    results = road.run_all("groups", [HEAD, row("a")])
+    assert told(results[-1]) == {"created": 1}
+    assert (road.links(), road.held()) == ({"b": "a", "c": "b"}, [])
+    assert {row[2] for row in road.held("closed")} == {"waits_for"}
+
+
+def test_a_parent_of_a_later_flow_brings_them_in_too(road: Road) -> None:
+    assert road.counts("more_groups", "CODE;NAME;GROUP", "m;m;g") == {"parked": 1}
+    road.run("groups", HEAD, row("g"))
+    assert (road.links(), road.held()) == ({"m": "g"}, [])
+
+
+def test_retried_rows_are_input_rows_of_the_run_that_retries(road: Road) -> None:
+    road.run("more_groups", "CODE;NAME;GROUP", "m;m;g", "n;n;never")
+    road.run("groups", HEAD, row("g"))
+    found = road.hub_sees("SELECT i.rows_read, i.created, i.parked FROM sync.run r JOIN sync.run_into i"
+                          " ON i.run_id = r.id WHERE r.trigger = 'retry'")
+    assert found == [(1, 1, 0)]
+    assert road.held() == [("parked", "n", "waits_for")]
+
+
+def test_what_refers_to_a_rejected_row_is_parked_until_that_is_corrected(road: Road) -> None:
+    result = road.run("sites", "CODE;NAME;STREET;CITY;WHO", "1;;Main;Lille;Martin", "2;Two;High;Lille;")
+    assert told(result) == {"created": 1, "rejected": 1}
+    assert told(result, "address") == {"created": 1, "parked": 1}
+    assert told(result, "contact") == {"parked": 1, "skipped": 1}
+    result = road.run("sites", "CODE;NAME;STREET;CITY;WHO", "1;One;Main;Lille;Martin")
+    assert [told(result, into) for into in ("company", "address", "contact")] == [{"created": 1}] * 3
+    assert road.held() == []
+
+
+def test_addresses_of_different_owners_are_never_one_however_alike(road: Road) -> None:
+    road.run("sites", "CODE;NAME;STREET;CITY;WHO", "1;One;Main;Lille;", "2;Two;Main;Lille;")
+    found = road.hub_sees("SELECT c.name, a.street, a.role FROM crm.address a JOIN crm.company c ON c.id = a.company"
+                          " ORDER BY 1")
+    assert found == [("One", "Main", "billing"), ("Two", "Main", "billing")]
+
+
+def test_links_may_stay_blank_and_are_filled_when_the_row_comes_again(road: Road) -> None:
+    assert road.counts("blank_links", "CODE;NAME;GROUP", "1;child;g") == {"created": 1}
+    road.run("groups", HEAD, row("g"))
+    assert road.links() == {}
+    road.run("blank_links", "CODE;NAME;GROUP", "1;child;g")
+    assert road.links() == {"child": "g"}
+
+
+def test_a_link_by_field_needs_exactly_one_record(road: Road) -> None:
+    road.run("groups", HEAD, row("a", siret="111"), row("b", siret="222"), row("c", siret="222"))
+    lines = ["1;One;111", "2;Two;222", "3;Three;333", "4;Four;"]
+    result = road.run("by_field", "ID;NAME;SIRET", *lines)
+    assert told(result, "contact") == {"created": 2, "parked": 2}
+    found = road.hub_sees("SELECT k.last_name, c.name FROM crm.contact k LEFT JOIN crm.company c ON c.id = k.company"
+                          " ORDER BY 1")
+    assert found == [("Four", None), ("One", "a")]
+
+
+def test_sets_of_links_are_whole_or_wait(road: Road) -> None:
+    road.run("groups", HEAD, row("a"), row("b"))
+
+    def sets() -> dict[str, list[str]]:
+        return dict(road.hub_sees(
+            "SELECT t.name, (SELECT array_agg(c.name ORDER BY c.name) FROM crm.company c"
+            " WHERE c.id = ANY (t.companies)) FROM crm.thing t ORDER BY 1"))
+
+    result = road.run("things", "CODE;NAME;COMPANIES", "1;one;b,a,b", "2;two;a,c", "3;three;")
+    assert told(result, "thing") == {"created": 2, "parked": 1}
+    assert sets() == {"one": ["a", "b"], "three": None}
+    journal = road.journal()
+    assert told(road.run("things", "CODE;NAME;COMPANIES", "1;one;a,b"), "thing") == {"unchanged": 1}
+    assert road.journal() == journal
+    assert told(road.run("things", "CODE;NAME;COMPANIES", "1;one;b"), "thing") == {"updated": 1}
+    road.run("groups", HEAD, row("c"))
+    assert road.held() == []
+    assert sets() == {"one": ["b"], "two": ["a", "c"], "three": None}
+
+
+def test_a_set_that_waits_comes_in_by_itself(road: Road) -> None:
+    road.run("groups", HEAD, row("a"))
+    road.run("things", "CODE;NAME;COMPANIES", "1;one;a,b")
+    road.run("groups", HEAD, row("b"))
+    assert (road.held(), road.one("SELECT cardinality(companies) FROM crm.thing")) == ([], 2)
+
+
+def test_a_link_by_field_that_waits_comes_in_by_itself(road: Road) -> None:
+    road.run("by_field", "ID;NAME;SIRET", "1;One;111")
+    road.run("groups", HEAD, row("a", siret="111"))
+    assert (road.held(), road.one("SELECT count(*) FROM crm.contact")) == ([], 1)
+
+
+def test_lines_of_a_nested_list_hang_on_their_document_and_go_with_the_list(road: Road) -> None:
+    first = '{"no": "D1", "lines": [{"n": 1, "what": "a"}, {"n": 2, "what": "b"}]}'
+    road.run("nested", first, '{"no": "D2", "lines": []}', name="a.jsonl")
+    result = road.run("nested", '{"no": "D1", "lines": [{"n": 2, "what": "bb"}]}', name="b.jsonl")
+    assert told(result, "document_line") == {"updated": 1, "unlinked": 1}

@@ -1,0 +1,209 @@
+"""Runs at the same time: one flow excludes itself, two flows end as if in sequence, a run leaves CRM users alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from mappings.errors import RetryLater
+from pipelines.runs import applying
+from pipelines.runs.lock import flow_lock
+from pipelines.stages.apply import CREATES_LOCK
+from tests.road_desk import OUTCOME_NAMES, Road, roads, told
+
+FLOW = """
+flow: {flow}
+system: {system}
+into:
+  entity: company
+  ids: {flow}
+  key: CODE
+  match: [siret]
+  fields: {{name: NAME, siret: SIRET, notes: NOTES, source: SOURCE}}
+"""
+FLOWS = {
+    "left": FLOW.format(flow="left", system="erp"),
+    "right": FLOW.format(flow="right", system="cmms"),
+    "contacts": """
+flow: contacts
+system: erp
+into: {entity: contact, key: ID, fields: {last_name: NAME, company: {from: CODE, refers: {entity: company, ids: left}}}}
+""",
+}
+module_road, road = roads(FLOWS)
+HEAD = "CODE;NAME;SIRET;NOTES;SOURCE"
+
+
+def siret(number: int) -> str:
+    """A SIRET that is valid by its check digit."""
+    siren = _checked(f"{10_000_000 + number}")
+    return _checked(f"{siren}0001")
+
+
+def _checked(digits: str) -> str:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 == 0 else 1)
+        total += value - 9 if value > 9 else value
+    return digits + str(-total % 10)
+
+
+def row(number: int, *, name: str = "", notes: str = "", source: str = "") -> str:
+    return f"{number};{name or f'Company {number}'};{siret(number)};{notes};{source}"
+
+
+@contextmanager
+def in_background(*works: Callable[[], Any]) -> Iterator[list[Future[Any]]]:
+    with ThreadPoolExecutor(len(works)) as pool:
+        yield [pool.submit(work) for work in works]
+
+
+def waits_for_a_lock(road: Road, kind: str = "advisory") -> None:
+    """Returns when some session of the hub waits for a lock of this kind."""
+    for _ in range(600):
+        found = road.owner("SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                           " WHERE NOT granted AND locktype = %s AND datname = current_database()", kind)
+        if found[0][0]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
+def test_the_second_of_two_runs_of_a_flow_is_told_to_wait(road: Road) -> None:
+    with flow_lock(road.hub, "left"), pytest.raises(RetryLater, match="another run of this flow is under way"):
+        road.run("left", HEAD, row(1))
+    assert road.names() == []
+    road.run("left", HEAD, row(1))
+    assert road.names() == ["Company 1"]
+
+
+def test_two_flows_that_bring_the_same_companies_at_once_make_each_once(road: Road, monkeypatch: Any) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", 50)
+    lines = [row(number) for number in range(300)]
+    meet = threading.Barrier(2)
+
+    def run(flow: str, order: list[str]) -> dict[str, int]:
+        meet.wait()
+        return told(road.run(flow, HEAD, *order))
+
+    with in_background(lambda: run("left", lines), lambda: run("right", lines[::-1])) as both:
+        counts = [future.result() for future in both]
+    assert len(road.names()) == 300
+    assert sum(one.get("created", 0) for one in counts) == 300
+    assert [sum(one.get(name, 0) for name in OUTCOME_NAMES) for one in counts] == [300, 300]
+    shared = "SELECT count(*) FROM (SELECT record_id FROM sync.crosswalk_company GROUP BY 1 HAVING count(*) = 2) x"
+    assert road.one(shared) == 300
+
+
+def test_what_another_run_makes_while_this_one_waits_for_its_turn_is_found(road: Road) -> None:
+    """Run A has decided to create; B, which holds the turn, creates the same company; A must link to it."""
+    with road.store.connect(road.store.roles.hub) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s, hashtext('crm.company'))", [CREATES_LOCK])
+        with in_background(lambda: told(road.run("left", HEAD, row(1), row(2)))) as [run]:
+            waits_for_a_lock(road)
+            other.execute("INSERT INTO crm.company (name, siret) VALUES ('Company 1', %s)", [siret(1)])
+            other.commit()
+            assert run.result() == {"created": 1, "unchanged": 1}
+    assert road.names() == ["Company 1", "Company 2"]
+
+
+def test_a_crm_edit_between_decision_and_apply_is_not_overwritten(road: Road) -> None:
+    """The run has decided to take the file's notes; a user changes them before it has locked the record."""
+    road.run("left", HEAD, row(1, notes="base"))
+    with psycopg.connect(road.store.crm_url) as user:
+        user.execute("UPDATE crm.company SET notes = 'user' WHERE name = 'Company 1'")
+        with in_background(lambda: told(road.run("left", HEAD, row(1, notes="file")))) as [run]:
+            waits_for_a_lock(road, "transactionid")
+            user.commit()
+            assert run.result() == {"review": 1, "conflicts": 1}
+    assert road.companies("notes") == [("user",)]
+
+
+def test_two_flows_that_change_the_same_records_in_opposite_order_both_end(road: Road, monkeypatch: Any) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", 40)
+    numbers = range(200)
+    for flow in ("left", "right"):
+        road.run(flow, HEAD, *[row(number, source="base") for number in numbers])
+    for turn in range(3):
+        files = {"left": [row(n, name=f"L{turn} {n}", source="base") for n in numbers],
+                 "right": [row(n, source=f"R{turn} {n}") for n in reversed(numbers)]}
+        works = [lambda flow=flow, lines=lines: road.run(flow, HEAD, *lines) for flow, lines in files.items()]
+        with in_background(*works) as both:
+            states = [future.result().state for future in both]
+        assert states == ["done", "done"]
+    assert {source for (source,) in road.companies("source")} == {f"R2 {n}" for n in numbers}
+    assert {name for (name,) in road.companies("name")} == {f"L2 {n}" for n in numbers}
+
+
+def test_a_run_beside_crm_users_loses_neither_s_work(road: Road, monkeypatch: Any) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", 50)
+    road.run("left", HEAD, *[row(number, notes="base") for number in range(200)])
+    stop, faults, edits = threading.Event(), [], dict[int, int]()
+
+    def user(share: int) -> None:
+        with psycopg.connect(road.store.crm_url, autocommit=True) as connection:
+            number = share
+            while not stop.is_set():
+                edits[number] = edits.get(number, 0) + 1
+                try:
+                    connection.execute("UPDATE crm.company SET city = %s WHERE siret = %s",
+                                       [str(edits[number]), siret(number)])
+                except psycopg.Error as fault:
+                    faults.append(fault)
+                    return
+                number = (number + 2) % 200
+
+    with in_background(lambda: user(0), lambda: user(1)):
+        try:
+            for turn in range(4):
+                lines = [row(number, notes=f"file {turn}") for number in range(200)]
+                assert told(road.run("left", HEAD, *lines)) == {"updated": 200}
+        finally:
+            stop.set()
+    assert faults == []
+    found = dict(road.hub_sees("SELECT siret, city FROM crm.company"))
+    assert {number: found[siret(number)] for number in edits} == {number: str(last) for number, last in edits.items()}
+    assert {notes for (notes,) in road.companies("notes")} == {"file 3"}
+
+
+def test_a_run_ends_well_when_the_flow_of_rows_that_wait_for_it_is_busy(road: Road) -> None:
+    road.run("contacts", "ID;NAME;CODE", "1;Martin;7")
+    with flow_lock(road.hub, "contacts"):
+        assert told(road.run("left", HEAD, row(7))) == {"created": 1}
+    assert road.held() == [("parked", "1", "waits_for")]
+    road.run("left", HEAD, row(8))
+    assert (road.held(), road.one("SELECT count(*) FROM crm.contact")) == ([], 1)
+
+
+def test_a_batch_that_a_killed_process_had_told_to_commit_is_waited_for(road: Road) -> None:
+    """The old process is dead, its COMMIT is on its way: the next one must not read the cursor before it is there."""
+    from pipelines.runs.unfinished import finish_unfinished
+
+    done = road.run("left", HEAD, row(1))
+    with road.store.connect(road.store.roles.hub) as dying:
+        road.hub_sees("UPDATE sync.run SET state = 'applying' WHERE id = %s", done.run_id)
+        dying.execute("UPDATE sync.run SET cursor = jsonb_set(cursor::jsonb, '{phase}', '\"absent\"') WHERE id = %s",
+                      [done.run_id])
+        with in_background(lambda: finish_unfinished(road.hub, road.hub.flow("left"), lambda *_: None)) as [carried]:
+            waits_for_a_lock(road, "transactionid")
+            dying.commit()
+            carried.result()
+
+
+def test_single_edits_and_then_a_batch_in_one_session_stay_set_based(road: Road) -> None:
+    """The journal's trigger keeps its plan for the session: one made for single edits must not judge 20,000 rows."""
+    numbers = range(20_000)
+    road.run("left", HEAD, *[f"{number};Company {number};;base;" for number in numbers])
+    with road.store.connect(road.store.roles.hub, autocommit=True) as session:
+        for number in range(10):
+            session.execute("UPDATE crm.company SET city = 'Lille' WHERE name = %s", [f"Company {number}"])
+        session.execute("SET statement_timeout = '60s'")
+        session.execute("UPDATE crm.company SET city = 'Roubaix'")
+    assert road.one("SELECT count(*) FROM sync.journal WHERE op = 'update'") == 20_010
