@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster import AssetSelection, define_asset_job
+from dagster import AssetSelection, DagsterInstance, DagsterRunStatus, RunsFilter, define_asset_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.storage.tags import PRIORITY_TAG
 
@@ -10,6 +10,8 @@ from mappings.language.flow import Flow
 from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, flow_key
 
 FlowJob = UnresolvedAssetJobDefinition
+_Status = DagsterRunStatus
+UNFINISHED = [_Status.QUEUED, _Status.NOT_STARTED, _Status.STARTING, _Status.STARTED, _Status.CANCELING]
 
 
 def flow_job(flow: Flow, place: int = 0) -> FlowJob:
@@ -20,3 +22,9 @@ def flow_job(flow: Flow, place: int = 0) -> FlowJob:
         flow.flow, selection=selection, tags={TAG_SYSTEM: flow.system, TAG_FLOW: flow.flow, PRIORITY_TAG: str(-place)},
         description=f"{flow.description or flow.flow}: take in what waits, or the file that the configuration names.",
     )
+
+
+def last_run(instance: DagsterInstance, flow: Flow) -> DagsterRunStatus | None:
+    """How the latest run of the flow's job ended, or how far it is; None before the first."""
+    runs = instance.get_runs(RunsFilter(tags={TAG_FLOW: flow.flow}, job_name=flow.flow), limit=1)
+    return runs[0].status if runs else None

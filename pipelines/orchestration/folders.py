@@ -19,7 +19,6 @@ from dagster import (
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SensorResult,
@@ -32,7 +31,7 @@ from connectors.file.folder import DropFile, is_stable
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
-from pipelines.orchestration.flow_jobs import FlowJob
+from pipelines.orchestration.flow_jobs import UNFINISHED, FlowJob, last_run
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.names import TAG_FILE, TAG_FLOW, TAG_SYSTEM
 from pipelines.orchestration.standing import run_in_review
@@ -41,8 +40,6 @@ from pipelines.runs.sources import seconds
 
 EVERY_SECONDS = 15
 TRIES = 3
-_UNFINISHED = [DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING,
-               DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 class Seen(BaseModel):
@@ -96,8 +93,8 @@ def _look(context: SensorEvaluationContext, hub: Hub, flow: Flow, seen: Seen) ->
     if not files:
         seen.key, seen.review = "", None
         return ""
-    last = _last_run(context, flow)
-    if last in _UNFINISHED:
+    last = last_run(context.instance, flow)
+    if last in UNFINISHED:
         return f"{flow.flow}: a run is under way"
     key = _key(files)
     settled, seen.review = seen.review is not None, None
@@ -123,8 +120,3 @@ def _still(hub: Hub, flow: Flow) -> list[DropFile]:
 def _key(files: Sequence[DropFile]) -> str:
     told = [(file.name, file.size, file.mtime) for file in files]
     return hashlib.sha256(orjson.dumps(told)).hexdigest()[:16]
-
-
-def _last_run(context: SensorEvaluationContext, flow: Flow) -> DagsterRunStatus | None:
-    runs = context.instance.get_runs(RunsFilter(tags={TAG_FLOW: flow.flow}, job_name=flow.flow), limit=1)
-    return runs[0].status if runs else None

@@ -14,7 +14,7 @@ from dagster import (
 )
 
 from mappings.language.flow import Flow
-from pipelines.orchestration.flow_jobs import FlowJob
+from pipelines.orchestration.flow_jobs import UNFINISHED, FlowJob, last_run
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import FlowConfig
 from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, flow_op
@@ -48,6 +48,8 @@ def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) ->
             return SkipReason(f"run {held} of this flow waits in review")
         if folder_of(opened, flow) is not None and not waiting(opened, flow):
             return SkipReason("no file waits")
+        if last_run(context.instance, flow) in UNFINISHED:
+            return SkipReason("a run of this flow is under way or queued")
         config = FlowConfig(full=True) if kind == "full" else FlowConfig()
         return RunRequest(
             run_key=context.scheduled_execution_time.isoformat(), run_config=RunConfig(ops={flow_op(flow): config}),

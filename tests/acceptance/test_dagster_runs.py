@@ -356,13 +356,17 @@ def test_a_file_that_is_still_written_is_left_alone(house: House, tmp_path: Path
     assert not patient.look().run_requests
 
 
-def test_a_schedule_starts_a_run_only_when_a_file_waits(house: House) -> None:
-    assert isinstance(house.due("customers_full"), SkipReason)
-    drop(house.root, "customers_20261101.csv", customers(range(1, 4)))
-    request = house.due("customers_full")
-    assert isinstance(request, RunRequest)
-    assert request.run_config["ops"]["erp__customers"]["config"]["full"] is True
-    assert house.due("customers_changes").run_config["ops"]["erp__customers"]["config"].get("full") is None
+def test_a_schedule_starts_a_run_only_when_a_file_waits_and_none_is_under_way(house: House) -> None:
+    with DagsterInstance.local_temp() as house.instance:  # schedules want one that can be opened again
+        assert isinstance(house.due("customers_full"), SkipReason)
+        drop(house.root, "customers_20261101.csv", customers(range(1, 4)))
+        request = house.due("customers_full")
+        assert isinstance(request, RunRequest)
+        assert request.run_config["ops"]["erp__customers"]["config"]["full"] is True
+        assert house.due("customers_changes").run_config["ops"]["erp__customers"]["config"].get("full") is None
+        house.instance.create_run_for_job(house.definitions.resolve_job_def("customers"),
+                                          status=DagsterRunStatus.STARTED, tags={"navette/flow": "customers"})
+        assert isinstance(house.due("customers_changes"), SkipReason)
 
 
 def test_the_status_is_written_when_it_changes_and_not_again(house: House) -> None:
