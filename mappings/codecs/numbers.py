@@ -156,6 +156,7 @@ def to_decimal(numbers: Cells, scale: int, *, round_: bool) -> Reading:
     except pa.ArrowInvalid:
         pass  # at least one does not fit: find out which
     text = pc.replace_substring_regex(numbers, r"^(-?)0+(\d)", r"\1\2")
+    text = pc.replace_substring_regex(text, r"^(-?)\.", r"\10.")  # .0 must not lose its only digit
     text = pc.replace_substring_regex(text, r"(\.\d*?)0+$", r"\1")
     large = matches(text, rf"^-?\d{{{PRECISION - scale + 1},}}")
     exact = matches(text, rf"\.\d{{{scale + 1},}}$") & ~large

@@ -287,6 +287,7 @@ def test_dates_as_strptime_reads_them(cells):
     )
 )
 @example(["0E0-", "5E1-", "5E-1-", "5-", ".5-", "5E-1"])  # a minus behind is no sign of a power of ten
+@example(["0.0001", ".0", "-.0", ".00", "0.", "00.", "-00.500", ".50"])  # one too exact: the others are looked at too
 def test_decimals_as_python_reads_them(cells):
     def expected(text):
         if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?|\d+\.?\d*-|\.\d+-", text) or re.search(
