@@ -20,6 +20,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Table,
+    and_,
     case,
     cast,
     delete,
@@ -236,13 +237,23 @@ class IntoApply:
     def _entries_of_new(self, connection: Connection) -> None:
         m, s, x, plan = self.work.m, self.tables.rows, self.plan.crosswalk, self.plan
         values = self._entry_values() | {
-            "is_primary": literal(True), "fingerprint": s.c.fingerprint, "base_set": literal(plan.base_set),
+            "is_primary": literal(True), "fingerprint": self._fingerprint(), "base_set": literal(plan.base_set),
         }
         for field in plan.fields:
             for column in field.columns:
                 values[f"b_{column}"] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
         new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
         connection.execute(insert(x).from_select(list(values), new))
+
+    def _fingerprint(self) -> ColumnElement[Any]:
+        """The row's own; none where a link was left blank for want of its record: the row may find it next time."""
+        m, s = self.work.m, self.tables.rows
+        blank = [
+            func.coalesce(func.cardinality(m.c[f"l_{r.column}"]), 0) < func.cardinality(s.c[f"k_{r.column}"]) if r.many
+            else and_(s.c[f"k_{r.column}"].is_not(None), m.c[f"l_{r.column}"].is_(None))
+            for r in self.plan.references if r.otherwise == "blank"
+        ]
+        return case((or_(*blank), null()), else_=s.c.fingerprint) if blank else s.c.fingerprint
 
     def _entry_values(self) -> dict[str, ColumnElement[Any]]:
         m, s, plan = self.work.m, self.tables.rows, self.plan
@@ -287,7 +298,7 @@ class IntoApply:
             other.c.key != s.c.key,
         )
         values = self._entry_values() | {
-            "is_primary": first, "fingerprint": case((z.c.open, null()), else_=s.c.fingerprint),
+            "is_primary": first, "fingerprint": case((z.c.open, null()), else_=self._fingerprint()),
             "base_set": z.c.base_set, "remote": z.c.remote, "absent_since": null(),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
