@@ -6,11 +6,12 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from mappings.language.entities import Entity
 from mappings.language.project import Project
+from pipelines.hub import Hub
 from pipelines.orchestration.describing import entity_description, entity_metadata
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.names import CRM, entity_key, flow_key
 from pipelines.orchestration.standing import count_entity
-from pipelines.orchestration.telling import table
+from pipelines.orchestration.telling import Metadata, table
 
 
 def filled_entities(project: Project) -> list[Entity]:
@@ -29,13 +30,18 @@ def entity_asset(project: Project, entity: Entity) -> AssetsDefinition:
     )
     def count_records(context: AssetExecutionContext, hub: HubResource) -> MaterializeResult[Any]:
         del context
-        count = count_entity(hub.open(), entity.name)
-        metadata: dict[str, Any] = {
-            "dagster/row_count": count.records, "records": count.records, "archived": count.archived,
-            "linked": table({"system": "string", "records": "int"}, count.links),
-        }
-        if count.types:
-            metadata["types"] = table({"type": "string", "records": "int"}, count.types)
-        return MaterializeResult(metadata=metadata)
+        return MaterializeResult(metadata=entity_counts(hub.open(), entity.name))
 
     return count_records
+
+
+def entity_counts(hub: Hub, name: str) -> Metadata:
+    """Records, archived ones, by type and by the systems that know them."""
+    count = count_entity(hub, name)
+    told: Metadata = {
+        "dagster/row_count": count.records, "records": count.records, "archived": count.archived,
+        "linked": table({"system": "string", "records": "int"}, count.links),
+    }
+    if count.types:
+        told["types"] = table({"type": "string", "records": "int"}, count.types)
+    return told

@@ -20,9 +20,10 @@ from pydantic import Field
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.orchestration.checks import evaluation
+from pipelines.orchestration.entities import entity_counts
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import FlowConfig, faults_told, progress, run_and_tell, tag, told
-from pipelines.orchestration.names import flow_key
+from pipelines.orchestration.names import entity_key, flow_key
 from pipelines.runs.replay import replay
 from pipelines.runs.result import RunResult
 from pipelines.runs.settling import settle_run
@@ -79,6 +80,7 @@ def run_file(context: OpExecutionContext, config: RunFileConfig, hub: HubResourc
     with faults_told(context):
         flow = hub.open().flow(config.flow)
         _log(context, flow, run_and_tell(context, hub, flow, config))
+        _count(context, hub.open(), {into.entity for into in flow.into})
 
 
 def _settle(context: OpExecutionContext, config: ReviewConfig, hub: HubResource, *, approve: bool) -> None:
@@ -94,6 +96,13 @@ def _tell(context: OpExecutionContext, hub: Hub, results: Sequence[RunResult]) -
         flow = hub.flow(name)
         tag(context, flow, mine)
         _log(context, flow, told(context, hub, flow, mine))
+    _count(context, hub, {str(counts["entity"]) for result in results for counts in result.into.values()})
+
+
+def _count(context: OpExecutionContext, hub: Hub, entities: set[str]) -> None:
+    """The counters of what was filled."""
+    for name in sorted(entities):
+        context.log_event(AssetMaterialization(entity_key(name), metadata=entity_counts(hub, name)))
 
 
 def _log(context: OpExecutionContext, flow: Flow, events: Iterable[MaterializeResult[Any] | AssetCheckResult]) -> None:

@@ -118,8 +118,11 @@ class Told:
     @property
     def metadata(self) -> dict[str, Any] | None:
         """Of the asset of the customers, if it was materialised."""
+        return self.metadata_of(CUSTOMERS)
+
+    def metadata_of(self, key: AssetKey) -> dict[str, Any] | None:
         for event in self.result.all_events:
-            if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key == CUSTOMERS:
+            if event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key == key:
                 return {name: value.value if not hasattr(value, "records") else [dict(r.data) for r in value.records]
                         for name, value in event.step_materialization_data.materialization.metadata.items()}
         return None
@@ -254,6 +257,9 @@ def test_approving_a_review_applies_it_and_tells_it_on_the_asset(house: House) -
     assert told.metadata is not None
     assert told.metadata["archived"] == 30
     assert told.tags["navette/state"] == "done"
+    counts = told.metadata_of(AssetKey(["crm", "company"]))
+    assert counts is not None
+    assert (counts["records"], counts["archived"]) == (40, 30)
 
 
 def test_refusing_a_review_changes_nothing(house: House) -> None:
