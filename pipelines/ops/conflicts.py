@@ -136,11 +136,12 @@ def _settle(hub: Hub, connection: Connection, conflict_id: int, side: Side, why:
         )
     _agree(connection, x, record, entry=entry, row=row, images=images, side=side)
     conflict = tables.conflict
+    now = connection.execute(select(func.now())).scalar_one()  # the moment that the journal has, too
     connection.execute(
         update(conflict)
         .where(conflict.c.feed == row["feed"], conflict.c.key == row["key"], conflict.c.field == row["field"],
                conflict.c.state == "open", conflict.c.id <= conflict_id)
-        .values(state="settled", winner="crm" if side == "ours" else "remote", decision=decided(side, why))
+        .values(state="settled", winner="crm" if side == "ours" else "remote", decision=decided(side, why, at=now))
     )
     return told
 

@@ -8,9 +8,9 @@ from getpass import getuser
 from typing import Any
 
 
-def decided(what: str, why: str | None = None, **more: Any) -> dict[str, Any]:
-    """The value of a `decision` column: by, at (ISO, UTC), what, why and whatever else belongs to it."""
-    said = {"by": person(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "what": what}
+def decided(what: str, why: str | None = None, *, at: datetime | None = None, **more: Any) -> dict[str, Any]:
+    """The value of a `decision` column: by, at (ISO, UTC; default: now), what, why and whatever else belongs to it."""
+    said = {"by": person(), "at": (at or datetime.now(UTC)).isoformat(), "what": what}
     return said | ({"why": why} if why else {}) | more
 
 

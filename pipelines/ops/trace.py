@@ -17,7 +17,7 @@ from pipelines.ops.held_rows import held_rows, read_rows
 from pipelines.ops.keys import known_keys, near_keys
 from pipelines.ops.records import Difference, differences, record_values
 
-KINDS = ("held", "became", "journal", "linked", "conflict", "settled", "closed", "dismissed")
+KINDS = ("held", "became", "conflict", "settled", "journal", "linked", "closed", "dismissed")
 """Kinds of events, in the order in which those of one moment are told."""
 
 

@@ -33,7 +33,7 @@ def test_a_key_is_told_from_its_reject_to_its_last_change(desk: OpsDesk) -> None
     found = trace(desk.hub, "erp", "FR|C42")
     assert [(event.kind, event.run_id) for event in found.events if event.flow != "clients"] == [
         ("held", first.run_id), ("journal", second.run_id), ("linked", None), ("closed", second.run_id),
-        ("journal", None), ("journal", third.run_id), ("conflict", third.run_id), ("settled", None),
+        ("journal", None), ("conflict", third.run_id), ("journal", third.run_id), ("settled", None),
         ("journal", third.run_id),
     ]
     (entry,) = found.entries
