@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a message is compared whole, on one line)
+
 """`check` tells every mistake that only meaning shows, where it stands and what to do."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a message is compared whole, on one line)
+
 """A project is read as a whole: overlays, inheritance, built-in entities, code tables, and every problem at once."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: E501 (a message is compared whole, on one line)
+
 """YAML is read with places, and whatever is wrong with it becomes a Problem."""
 
 from __future__ import annotations
