@@ -1,0 +1,79 @@
+"""`navette run`, `preview` and `review settle` as a script sees them: exit codes and JSON, on the road's own cases."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipelines.cli import main
+from pipelines.runs.lock import flow_lock
+from tests.road_desk import COMPANIES, OUTCOME_NAMES, Road, roads
+
+module_road, road = roads({"companies": COMPANIES + "guard: {archives: 10%}\n"})
+HEAD = "CODE;NAME;ZIP;NOTES"
+
+
+def rows(*codes: object) -> list[str]:
+    return [f"{code};Company {code};59000;" for code in codes]
+
+
+@pytest.fixture
+def navette(road: Road, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command on the road's own hub; returns exit code and answer."""
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda root: road.hub)
+
+    def run(*words: str) -> tuple[int, Any]:
+        monkeypatch.setattr("sys.argv", ["navette", "--project", str(road.root), *words, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def test_a_run_answers_with_every_outcome_by_name(road: Road, navette: Any) -> None:
+    file = road.write("one.csv", [HEAD, *rows(1, 2), ";nameless;;"])
+    code, told = navette("run", "companies", "--file", str(file))
+    assert (code, told["state"], told["flow"]) == (0, "done", "companies")
+    counts = told["into"]["company"]
+    expected = dict.fromkeys(OUTCOME_NAMES, 0) | {"created": 2, "rejected": 1}
+    assert {name: counts[name] for name in OUTCOME_NAMES} == expected
+    assert counts["rows_read"] == 3
+
+
+def test_review_held_back_supersede_and_settle_have_their_exit_codes(road: Road, navette: Any) -> None:
+    whole, cut = road.write("whole.csv", [HEAD, *rows(*range(40))]), road.write("cut.csv", [HEAD, *rows(1)])
+    assert navette("run", "companies", "--file", str(whole))[0] == 0
+    code, waiting = navette("run", "companies", "--file", str(cut))
+    assert (code, waiting["state"]) == (3, "review")
+    code, told = navette("run", "companies", "--file", str(whole))
+    assert (code, "waits in review" in told["error"]) == (3, True)
+    code, again = navette("run", "companies", "--file", str(cut), "--supersede")
+    assert (code, again["state"]) == (3, "review")
+    code, settled = navette("review", "settle", str(again["run_id"]), "--approve")
+    assert (code, settled["state"], settled["into"]["company"]["archived"]) == (0, "done", 39)
+    code, told = navette("review", "settle", str(again["run_id"]), "--approve")
+    assert (code, "only a run in review" in told["error"]) == (1, True)
+
+
+def test_a_second_run_of_the_flow_is_told_so_and_a_wrong_name_lists_the_flows(road: Road, navette: Any) -> None:
+    file = road.write("one.csv", [HEAD, *rows(1)])
+    with flow_lock(road.hub, "companies"):
+        code, told = navette("run", "companies", "--file", str(file))
+    assert (code, told["error"]) == (4, "another run of this flow is under way")
+    code, told = navette("run", "company", "--file", str(file))
+    assert (code, "companies" in told["todo"]) == (1, True)
+
+
+def test_a_preview_tells_the_same_counts_and_writes_nothing(road: Road, navette: Any) -> None:
+    road.run("companies", HEAD, *rows(*range(30)))
+    file = road.write("two.csv", [HEAD, "1;Renamed;59000;", *rows(*range(2, 30)), *rows(99)])
+    before = road.journal(), road.companies("name", "version")
+    code, told = navette("preview", "companies", "--file", str(file))
+    assert (code, (road.journal(), road.companies("name", "version")), road.staging()) == (0, before, [])
+    _, done = navette("run", "companies", "--file", str(file))
+    assert told["into"]["company"] == done["into"]["company"]
+    changed = {change["key"]: change["fields"] for change in told["changes"]}
+    assert changed["1"] == {"name": ["Company 1", "Renamed"]}
