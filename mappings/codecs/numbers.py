@@ -43,7 +43,7 @@ _SIGNS = (  # what a number may carry beside digits, groups and the decimal sign
     ((b"\xca\xbc", b"\xe2\x80\x99"), "[\u2019\u02bc]", "'"),
     ((b"\xe2",), "^[\u2212\u2013]", "-"),
     ((b"(",), r"^\((.+)\)$", r"-\1"),
-    ((b"-",), r"^([^-eE][^eE]*)-$", r"-\1"),  # not behind a power of ten, whose own sign it may be, cut short
+    ((b"-",), r"^([^-].*)-$", r"-\1"),
     ((b"+",), r"^\+ ?", ""),
     ((b"- ",), "^- ", "-"),
 )

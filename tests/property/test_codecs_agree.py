@@ -286,16 +286,15 @@ def test_dates_as_strptime_reads_them(cells):
         **LISTS,
     )
 )
-@example(["0E0-", "5E1-", "5E-1-", "5-", ".5-", "5E-1"])  # a minus behind is no sign of a power of ten
+@example(["0E0-", "5E1-", "5E-1-", "5E1--", "-5E1-", "5E-", "5-", ".5-"])  # a minus may stand behind any number
 @example(["0.0001", ".0", "-.0", ".00", "0.", "00.", "-00.500", ".50"])  # one too exact: the others are looked at too
 def test_decimals_as_python_reads_them(cells):
     def expected(text):
-        if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?|\d+\.?\d*-|\.\d+-", text) or re.search(
-            r"\.[eE]|^-?\.\d*[eE]", text
-        ):
+        number = "-" + text[:-1] if text.endswith("-") and not text.startswith("-") else text
+        if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+|\d+(\.\d+)?[eE][+-]?\d{1,2})", number):
             return "NOT_DECIMAL"
         try:
-            value = Decimal("-" + text[:-1] if text.endswith("-") else text)
+            value = Decimal(number)
         except InvalidOperation:
             return "NOT_DECIMAL"
         if value and value.adjusted() >= 26:
