@@ -235,9 +235,11 @@ def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: Mapping[str, ColumnEl
         equal.append(record.c[plan.owner.column] == links[f"l_{plan.owner.column}"])
         if plan.into.owner and plan.into.owner.role:
             equal.append(record.c.role == plan.into.owner.role)
+    # Plus nothing: in the order of ids itself the planner would read the whole table by its key to find the first few.
     hit = (
         select(record.c.id, record.c.archived_at, _doubtful(plan, record, s, rule, links).label("doubtful"))
-        .where(wanted, *equal).order_by(record.c.id).limit(CANDIDATES).correlate(*outer).lateral(f"fit{number}_hits")
+        .where(wanted, *equal).order_by(record.c.id + 0).limit(CANDIDATES)
+        .correlate(*outer).lateral(f"fit{number}_hits")
     )
     # Archived records count only where nothing active fits: a record may come back, but never beside its successor.
     active = hit.c.archived_at.is_(None)

@@ -31,6 +31,7 @@ into:
 FLOWS = {
     "left": FLOW.format(flow="left", system="erp"),
     "right": FLOW.format(flow="right", system="cmms"),
+    "named": FLOW.format(flow="named", system="cmms").replace("siret]", "name]").replace(", siret: SIRET", ""),
     "contacts": """
 flow: contacts
 system: erp
@@ -207,3 +208,17 @@ def test_single_edits_and_then_a_batch_in_one_session_stay_set_based(road: Road)
         session.execute("SET statement_timeout = '60s'")
         session.execute("UPDATE crm.company SET city = 'Roubaix'")
     assert road.one("SELECT count(*) FROM sync.journal WHERE op = 'update'") == 20_010
+
+
+def test_candidates_are_found_by_index_however_many_records_there_are(road: Road) -> None:
+    """Rows looked at, not seconds: the first few in the order of ids must not be sought through the whole table."""
+    looked = "SELECT coalesce(sum(idx_tup_read), 0) + (SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables" \
+             " WHERE relname = 'company') FROM pg_stat_user_indexes WHERE relname = 'company'"
+    road.run("left", HEAD, *[row(number) for number in range(20_000)])
+    road.owner("ANALYZE crm.company")
+    road.store.hub().dispose()  # a session tells the statistics what it did when it ends
+    before = road.one(looked)
+    assert told(road.run("named", HEAD, *[row(number, name=f"Stranger {number}") for number in range(100)])) == {
+        "created": 100}
+    road.store.hub().dispose()
+    assert road.one(looked) - before < 100 * 100
