@@ -1,0 +1,57 @@
+"""Memory is bounded by the page, not by the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.road_desk import COMPANIES, Road, roads
+
+FLOWS = {"companies": COMPANIES}
+module_road, road = roads(FLOWS)
+MEASURE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from pipelines.hub import Hub
+from pipelines.runs import applying
+from pipelines.runs.executing import Order, execute
+from pipelines.runs.sources import named, open_named
+from pipelines.stages import land
+from crm_store.entity_tables import compile_entities
+from crm_store.store import Store
+from mappings.language.project import require_project
+
+root, home, database, file = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+land.PAGE_ROWS = applying.BATCH_ROWS = 5_000
+project = require_project(root, {})
+store = replace(Store.open(home), database=database)
+hub = Hub(project, root / "home", store, compile_entities(project.entities))
+flow = hub.flow("companies")
+source = open_named(flow, file, {})
+result = execute(hub, Order(flow, source, str(file)))
+assert result.state == "done", result.problem
+assert result.rows_read == int(sys.argv[5]), result.rows_read
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(peak.split()[1])
+"""
+
+
+def peak_kb(road: Road, rows: int) -> int:
+    """The most memory (kB) that the process of one run had."""
+    file = road.write(f"companies_{rows}.csv", [
+        "CODE;NAME;ZIP;NOTES", *[f"{number};Company {number};59000;{number:.<300}" for number in range(rows)]])
+    given = [road.root, road.store.home, road.store.database, file, rows]
+    command = [sys.executable, "-c", MEASURE, *map(str, given)]
+    here = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=here, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return int(done.stdout.split()[-1])
+
+
+def test_ten_times_the_rows_take_no_more_memory(road: Road) -> None:
+    small = peak_kb(road, 30_000)
+    large = peak_kb(road, 300_000)
+    # A process of few pages never fills its threads' own pools: that is the margin. In proportion it would be ten times.
+    assert large < small * 1.35, f"{small} kB for 30,000 rows, {large} kB for 300,000"
