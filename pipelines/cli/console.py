@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
-from mappings.errors import ConfigurationError, NavetteError
+from mappings.errors import ConfigurationError, NavetteError, StoreError
 
 out = Console(width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
@@ -47,6 +48,11 @@ def errors_told(json: bool = False) -> Iterator[None]:
     except NavetteError as error:
         tell(error, json=json)
         raise typer.Exit(error.exit_code) from None
+    except DBAPIError as error:
+        lost = "the store said: " + str(getattr(getattr(error.orig, "diag", None), "message_primary", None)
+                                        or type(error.orig).__name__)
+        tell(StoreError(lost, todo="run it again; what was interrupted is carried on"), json=json)
+        raise typer.Exit(StoreError.exit_code) from None
     except KeyboardInterrupt:
         err.print("interrupted; the next run goes on where this one stopped")
         raise typer.Exit(130) from None

@@ -331,7 +331,7 @@ class _Apply:
                                     x.c.mark < what.mark).values(mark=what.mark)
                 )
             marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
-            if what.full and what.file_mark is not None:
+            if what.full and what.file_mark is not None and plan.key_pattern is None:
                 marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.file_mark)
             connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
             outcomes: Counter[Outcome] = Counter(counts.outcomes())

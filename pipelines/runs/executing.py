@@ -137,16 +137,21 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
-        return tuple(with_base_sets(connection, plan) for plan in plans)
+        return _of_file(connection, order.flow, plans, order.variables)
 
 
-def plans_for(hub: Hub, flow: Flow, active: list[list[str]]) -> tuple[IntoPlan, ...]:
+def _of_file(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], variables: Mapping[str, str]
+             ) -> tuple[IntoPlan, ...]:
+    scoped = (plan.scoped(connection, variables, full=flow.read.full) for plan in plans)
+    return tuple(with_base_sets(connection, plan) for plan in scoped)
+
+
+def plans_for(hub: Hub, flow: Flow, cursor: Cursor) -> tuple[IntoPlan, ...]:
     """The plans of a run that landed earlier, with the fields that its source had."""
     with hub.engine.begin() as connection:
         plans = compile_flow(connection, flow, hub.project, hub.tables)
-        return tuple(
-            with_base_sets(connection, plan.narrowed(names)) for plan, names in zip(plans, active, strict=True)
-        )
+        narrowed = tuple(plan.narrowed(into.fields) for plan, into in zip(plans, cursor.intos, strict=True))
+        return _of_file(connection, flow, narrowed, cursor.variables)
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,

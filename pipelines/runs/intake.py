@@ -14,6 +14,7 @@ from sqlalchemy import Connection, desc, insert, select, update
 
 from connectors.file.folder import DropFile, content_digest, is_stable, retire, waiting_files
 from crm_store import hub_tables as tables
+from mappings.codecs.columns import columns_needed
 from mappings.errors import ConfigurationError, NavetteError, RunStopped
 from mappings.language.flow import Flow
 from mappings.language.project import Project
@@ -158,22 +159,41 @@ def _note_file(hub: Hub, flow: Flow, found: DropFile, digest: str, run_id: int, 
 
 
 def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> bool:
-    """Whether the flow has finished with this very content; a second copy under another name is noted."""
+    """Whether the flow has finished with this file, or with this very content last.
+
+    The content of an older file may come again with a newer one: that is news, unless it is what was read last. Where
+    parts of the name are values of the mapping, the same content under other parts is other data.
+    """
     file = tables.file
+    used = sorted({str(column)[1:] for into in flow.into for column in columns_needed(into)
+                   if str(column).startswith("$")})
     with hub.engine.begin() as connection:
-        known = connection.execute(
-            select(file.c.name, file.c.run_id)
-            .where(file.c.flow == flow.flow, file.c.digest == digest, file.c.state.in_(["done", "repeated"]))
-            .order_by(desc(file.c.id)).limit(1)
-        ).first()
-        if known is None:
+        finished = connection.execute(
+            select(file.c.name, file.c.digest, file.c.state, file.c.run_id, file.c.parts, file.c.seen_at)
+            .where(file.c.flow == flow.flow, file.c.state != "claimed").order_by(desc(file.c.id)).limit(1000)
+        ).all()
+        alike = [row for row in finished
+                 if all((row.parts or {}).get(part) == found.parts.get(part) for part in used)]
+        last = next((row for row in alike if row.state in ("done", "repeated")), None)
+        if any(row.name == found.name and row.digest == digest and row.state not in ("review",)
+               and row.seen_at.timestamp() >= _dropped_at(found) for row in alike):
+            return True
+        if last is None or last.digest != digest:
             return False
-        if known.name != found.path.name:
-            connection.execute(insert(file).values(
-                flow=flow.flow, name=found.path.name, size=found.size, digest=digest, mark=found.mark,
-                parts=dict(found.parts), run_id=known.run_id, state="repeated",
-            ))
+        connection.execute(insert(file).values(
+            flow=flow.flow, name=found.path.name, size=found.size, digest=digest, mark=found.mark,
+            parts=dict(found.parts), run_id=last.run_id, state="repeated",
+        ))
     return True
+
+
+def _dropped_at(found: DropFile) -> float:
+    """When the file came to lie there, in seconds since 1970: a copy may keep an old time of change."""
+    try:
+        status = found.path.stat()
+    except OSError:
+        return found.mtime
+    return max(status.st_mtime, status.st_ctime)
 
 
 def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:

@@ -62,7 +62,7 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
             raise RunStopped("the mapping has changed since this run landed", where=f"run {run['id']}",
                              todo="refuse it, and run the flow again")
         cursor = Cursor.model_validate(run["cursor"])
-        plans = plans_for(hub, flow, [into.fields for into in cursor.intos])
+        plans = plans_for(hub, flow, cursor)
         staging = staging_for(run["id"], plans)
         if not staging_is_whole(hub, staging, cursor):
             raise RunStopped("what this run had landed is gone", where=f"run {run['id']}",

@@ -57,7 +57,7 @@ def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResul
                 todo="run the flow again; rows that were applied are known and come out unchanged",
             )
         cursor = Cursor.model_validate(run["cursor"])
-        plans = plans_for(hub, flow, [into.fields for into in cursor.intos])
+        plans = plans_for(hub, flow, cursor)
         staging = staging_for(run_id, plans)
         if not staging_is_whole(hub, staging, cursor):
             source = _same_source(flow, run, cursor)

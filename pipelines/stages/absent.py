@@ -67,6 +67,8 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
     )
     where: list[ColumnElement[bool]] = [x.c.feed == plan.feed, x.c.id_space == plan.id_space,
                                         x.c.absent_since.is_(None), ~here]
+    if plan.key_pattern is not None:
+        where.append(x.c.key.regexp_match(plan.key_pattern))
     if mark is not None:
         where.append(or_(x.c.mark.is_(None), x.c.mark <= mark))
     if not full:
@@ -148,9 +150,12 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
 def entries_of(connection: Connection, plan: IntoPlan) -> int:
     """How many entries the feed has: what shares of the guard are counted against."""
     x = plan.crosswalk
-    count = connection.scalar(
-        select(func.count()).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None))
+    query = select(func.count()).where(
+        x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None)
     )
+    if plan.key_pattern is not None:
+        query = query.where(x.c.key.regexp_match(plan.key_pattern))
+    count = connection.scalar(query)
     return int(count or 0)
 
 

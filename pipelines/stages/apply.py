@@ -327,7 +327,7 @@ class IntoApply:
             winner = v.c[f"w_{field.name}"]
             open_already = exists().where(
                 known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
-                known.c.state == "open", known.c.theirs == told["r"],
+                known.c.state == "open", known.c.theirs.is_not_distinct_from(told["r"]),
             )
             values: dict[str, ColumnElement[Any]] = {
                 "run_id": literal(self.run[0]), "feed": literal(plan.feed), "key": s.c.key,

@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -103,7 +104,7 @@ def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) ->
     return found
 
 
-def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str) -> None:
+def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str, *, replayed: bool = False) -> None:
     """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity."""
     content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
     base = func.coalesce(rows.c.key, literal("#") + content)
@@ -119,7 +120,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     connection.execute(
         new.on_conflict_do_update(
             index_elements=["feed", "identity"], index_where=hub.held.c.state == "open",
-            set_={name: fresh[name] for name in ("run_id", "source", *NAMES)},
+            # A row that is replayed still stands where it was read.
+            set_={name: fresh[name] for name in ("run_id", *(() if replayed else ("source",)), *NAMES)},
             # Old news never replaces the newer refusal of the same key.
             where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
         )
@@ -144,9 +146,10 @@ def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | 
     """After a full read: what earlier runs held and this one did not is no longer in the source."""
     held = hub.held
     newer: ColumnElement[bool] = or_(held.c.mark.is_(None), literal(mark is None), held.c.mark <= (mark or 0))
+    mine = held.c.key.regexp_match(plan.key_pattern) if plan.key_pattern is not None else true()
     connection.execute(
         update(held)
-        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer)
+        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer, mine)
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import orjson
 import xxhash
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from crm_store import hub_tables as hub
@@ -18,6 +19,7 @@ from mappings.language.field import FieldMap, Refers
 from mappings.language.flow import Flow, Into
 from mappings.language.project import Entity, Mastery, Project
 from mappings.language.spaces import spaces_filled, spaces_referred
+from mappings.words import KEY_SEPARATOR
 
 Role = Literal["this", "this_unlocked", "other", "shared", "ranked"]
 
@@ -68,6 +70,7 @@ class IntoPlan:
     owner: Reference | None
     salt: int
     full_mark: int | None = None
+    key_pattern: str | None = None  # which keys a file speaks of, where parts of its name are parts of the key
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
     base_set: int = 0
     sets: Mapping[int, frozenset[str]] = field(default_factory=dict)
@@ -85,6 +88,21 @@ class IntoPlan:
         """Whether this system masters `archived` for at least the records in question."""
         return any(m.kind == "systems" and self.system in m.systems for m in self.entity.masters["archived"].values())
 
+    def scoped(self, connection: Connection, variables: Mapping[str, str], *, full: bool) -> IntoPlan:
+        """The plan for one file, where its name gives parts of the key: it says nothing of the keys of other files."""
+        columns = [str(column) for column in self.into.key]
+        if not any(column.startswith("$") for column in columns):
+            return self
+        pieces = [re.escape(_key_part(variables.get(column[1:], ""))) if column.startswith("$") else r"(?:[^|\\]|\\.)*"
+                  for column in columns]
+        pattern = "^" + r"\|".join(pieces) + "$"
+        x = self.crosswalk
+        newest: int | None = connection.scalar(
+            select(func.max(x.c.mark)).where(x.c.id_space == self.id_space, x.c.feed == self.feed,
+                                             x.c.key.regexp_match(pattern))
+        )
+        return replace(self, key_pattern=pattern, full_mark=newest if full else None)
+
     def without_matching(self) -> IntoPlan:
         """Every row without an entry becomes a record of its own."""
         return replace(self, into=self.into.model_copy(update={"match": ()}))
@@ -93,6 +111,10 @@ class IntoPlan:
         """The plan for a source that has only these fields: an absent column leaves its field untouched."""
         kept = set(present)
         return replace(self, fields=tuple(f for f in self.fields if f.name in kept))
+
+
+def _key_part(value: str) -> str:
+    return value.strip().replace("\\", "\\\\").replace(KEY_SEPARATOR, "\\" + KEY_SEPARATOR)
 
 
 def mapping_digest(flow: Flow, project: Project) -> int:
