@@ -131,6 +131,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
 def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromClause) -> None:
     """Closes the open held rows that a good row (columns key, row_no, mark) is newer than."""
     held = hub.held
+    # Neither side has statistics that hold: thought to be small, they would be compared each with each.
+    connection.execute(select(func.set_config("enable_nestloop", "off", True)))
     connection.execute(
         update(held)
         .where(
@@ -140,6 +142,7 @@ def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromCl
         )
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )
+    connection.execute(select(func.set_config("enable_nestloop", "on", True)))
 
 
 def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | None) -> None:
