@@ -1,0 +1,154 @@
+"""The port that a connector to a live system fills: read what changed, fetch by key, write; every value is a text cell.
+
+::
+
+    open(system) ─▶ Remote ─ read(resource, since) ─▶ RemoteSource ── pages ─▶ Page …   then: position, gone
+                          ├─ fetch(resource, keys) ─▶ Page             the rows as they are now
+                          ├─ find(resource, where) ─▶ Page             probing by our reference or by match keys
+                          └─ write(resource, changes) ─▶ [Receipt]     one for each change, in order
+
+A cell is text as the road reads it: '' is null, booleans are true and false, numbers are plain with a point, dates and
+datetimes are ISO 8601 (a datetime with an offset unless the system has none), nested values are JSON text.
+
+What a call raises says what the caller does: RemoteDown (try again later), LoginRefused (never again by itself: a few
+bad logins lock an account), ConfigurationError (the mapping names what is not there). What a single change meets is no
+exception: it is in its receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from connectors.page import PAGE_ROWS, Page, Source
+from mappings.errors import ConfigurationError, RetryLater
+
+Key = tuple[str, ...]
+Operation = Literal["create", "update", "archive", "delete"]
+State = Literal["delivered", "refused", "stale", "retry", "unclear"]
+
+
+class RemoteDown(RetryLater):
+    """The system does not answer, or not now: the connection failed, it is starting, overloaded, or asks us to wait."""
+
+
+class LoginRefused(ConfigurationError):
+    """The system refused our credentials; never tried again by itself, since a few more lock the account."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a resource can do, told before anything is planned. `batch`: changes that one call may take at most.
+
+    `whole_batch`: a batch is taken whole or not at all, so that a refused one wrote nothing and may be halved.
+    `versions`: an update may name the version it was decided on, and is refused (`stale`) when there is a newer one.
+    `listens`: `changes` waits for the system to say that something changed.
+    """
+
+    create: bool = False
+    update: bool = False
+    archive: bool = False
+    delete: bool = False
+    batch: int = 1
+    whole_batch: bool = False
+    versions: bool = False
+    listens: bool = False
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What a flow wants of a system: a table, a view, a model, and the columns that it reads and writes.
+
+    `key`: the columns that tell one row from another. `columns`: those that the mapping reads, key included. `changed`:
+    the column with the time of change; null for the connector's own way. `overlap`: seconds that a read by change goes
+    back behind the last one, for transactions that committed late. `version`: the column with the row's version.
+    `query`: read this instead (SQL). `reference`: the column that holds our id.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    changed: str | None = None
+    overlap: float = 300.0
+    version: str | None = None
+    query: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One write. `values`: column to cell, only what is to be written; `key` is None for a create by a system that
+    numbers its own rows. `version`: of the row that the write was decided on. `reference`: our id, on a create."""
+
+    operation: Operation
+    key: Key | None
+    values: Mapping[str, str]
+    version: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the system said of one change.
+
+    `delivered`: it was done, `key` and `version` are the row's. `refused`: it will never be taken as it is. `stale`:
+    the row is newer than `version`: read it again. `retry`: may pass later. `unclear`: the answer was lost on the way;
+    whether it was done must be found out by reading. `code` and `message` are the system's own words.
+    """
+
+    state: State
+    key: Key | None = None
+    version: str | None = None
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a resource was read: JSON that only its connector understands; {} is the beginning."""
+
+    mark: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RemoteSource(Source, Protocol):
+    """A read under way. After the last page `position` is where the next read by change begins, and `gone` holds the
+    keys that the system itself says were deleted since."""
+
+    @property
+    def position(self) -> Position: ...
+
+    @property
+    def gone(self) -> Sequence[Key]: ...
+
+
+class Remote(Protocol):
+    """A session with one system. Not for several threads at once; every thread opens its own."""
+
+    def capabilities(self, resource: Resource) -> Capabilities:
+        """Raises ConfigurationError when the resource, or a column that it names, is not there."""
+
+    def read(self, resource: Resource, since: Position | None) -> RemoteSource:
+        """Everything (`since` is None), or what changed since, a little more included; streamed."""
+
+    def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
+        """The rows with these keys as they are now, archived ones too; those that are not there are missing."""
+
+    def find(self, resource: Resource, where: Mapping[str, str], limit: int = 20) -> Page:
+        """The rows in which each of these columns has this value."""
+
+    def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
+        """Does the changes, at most `capabilities().batch` of one operation; a receipt for each, in order."""
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:
+        """Yields each time the system says that something changed, until `timeout` seconds passed; only where it
+        listens."""
+
+    def close(self) -> None:
+        """Ends the session."""
+
+
+__all__ = [
+    "PAGE_ROWS", "Capabilities", "Change", "Key", "LoginRefused", "Position", "Receipt", "Remote", "RemoteDown",
+    "RemoteSource", "Resource",
+]
