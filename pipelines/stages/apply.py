@@ -156,11 +156,9 @@ class IntoApply:
             )
         record = self.plan.record
         linked = select(fate.c.record_id).where(*mine, fate.c["class"].in_(LINKED))
-        connection.execute(
-            select(func.count()).select_from(
-                select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
-            )
-        )
+        locked = select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
+        with index_lookups(connection):
+            connection.execute(select(func.count()).select_from(locked))
 
     def _take_over(self, connection: Connection, bounds: dict[str, int]) -> None:
         """The landing's own decision, where nobody has changed anything since."""
