@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.ops.rejects import open_causes
-from tests.road_desk import COMPANIES, Road, roads
+from tests.road_desk import COMPANIES, Road, roads, told
 
 FLOWS = {
     "companies": COMPANIES.replace("notes: NOTES", "customer_code: NO"),
@@ -19,6 +19,23 @@ into:
 flow: phones
 system: erp
 into: {entity: company, ids: companies, key: CODE, create: false, fields: {phone: {from: TEL, as: text}}}
+""",
+    "matched": """
+flow: matched
+system: erp
+into: {entity: company, key: CODE, match: [name], fields: {name: NAME, parent: {from: GROUP, refers: company}}}
+""",
+    "both": """
+flow: both
+system: erp
+into:
+  - {entity: company, key: CODE, fields: {name: NAME}}
+  - entity: company
+    name: phones
+    ids: both
+    key: CODE
+    create: false
+    fields: {phone: {from: TEL, as: text}, parent: {from: GROUP, refers: {entity: company, ids: both}}}
 """,
 }
 module_road, road = roads(FLOWS)
@@ -45,3 +62,17 @@ def test_a_row_that_may_not_create_comes_in_when_another_flow_brings_its_record(
     road.run("companies", HEAD, "1;Anvil;59000;")
     assert road.companies("name", "phone") == [("Anvil", "0102")]
     assert road.held() == [("parked", "9", "waits_for")]
+
+
+def test_a_row_that_may_not_create_is_counted_once_when_its_record_comes_in_the_same_run(road: Road) -> None:
+    result = road.run("both", "CODE;NAME;TEL;GROUP", "1;Anvil;0101;2", "2;Bolt;0102;")
+    assert (told(result), told(result, "phones")) == ({"created": 2}, {"parked": 2})
+    assert road.companies("name", "phone") == [("Anvil", "0101"), ("Bolt", "0102")]
+    assert road.held() == []
+
+
+def test_a_row_to_be_reviewed_that_waits_for_its_parent_is_counted_once(road: Road) -> None:
+    for _ in range(2):
+        road.crm("INSERT INTO crm.company (name) VALUES ('Anvil')")
+    assert road.counts("matched", "CODE;NAME;GROUP", "1;Anvil;2", "2;Bolt;") == {"created": 1, "review": 1}
+    assert road.held() == [("review", "1", "ambiguous")]
