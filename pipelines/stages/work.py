@@ -29,10 +29,7 @@ def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: li
     lines = []
     for row in told:
         waits = _waits(plan, row) if row["outcome"] == "parked" else []
-        params = row["params"]
-        if row["code"] == "waits_for" and not row["field"]:
-            params = {"entity": plan.into.entity, "value": row["key"]}
-        causes = [{"field": row["field"] or "", "code": row["code"], "params": params or {}, "value": None}]
+        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
         lines.append({
             "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
             "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
