@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from pipelines.stages.held import json_text, raw_rows
 from pipelines.stages.plan import IntoPlan
@@ -61,7 +61,8 @@ def work_tables(plan: IntoPlan, number: int) -> Work:
     metadata = MetaData()
     z: list[Column[Any]] = [
         Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
-        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer), Column("remote", JSONB),
+        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
+        Column("base_fields", ARRAY(Text)), Column("remote", JSONB),
     ]
     for field in plan.fields:
         for column in field.columns:
