@@ -183,7 +183,7 @@ def _told_rows(connection: Connection, found: Sequence[Mapping[str, Any]]) -> li
     spaces = _space_names(connection, found)
     return [
         HeldRow(**{name: row[name] for name in _AS_THEY_ARE},
-                causes=tuple(told(cause, row["waits_for"] or (), spaces) for cause in row["causes"]),
+                causes=tuple(told(cause, spaces) for cause in row["causes"]),
                 candidates=tuple(row["candidates"] or ()), waits_for=tuple(row["waits_for"] or ()))
         for row in found
     ]
@@ -228,19 +228,21 @@ def _sampled(rows: FromClause, ids: Sequence[int]) -> Select[Any]:
     return select(*[rows.c[name] for name in NAMES]).where(rows.c.id.in_(ids))
 
 
-def told(cause: Mapping[str, Any], waits: Sequence[Mapping[str, Any]], spaces: Mapping[int, str]) -> Cause:
-    """A stored cause with its sentence."""
-    params = {"field": cause.get("field") or "", "value": cause.get("value")} | dict(cause.get("params") or {})
-    if "space" not in params and waits:
-        named = [spaces[number] for wait in waits for number in wait.get("spaces", ()) if number in spaces]
-        params["space"] = ", ".join([*named, *(f"field {wait['by']}" for wait in waits if "by" in wait)])
+def told(cause: Mapping[str, Any], spaces: Mapping[int, str]) -> Cause:
+    """A stored cause with its sentence; `spaces`: `system/id space` by number."""
+    params: dict[str, Any] = {"field": cause.get("field") or "", "value": cause.get("value")}
+    params |= cause.get("params") or {}
     code = str(cause["code"])
+    if code == "waits_for":
+        named = [spaces[number] for number in params.get("spaces", ()) if number in spaces]
+        params["space"] = ", ".join(named) or f"field {params.get('by', '?')}"
     return Cause(code, cause.get("field") or "", cause.get("value"), render(code, params))
 
 
 def _space_names(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[int, str]:
     """`system/id space` by number, of the spaces that the rows wait for."""
-    wanted = {number for row in rows for wait in row["waits_for"] or () for number in wait.get("spaces", ())}
+    causes = (cause.get("params") or {} for row in rows for cause in row["causes"])
+    wanted = {number for params in causes for number in params.get("spaces", ())}
     if not wanted:
         return {}
     space = hub.id_space

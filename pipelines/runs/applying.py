@@ -28,7 +28,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
@@ -150,7 +149,6 @@ class _Apply:
         for number, into in enumerate(self.intos):
             if number < start[0]:
                 continue
-            self._transaction(lambda into=into: self._fill_waiting(into))  # type: ignore[misc]
             low = start[1] if number == start[0] else 0
             fate = into.tables.fate
             mine = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
@@ -173,14 +171,6 @@ class _Apply:
             ).all()
         last = self.cursor.intos[number].last_row
         return list(ends) if ends and ends[-1] >= last else [*ends, last]
-
-    def _fill_waiting(self, into: IntoApply) -> None:
-        """What the landing knew to be waiting; filled once, before the first batch can add to it."""
-        wait, fate = into.tables.wait, into.tables.fate
-        if self.cursor.row == 0:
-            self.connection.execute(
-                upsert(wait).from_select(["row_no"], select(fate.c.row_no).where(fate.c.waits)).on_conflict_do_nothing()
-            )
 
     def _rows(self, number: int, low: int, high: int, *, waiting: bool = False) -> None:
         """One batch; where the store refuses it, its halves, down to the one row that is refused."""

@@ -34,7 +34,7 @@ from pipelines.stages.absent import absent_entries, action_of, entries_of, is_ol
 from pipelines.stages.decide import Decided, Moment, decide
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.land import Landed, Landing, active_plans, land, must_be_met
-from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_sets
+from pipelines.stages.plan import IntoPlan, compile_flow, mapping_digest, with_base_set
 from pipelines.stages.staging import Staging, staging_for
 
 Progress = Callable[[str, int], None]
@@ -143,7 +143,7 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
 def _of_file(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], variables: Mapping[str, str]
              ) -> tuple[IntoPlan, ...]:
     scoped = (plan.scoped(connection, variables, full=flow.read.full) for plan in plans)
-    return tuple(with_base_sets(connection, plan) for plan in scoped)
+    return tuple(with_base_set(connection, plan) for plan in scoped)
 
 
 def plans_for(hub: Hub, flow: Flow, cursor: Cursor) -> tuple[IntoPlan, ...]:

@@ -250,6 +250,7 @@ def _held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
             .values(state="refused")
         )
     drop_staging(hub, run_id)
+    write_report(hub, run_id)  # its page said that it waits
 
 
 def _same_as(hub: Hub, resumed: list[RunResult], file: Path) -> RunResult | None:

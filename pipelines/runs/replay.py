@@ -13,6 +13,7 @@ from crm_store import hub_tables as tables
 from crm_store.match_indexes import match_expression
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
+from pipelines.reports import write_report
 from pipelines.runs.executing import Order, Progress, execute, quiet
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
@@ -41,7 +42,9 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
                     row_marks=tuple(row.mark for row in rows),
                     held=tuple(number for row in rows for number in row.numbers),
                 )
-                results.append(execute(hub, order, progress))
+                result = execute(hub, order, progress)
+                result.report = str(write_report(hub, result.run_id))
+                results.append(result)
     return results
 
 

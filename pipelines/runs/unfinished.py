@@ -13,6 +13,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import NavetteError, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.reports import write_report
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import Order, Progress, continue_run, fail, land_again, plans_for, result_of
@@ -42,6 +43,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
         else:
             drop_staging(hub, run["id"])
             fail(hub, run["id"], None, RunStopped("interrupted while landing; nothing had been written"))
+            write_report(hub, run["id"])
     return results
 
 

@@ -266,6 +266,7 @@ class IntoApply:
         names = [column.name for column in resolved.selected_columns]
         with index_lookups(connection):
             connection.execute(insert(z).from_select(names, resolved))
+        self._name_base_sets(connection)
         self._log_conflicts(connection)
         values: dict[str, ColumnElement[Any]] = {}
         for field in self.plan.fields:
@@ -287,6 +288,15 @@ class IntoApply:
             outcomes[outcome_of("entry", changed, undecided)] += count
         self.undecided = outcomes["review"]
         return outcomes
+
+    def _name_base_sets(self, connection: Connection) -> None:
+        """The numbers of field sets that are not that of all mapped fields; new sets get one."""
+        z, known, entity = self.work.z, hub.field_set, self.plan.into.entity
+        found = select(literal(entity), z.c.base_fields).where(z.c.base_fields.is_not(None)).distinct()
+        connection.execute(upsert(known).from_select(["entity", "fields"], found).on_conflict_do_nothing())
+        connection.execute(
+            update(z).where(known.c.entity == entity, known.c.fields == z.c.base_fields).values(base_set=known.c.id)
+        )
 
     def _entries_of_linked(self, connection: Connection) -> None:
         m, z, s, x, plan = self.work.m, self.work.z, self.tables.rows, self.plan.crosswalk, self.plan

@@ -1,4 +1,7 @@
-"""Decide over the whole landed run: repeated keys, matches, twins, waiting rows, changes; writes only `fate`."""
+"""Decide over the whole landed run: repeated keys, matches, twins, waiting rows, changes.
+
+Writes only `fate`, and `wait` with the rows that wait for others of the run.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class Decided:
 
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
            ) -> list[Decided]:
-    """Fills every `fate` table; one line for each staged row."""
+    """Fills every `fate` table, one line for each staged row, and every `wait` table."""
     repeated: list[int] = []
     for plan, tables in zip(plans, staging.intos, strict=True):
         Index(None, tables.rows.c.row_no).create(connection, checkfirst=True)
@@ -146,10 +149,13 @@ def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tup
         matched = match_rows(plan, tables, lambda s: s.c.row_no.not_in(done), run)
     inner = matched.subquery("matched")
     names = [column.name for column in inner.c]
+    # What is refused whatever comes is settled now: on the waiting list it would be counted again.
+    waits = inner.c["class"].in_(APPLIED) if only_waiting else false()
     with index_lookups(connection):
-        connection.execute(
-            insert(fate).from_select([*names, "waits"], select(*inner.c, literal(only_waiting))), EVERYTHING
-        )
+        connection.execute(insert(fate).from_select([*names, "waits"], select(*inner.c, waits)), EVERYTHING)
+    if only_waiting:
+        settled = exists().where(fate.c.row_no == tables.wait.c.row_no, ~fate.c.waits)
+        connection.execute(delete(tables.wait).where(settled))
 
 
 def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
@@ -248,7 +254,8 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
         if plan.references:
             connection.execute(
                 update(fate)
-                .where(fate.c["class"] == "parked", fate.c.code == "waits_for", fate.c.field.not_in(by_field))
+                .where(fate.c["class"] == "parked", fate.c.code == "waits_for", fate.c.field.is_not(None),
+                       fate.c.field.not_in(by_field))
                 .values({"class": "waits"})
             )
     moved = True

@@ -19,9 +19,11 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Select,
     String,
     Table,
+    Text,
     and_,
     bindparam,
     case,
@@ -104,11 +106,7 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
     for waiting, reference in waits:
         verdict.add(
             waiting, "rejected" if reference.otherwise == "reject" else "parked", code="waits_for",
-            field=reference.column,
-            params=func.jsonb_build_object(
-                "entity", reference.entity, "value",
-                cast(s.c[f"k_{reference.column}"], String),
-            ),
+            field=reference.column, params=_awaited(reference, s.c[f"k_{reference.column}"]),
         )
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
@@ -128,7 +126,9 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
         if plan.into.on_match == "review":
             verdict.add(fit.c.hits == 1, "review", code="on_match", params=told)
         verdict.add(fit.c.hits == 1, "link")
-    nobody = ("new", None) if plan.into.create else ("parked", "waits_for")
+    if not plan.into.create:
+        itself = Reference("", plan.into.entity, (plan.id_space,))
+        verdict.add(true(), "parked", code="waits_for", params=_awaited(itself, s.c.key))
     candidates: ColumnElement[Any] = cast(null(), ARRAY(BigInteger))
     if fits:
         candidates = case(*[(fit.c.hits > 0, fit.c.candidates) for _, fit in fits])
@@ -137,8 +137,8 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
         where.append(only(s))
     return (
         select(
-            s.c.row_no, verdict.column("class", nobody[0]), cast(chosen, BigInteger).label("record_id"),
-            verdict.column("code", nobody[1]), verdict.column("field", None), verdict.params(),
+            s.c.row_no, verdict.column("class", "new"), cast(chosen, BigInteger).label("record_id"),
+            verdict.column("code", None), verdict.column("field", None), verdict.params(),
             candidates.label("candidates"), *[value.label(name) for name, value in links.items()],
         )
         .select_from(source)
@@ -153,6 +153,15 @@ def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:
         select(x).where(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.feed == plan.feed).limit(1)
         .correlate(s).lateral("x")
     )
+
+
+def _awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What a row waits for: the record of this entity with this key, in one of these spaces or by a field."""
+    told: dict[str, Any] = {"entity": reference.entity, "by": reference.by}
+    if reference.by is None:
+        told = {"entity": reference.entity, "spaces": cast(list(reference.spaces), ARRAY(Integer))}
+    pairs = [part for name, value in told.items() for part in (literal(name, Text), value)]
+    return func.jsonb_build_object(*pairs, literal("value", Text), cast(key, String))
 
 
 class _Verdict:

@@ -52,7 +52,7 @@ class FieldPlan:
 
 @dataclass(frozen=True)
 class IntoPlan:
-    """One `into`, with its feed, tables and fields; `sets` maps each known field set of the entity to its fields."""
+    """One `into`, with its feed, tables and fields."""
 
     into: Into
     entity: Entity
@@ -72,8 +72,7 @@ class IntoPlan:
     full_mark: int | None = None
     key_pattern: str | None = None  # which keys a file speaks of, where parts of its name are parts of the key
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
-    base_set: int = 0
-    sets: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    base_set: int = 0  # the field set of all mapped fields
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -160,28 +159,9 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
     return tuple(plans)
 
 
-def with_base_sets(connection: Connection, plan: IntoPlan) -> IntoPlan:
-    """Adds the field set that rows of this run will have, and the unions with sets already in the crosswalk."""
-    mapped = sorted(f.name for f in plan.fields)
-    mine = _field_set(connection, plan.into.entity, mapped)
-    used = connection.scalars(
-        select(hub.field_set.c.id).where(hub.field_set.c.entity == plan.into.entity)
-    ).all()
-    known = dict(
-        connection.execute(
-            select(hub.field_set.c.id, hub.field_set.c.fields).where(hub.field_set.c.id.in_(used))
-        ).all()
-    )
-    for fields in list(known.values()):
-        union = sorted({*fields, *mapped})
-        known[_field_set(connection, plan.into.entity, union)] = union
-    return replace(plan, base_set=mine, sets={number: frozenset(fields) for number, fields in known.items()})
-
-
-def union_set(plan: IntoPlan, number: int) -> int:
-    """The field set that is `number` and this run's fields together."""
-    wanted = plan.sets[number] | plan.sets[plan.base_set]
-    return next(other for other, fields in plan.sets.items() if fields == wanted)
+def with_base_set(connection: Connection, plan: IntoPlan) -> IntoPlan:
+    """Adds the field set of a row whose every mapped field is agreed on."""
+    return replace(plan, base_set=_field_set(connection, plan.into.entity, sorted(f.name for f in plan.fields)))
 
 
 def _field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:

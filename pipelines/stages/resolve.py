@@ -28,9 +28,12 @@ from sqlalchemy import (
     String,
     Subquery,
     Text,
+    all_,
     and_,
+    any_,
     case,
     cast,
+    collate,
     exists,
     extract,
     false,
@@ -41,12 +44,12 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, array
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from pipelines.stages.match import entry_of
-from pipelines.stages.plan import FieldPlan, IntoPlan, Role, union_set
+from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.staging import IntoStaging
 
 LINKED = ("entry", "sibling", "link")
@@ -56,8 +59,9 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     """One line for each linked row of `matched` (row_no, class, record_id, l_…).
 
     Columns: row_no, record_id, changed, back (the record was archived as absent and is in the source again), open (a
-    conflict nobody has decided), base_set, remote, n_<column> (the record's new value), b_<column> (the new base) and
-    w_<field> (crm, remote or open, where both sides changed).
+    conflict nobody has decided), base_set (null where it is another than that of all mapped fields), base_fields (then
+    the fields that have a base from now on), remote, n_<column> (the record's new value), b_<column> (the new base)
+    and w_<field> (crm, remote or open, where both sides changed).
     """
     v = verdicts(plan, staging, matched)
     taken = [and_(v.c[f"t_{field.name}"], v.c[f"d_{field.name}"]) for field in plan.fields]
@@ -70,7 +74,7 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
-        _base_set(plan, v).label("base_set"), _remote(plan, v, new).label("remote"),
+        *_base(plan, v), _remote(plan, v, new).label("remote"),
         *[value.label(f"n_{column}") for column, value in new.items()],
         *[value.label(f"b_{column}") for column, value in base.items()],
         *[v.c[f"w_{field.name}"] for field in plan.fields],
@@ -96,17 +100,22 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     s, x = staging.rows, entry_of(plan, staging.rows)
     c = select(plan.record).where(plan.record.c.id == matched.c.record_id).limit(1).correlate(matched).lateral("c")
     columns: list[ColumnElement[Any]] = []
+    base = (
+        select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set, x.c.base_set != plan.base_set)
+        .limit(1).correlate(x).lateral("base")
+    )
+    every = func.coalesce(x.c.base_set == plan.base_set, false())
     for field in plan.fields:
-        with_base = [number for number, fields in plan.sets.items() if field.name in fields]
-        columns.append(func.coalesce(x.c.base_set.in_(with_base or [-1]), false()).label(f"k_{field.name}"))
+        known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
+        columns.append(known.label(f"k_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
             theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
-            base = x.c[f"b_{column}"]
+            agreed = x.c[f"b_{column}"]
             columns += [
-                ours.label(f"c_{column}"), theirs.label(f"r_{column}"), base.label(f"b_{column}"),
-                _image(x, column, base).label(f"i_{column}"),
+                ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
+                _image(x, column, agreed).label(f"i_{column}"),
             ]
     back: ColumnElement[bool] = false()
     if plan.archives and all(field.name != "archived" for field in plan.fields):
@@ -114,10 +123,11 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     return (
         select(
             matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
-            s.c.stamp, x.c.base_set, x.c.remote, func.coalesce(back, false()).label("back"), *columns,
+            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"), *columns,
         )
         .select_from(
             matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
+            .outerjoin(base, true())
         )
         .where(matched.c["class"].in_(LINKED))
         .offset(0)
@@ -262,14 +272,26 @@ def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     return func.coalesce(v.c[f"w_{field.name}"] == "open", false())
 
 
-def _base_set(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
-    """This run's fields added to those that had a base; none at all after an undecided conflict without a base."""
-    grown = [(v.c.base_set == number, literal(union_set(plan, number), Integer)) for number in plan.sets]
-    wider: ColumnElement[Any] = literal(plan.base_set, Integer)
-    if grown:
-        wider = case(*grown, else_=wider)
-    undecided = or_(false(), *[and_(_open(v, field), ~v.c[f"k_{field.name}"]) for field in plan.fields])
-    return case((undecided, null()), else_=wider)
+def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """base_set and base_fields: this run's fields added to those that had a base, but for those that never had one and
+    that nobody has decided."""
+    mapped = cast([field.name for field in plan.fields], ARRAY(Text))
+    open_ones = [case((and_(_open(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
+    listed: array[Any] = array(open_ones)
+    undecided = func.array_remove(listed, cast(null(), Text))
+    known = func.coalesce(v.c.known, cast(literal("{}", Text), ARRAY(Text)))
+    each = func.unnest(known.op("||")(mapped)).column_valued("each")
+    # In the order of code points, as Python has them: a set is one row, whoever writes it.
+    names = (
+        select(collate(each, "C").label("name")).where(each != all_(undecided)).distinct().correlate(v)
+        .lateral("names")
+    )
+    fields = select(func.array_agg(aggregate_order_by(names.c.name, names.c.name))).correlate(v).scalar_subquery()
+    usual = and_(v.c.known.is_(None), *[name.is_(None) for name in open_ones])
+    return (
+        case((usual, literal(plan.base_set, Integer))).label("base_set"),
+        case((usual, cast(null(), ARRAY(Text))), else_=fields).label("base_fields"),
+    )
 
 
 def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:

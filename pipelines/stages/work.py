@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from pipelines.stages.held import json_text, raw_rows
 from pipelines.stages.plan import IntoPlan
@@ -29,10 +29,7 @@ def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: li
     lines = []
     for row in told:
         waits = _waits(plan, row) if row["outcome"] == "parked" else []
-        params = row["params"]
-        if row["code"] == "waits_for" and not row["field"]:
-            params = {"entity": plan.into.entity, "value": row["key"]}
-        causes = [{"field": row["field"] or "", "code": row["code"], "params": params or {}, "value": None}]
+        causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
         lines.append({
             "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
             "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
@@ -64,7 +61,8 @@ def work_tables(plan: IntoPlan, number: int) -> Work:
     metadata = MetaData()
     z: list[Column[Any]] = [
         Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
-        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer), Column("remote", JSONB),
+        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
+        Column("base_fields", ARRAY(Text)), Column("remote", JSONB),
     ]
     for field in plan.fields:
         for column in field.columns:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipelines.ops.rejects import open_causes
-from tests.road_desk import COMPANIES, Road, roads
+from pipelines.ops.reviews import reviews
+from tests.road_desk import COMPANIES, Road, roads, told
 
 FLOWS = {
     "companies": COMPANIES.replace("notes: NOTES", "customer_code: NO"),
@@ -19,6 +20,34 @@ into:
 flow: phones
 system: erp
 into: {entity: company, ids: companies, key: CODE, create: false, fields: {phone: {from: TEL, as: text}}}
+""",
+    "guarded": """
+flow: guarded
+system: erp
+into:
+  entity: company
+  ids: companies
+  key: CODE
+  create: false
+  fields: {phone: {from: TEL, as: text, max: 9}, parent: {from: GROUP, refers: {entity: company, ids: companies}}}
+guard: {rejects: 10%}
+""",
+    "matched": """
+flow: matched
+system: erp
+into: {entity: company, key: CODE, match: [name], fields: {name: NAME, parent: {from: GROUP, refers: company}}}
+""",
+    "both": """
+flow: both
+system: erp
+into:
+  - {entity: company, key: CODE, fields: {name: NAME}}
+  - entity: company
+    name: phones
+    ids: both
+    key: CODE
+    create: false
+    fields: {phone: {from: TEL, as: text}, parent: {from: GROUP, refers: {entity: company, ids: both}}}
 """,
 }
 module_road, road = roads(FLOWS)
@@ -45,3 +74,26 @@ def test_a_row_that_may_not_create_comes_in_when_another_flow_brings_its_record(
     road.run("companies", HEAD, "1;Anvil;59000;")
     assert road.companies("name", "phone") == [("Anvil", "0102")]
     assert road.held() == [("parked", "9", "waits_for")]
+
+
+def test_rows_of_a_run_in_review_say_the_same_of_what_they_wait_for(road: Road) -> None:
+    road.run("companies", HEAD, "1;Anvil;59000;")
+    refused = [f"{n};{'5' * 99};" for n in range(100, 120)]
+    road.run("guarded", "CODE;TEL;GROUP", *refused, "9;0109;", "1;0101;8", state="review")
+    [waiting] = reviews(road.hub).runs
+    assert {cause.sentence for cause in waiting.causes if cause.outcome == "parked"} == {
+        "waits for company '9' of erp/companies", "parent: waits for company '8' of erp/companies"}
+
+
+def test_a_row_that_may_not_create_is_counted_once_when_its_record_comes_in_the_same_run(road: Road) -> None:
+    result = road.run("both", "CODE;NAME;TEL;GROUP", "1;Anvil;0101;2", "2;Bolt;0102;")
+    assert (told(result), told(result, "phones")) == ({"created": 2}, {"parked": 2})
+    assert road.companies("name", "phone") == [("Anvil", "0101"), ("Bolt", "0102")]
+    assert road.held() == []
+
+
+def test_a_row_to_be_reviewed_that_waits_for_its_parent_is_counted_once(road: Road) -> None:
+    for _ in range(2):
+        road.crm("INSERT INTO crm.company (name) VALUES ('Anvil')")
+    assert road.counts("matched", "CODE;NAME;GROUP", "1;Anvil;2", "2;Bolt;") == {"created": 1, "review": 1}
+    assert road.held() == [("review", "1", "ambiguous")]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.ops.conflicts import Side, settle_conflict
+from pipelines.ops.reviews import reviews
 from tests.road_desk import Road, roads, told
 
 FIELDS = {"name": "NAME", "phone": "PHONE", "language": "LANG", "city": "CITY", "notes": "NOTES", "street": "STREET",
@@ -258,3 +260,48 @@ def test_newest_compares_the_row_s_stamp_with_the_field_s_own_time(road: Road) -
     assert road.companies("notes") == [("ours",), ("theirs",)]
     winners = road.hub_sees("SELECT key, winner, state FROM sync.conflict WHERE field = 'notes' ORDER BY key")
     assert winners == [("1", "crm", "logged"), ("2", "remote", "logged")]
+
+
+def first_met(road: Road, code: str, *names: str) -> dict[str, int]:
+    """A record of the CRM that differs from the file in these fields when they meet: the open conflicts, by field."""
+    road.crm(f"INSERT INTO crm.company (registration, {', '.join(names)}) VALUES (%s{', %s' * len(names)})",
+             f"R{code}", *[OURS] * len(names))
+    road.run("erp", HEAD, line(code, THEIRS))
+    return dict(road.hub_sees("SELECT field, id FROM sync.conflict WHERE state = 'open' AND key = %s", code))
+
+
+@pytest.mark.parametrize("side", ["ours", "theirs"])
+@pytest.mark.parametrize("field", ["email", "notes"])
+def test_of_two_conflicts_without_a_base_the_settled_one_stays_settled(road: Road, field: str, side: Side) -> None:
+    found = first_met(road, "1", "name", "email", "notes")
+    assert set(found) == {"email", "notes"}
+    settle_conflict(road.hub, found.pop(field), side)
+    for _ in range(2):
+        assert told(road.run("erp", HEAD, line("1", THEIRS))) == {"review": 1}
+        assert {conflict.id for conflict in reviews(road.hub).conflicts} == set(found.values())
+    assert values(road, "1")[field] == (OURS if side == "ours" else THEIRS)
+    [last] = found.values()
+    settle_conflict(road.hub, last, side)
+    assert told(road.run("erp", HEAD, line("1", THEIRS))) == {"unchanged": 1}
+    assert not reviews(road.hub)
+
+
+def test_what_was_agreed_on_beside_a_conflict_is_agreed_on(road: Road) -> None:
+    first_met(road, "1", "name", "email", "city")
+    edit(road, "1", "newer here", ("notes",))
+    assert told(road.run("erp", HEAD, line("1", THEIRS))) == {"review": 1}, "notes changed on one side only"
+    assert values(road, "1")["notes"] == "newer here"
+    assert road.one("SELECT count(*) FROM sync.conflict WHERE field = 'city'") == 1, "the loser is told once"
+    assert [conflict.field for conflict in reviews(road.hub).conflicts] == ["email"]
+
+
+def test_a_conflict_over_a_field_that_is_new_to_the_mapping_leaves_the_others_their_base(agreed: Road) -> None:
+    road = agreed
+    without = [name for name in FIELDS if name != "email"]
+    head = ";".join(["CODE", "REG", *[FIELDS[name] for name in without]])
+    road.crm("INSERT INTO crm.company (registration, name, email) VALUES ('R6', 'six', 'ours')")
+    road.run("erp", head, ";".join(["6", "R6", *["base"] * len(without)]))
+    assert told(road.run("erp", HEAD, line("6", email=THEIRS))) == {"review": 1, "conflicts": 1}
+    edit(road, "6", OURS, ("notes",))
+    assert told(road.run("erp", HEAD, line("6", email=THEIRS))) == {"review": 1}
+    assert (values(road, "6")["notes"], len(reviews(road.hub).conflicts)) == (OURS, 1)
