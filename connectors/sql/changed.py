@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal, or_, select
 
 from connectors.remote import Position, Resource
 from connectors.sql.cells import INTERVAL, Named, cell, own
@@ -79,7 +79,8 @@ def next_mark(connection: Connection, relation: Relation, resource: Resource, se
     mark: ColumnElement[Any]
     limit: ColumnElement[Any]
     if field.is_a("timestamptz"):
-        limit, mark = now, func.least(greatest, oldest)
+        # not least(), which passes over null and would make a mark of an empty table
+        limit, mark = now, case((greatest > oldest, oldest), else_=greatest)
     else:  # whose clock that is nobody says: the age of the oldest transaction is the same on any
         local = Named("pg_catalog", "timestamp")
         limit = cast(own.timezone("UTC", now).op("+")(cast(literal(_FARTHEST, Text), INTERVAL)), own_type)

@@ -51,12 +51,18 @@ def prepare(connection: Connection, relation: Relation, role: str) -> None:
     _all_or_nothing(connection, relation, wanted)
 
 
-def unprepare(connection: Connection, relation: Relation) -> None:
-    """Takes the triggers and what they recorded away; with the last table the change table goes as well."""
+def unprepare_statements(connection: Connection, relation: Relation) -> list[str]:
+    """The SQL that takes triggers and recorded changes away, with the last table the change table too; to be run by
+    the table's owner. Nothing where nothing is recorded."""
     if recorded_key(connection, relation)[0] is None:
-        return
+        return []
     drops = [_composed(connection, relation, "drop_trigger", trigger=sql.Identifier(name)) for name in TRIGGERS]
-    _all_or_nothing(connection, relation, [*drops, *_filled(connection, relation, ("untrack", "forget", "last_one"))])
+    return [*drops, *_filled(connection, relation, ("untrack", "forget", "last_one"))]
+
+
+def unprepare(connection: Connection, relation: Relation) -> None:
+    """Takes away what `prepare` made, all or nothing."""
+    _all_or_nothing(connection, relation, unprepare_statements(connection, relation))
 
 
 def prune(connection: Connection, relation: Relation, before: Position, limit: int) -> int:

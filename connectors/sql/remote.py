@@ -102,6 +102,8 @@ class SqlRemote:
             if any(change.key is None or len(change.key) != len(relation.key) for change in changes):
                 raise ValueError("every change but a create has a key, a cell for each of its columns")
         ready = [self._completed(resource, change) for change in changes]
+        if operation == "create" and not all(change.values for change in ready):
+            raise ValueError("a create has at least one value")
         relation.cells_of({name for change in ready for name in change.values})
         receipts = written(self._connection(), relation, resource.version, ready, resource.name)
         if any(receipt.code.startswith(_NOT_AS_KNOWN) for receipt in receipts):
@@ -123,7 +125,7 @@ class SqlRemote:
                 )
             try:
                 if relation.name not in self._ears:
-                    self._ears[relation.name] = ears = dial(self._settings, timeout=0)
+                    self._ears[relation.name] = ears = dial(self._settings, "navette listen", timeout=0)
                     ears.execute("LISTEN navette")
                     yield
                 ears = self._ears[relation.name]
@@ -152,6 +154,12 @@ class SqlRemote:
         relation = self._relation(resource)
         with told(resource.name):
             preparing.prepare(self._connection(), relation, self._role)
+
+    def unprepare_statements(self, resource: Resource) -> list[str]:
+        """The SQL that `unprepare` runs; only a table's owner may."""
+        relation = self._relation(resource)
+        with told(resource.name):
+            return preparing.unprepare_statements(self._connection(), relation)
 
     def unprepare(self, resource: Resource) -> None:
         """Takes away what `prepare` made; again, it does nothing."""

@@ -29,7 +29,8 @@ def copied(
 ) -> Iterator[Page]:
     """Pages of at most `rows` rows, numbered from 1; every expression of `statement` is text. Raises psycopg.Error."""
     text, values = rendered(statement)
-    text = text if values else text.replace("%%", "%")  # doubled for the driver, which looks only where there are values
+    if not values:  # a percent sign is doubled for the driver, which looks only where there are values
+        text = text.replace("%%", "%")
     copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(sql.SQL(text))
     before = 0
     with connection.cursor() as cursor, cursor.copy(copy, values) as lines:

@@ -104,25 +104,28 @@ def _touched(connection: Connection, relation: Relation, version: str | None, ba
                 for at, name in enumerate(batch.columns)}
         statement = update(relation.target).values(sets).where(*meant)
         back = _told(relation, version)
-    rows = run(connection, statement.returning(given.c.place, *back)).fetchall()
+    empty = not batch.columns and batch.changes[0].operation != "delete"  # nothing to set: is the row there?
+    rows = [] if empty else run(connection, statement.returning(given.c.place, *back)).fetchall()
     done = {place: _delivered(relation, row) for place, *row in rows}
     if len(done) == len(batch.changes):
         return [done[place] for place in range(1, len(batch.changes) + 1)]
     look = select(given.c.place, *_key_cells(relation), _version_cell(relation, version))
     there = {place: row for place, *row in run(
         connection, look.select_from(relation.target.join(given, mine))).fetchall()}
-    return [done.get(place) or _undone(relation, version, change, there.get(place))
+    return [done.get(place) or _undone(relation, version, change, there.get(place), empty=empty)
             for place, change in enumerate(batch.changes, 1)]
 
 
-def _undone(relation: Relation, version: str | None, change: Change, row: list[str | None] | None) -> Receipt:
+def _undone(
+    relation: Relation, version: str | None, change: Change, row: list[str | None] | None, *, empty: bool
+) -> Receipt:
     if row is None:
         gone: State = "delivered" if change.operation == "delete" else "refused"
         return Receipt(gone, change.key, code=_GONE[0], message=_GONE[1])
     now = _delivered(relation, row)
     if version is not None and change.version is not None and now.version != change.version:
         return Receipt("stale", now.key, now.version, "stale", "the row has another version now")
-    return Receipt("refused", change.key, code=_PASSED[0], message=_PASSED[1])
+    return now if empty else Receipt("refused", change.key, code=_PASSED[0], message=_PASSED[1])
 
 
 def _same_key(relation: Relation, given: TableValuedAlias) -> ColumnElement[bool]:

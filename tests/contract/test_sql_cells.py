@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.remote import Resource
+from connectors.remote import Capabilities, Resource
+from connectors.sql.remote import BATCH
 from mappings.errors import ConfigurationError
 from tests.contract.sql_desk import DEBTOR, Books, books, debtors, read, told, whole
 
@@ -146,8 +147,7 @@ def test_a_query_is_read_fetched_and_searched_as_it_stands(books: Books) -> None
     assert whole(remote.read(resource, None))[0].frame.to_numpy().tolist() == wanted
     assert remote.fetch(resource, [("A",), ("B",)]).frame.to_numpy().tolist() == wanted
     assert remote.find(resource, {"name": "Anna:x%"}).frame.to_numpy().tolist() == wanted
-    can = remote.capabilities(resource)
-    assert not (can.create or can.update or can.delete or can.archive or can.listens)
+    assert remote.capabilities(resource) == Capabilities(batch=BATCH, whole_batch=True)
 
 
 @pytest.mark.parametrize(("query", "said"), [
