@@ -36,8 +36,9 @@ def subscriptions(project: Project) -> list[Subscribed]:
         if flow.direction == "in" or project.systems[flow.system].connector == "file":
             continue
         entity = project.entities[into.entity]
+        # A record that is to be made there is sent whole, the system's own fields included.
         columns = [column for name, line in into.fields.items()
-                   if line.out is not False and may_be_sent(entity.masters[name], flow.system)
+                   if line.out is not False and (flow.write.create or may_be_sent(entity.masters[name], flow.system))
                    for column in _columns(entity, name)]
         # Whether a record is sent at all may hang on fields that are not sent themselves.
         asked = [path.partition(".")[0] for path in flow.write.when]

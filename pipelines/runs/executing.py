@@ -29,8 +29,9 @@ from pipelines.hub import Hub
 from pipelines.runs.applying import Applying, apply_run
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
+from pipelines.runs.position import reached, stage_gone
 from pipelines.runs.result import RunResult, empty_counts
-from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
+from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
 from pipelines.stages.decide import Decided, Moment, decide
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.land import Landed, Landing, active_plans, land, must_be_met
@@ -59,6 +60,7 @@ class Order:
     guarded: bool = True
     matching: bool = True  # False: a person said that the rows are records of their own
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
+    read_back: bool = False  # the rows are what the system made of values that we wrote
     held: tuple[int, ...] = ()  # the held rows that this run takes up again
     dagster_run: str | None = None
 
@@ -137,6 +139,8 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
+        if order.read_back:
+            plans = tuple(plan.reading_back() for plan in plans)
         return _of_file(connection, order.flow, plans, order.variables)
 
 
@@ -151,6 +155,8 @@ def plans_for(hub: Hub, flow: Flow, cursor: Cursor) -> tuple[IntoPlan, ...]:
     with hub.engine.begin() as connection:
         plans = compile_flow(connection, flow, hub.project, hub.tables)
         narrowed = tuple(plan.narrowed(into.fields) for plan, into in zip(plans, cursor.intos, strict=True))
+        if cursor.read_back:
+            narrowed = tuple(plan.reading_back() for plan in narrowed)
         return _of_file(connection, flow, narrowed, cursor.variables)
 
 
@@ -166,11 +172,13 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
         moment = Moment.now(connection)
+        gone = stage_gone(connection, order.source, staging)
         decided = decide(connection, plans, staging, (run_id, None if row_marks else order.mark))
         cursor = Cursor(
             intos=[_counted(connection, *each) for each in
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
-            variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet,
+            variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
+            position=reached(order.source), read_back=order.read_back,
         )
         for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
             now.applied, now.undecided = then.recounted(), then.undecided
@@ -250,6 +258,11 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
            decided: list[Decided]) -> list[Tripped]:
     found: list[Tripped] = []
     for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
+        if cursor.gone and plan is plans[0]:
+            of_gone = gone_entries(plan, into, staging.gone).subquery()
+            counts.absent, counts.to_archive = connection.execute(
+                select(func.count(), func.count().filter(of_gone.c.archive)).select_from(of_gone)
+            ).one()
         action = action_of(plan, order.full)
         if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
             parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)

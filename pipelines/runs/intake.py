@@ -23,6 +23,7 @@ from pipelines.reports import write_report
 from pipelines.runs.executing import Order, Progress, execute, fail, quiet, result_of, start_failed
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named, seconds
@@ -45,14 +46,14 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
     """
     flow = hub.flow(name)
     if flow.direction == "out":
-        raise ConfigurationError(
-            "this flow only writes to its system, which this version does not do", where=f"flow {name}",
-            todo="flows of direction `in` can be run",
-        )
+        raise ConfigurationError("this flow only writes to its system", where=f"flow {name}",
+                                 todo=f"navette push {name}")
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
         _held_back(hub, flow, supersede)
-        if file is not None:
+        if hub.project.systems[flow.system].connector != "file":
+            results.append(_run_remote(hub, flow, file, full, trigger, progress, dagster_run))
+        elif file is not None:
             resumed = _same_as(hub, results, file)
             results = [resumed] if resumed else [
                 *results, _run_file(hub, flow, named(flow, file), full, trigger, progress, dagster_run)
@@ -97,6 +98,15 @@ def folder_of(hub: Hub, flow: Flow) -> Path | None:
     """The drop folder of the flow's system; None where it has none."""
     system = hub.project.systems[flow.system]
     return None if system.folder is None else hub.project.root / system.folder
+
+
+def _run_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, trigger: str, progress: Progress,
+                dagster_run: str | None) -> RunResult:
+    if file is not None:
+        raise ConfigurationError(f"{flow.system} is no folder, so it reads no files", where=f"flow {flow.flow}",
+                                 todo="leave out --file")
+    return read_remote(hub, flow, full=flow.read.full if full is None else full, trigger=trigger, progress=progress,
+                       dagster_run=dagster_run)
 
 
 def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, dagster_run: str | None

@@ -175,10 +175,10 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
 
 def with_base_set(connection: Connection, plan: IntoPlan) -> IntoPlan:
     """Adds the field set of a row whose every mapped field is agreed on."""
-    return replace(plan, base_set=_field_set(connection, plan.into.entity, sorted(f.name for f in plan.fields)))
+    return replace(plan, base_set=field_set(connection, plan.into.entity, sorted(f.name for f in plan.fields)))
 
 
-def _field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
+def field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
     table = hub.field_set
     found: int | None = connection.scalar(
         select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields))
