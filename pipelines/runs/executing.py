@@ -60,6 +60,7 @@ class Order:
     guarded: bool = True
     matching: bool = True  # False: a person said that the rows are records of their own
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
+    adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
     held: tuple[int, ...] = ()  # the held rows that this run takes up again
     dagster_run: str | None = None
@@ -139,9 +140,15 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
-        if order.read_back:
-            plans = tuple(plan.reading_back() for plan in plans)
+        plans = _of_kind(plans, order)
         return _of_file(connection, order.flow, plans, order.variables)
+
+
+def _of_kind(plans: tuple[IntoPlan, ...], of: Order | Cursor) -> tuple[IntoPlan, ...]:
+    """The plans of a run that decides otherwise than usual; a resumed one decides as it began."""
+    if of.read_back:
+        return tuple(plan.reading_back() for plan in plans)
+    return tuple(plan.adopt() for plan in plans) if of.adopting else plans
 
 
 def _of_file(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], variables: Mapping[str, str]
@@ -155,8 +162,7 @@ def plans_for(hub: Hub, flow: Flow, cursor: Cursor) -> tuple[IntoPlan, ...]:
     with hub.engine.begin() as connection:
         plans = compile_flow(connection, flow, hub.project, hub.tables)
         narrowed = tuple(plan.narrowed(into.fields) for plan, into in zip(plans, cursor.intos, strict=True))
-        if cursor.read_back:
-            narrowed = tuple(plan.reading_back() for plan in narrowed)
+        narrowed = _of_kind(narrowed, cursor)
         return _of_file(connection, flow, narrowed, cursor.variables)
 
 
@@ -178,7 +184,7 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
             intos=[_counted(connection, *each) for each in
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
             variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
-            position=reached(order.source), read_back=order.read_back,
+            position=reached(order.source), read_back=order.read_back, adopting=order.adopting,
         )
         for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
             now.applied, now.undecided = then.recounted(), then.undecided

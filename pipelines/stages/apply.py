@@ -312,7 +312,8 @@ class IntoApply:
             other.c.key != s.c.key,
         )
         values = self._entry_values() | {
-            "is_primary": first, "fingerprint": case((z.c.open, null()), else_=self._fingerprint()),
+            "is_primary": first,
+            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=self._fingerprint()),
             "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": null(),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}

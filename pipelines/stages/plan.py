@@ -22,7 +22,7 @@ from mappings.language.project import Entity, Mastery, Project
 from mappings.language.spaces import spaces_filled, spaces_referred
 from mappings.words import KEY_SEPARATOR
 
-Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "sent"]
+Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "sent", "adopted"]
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,19 @@ class IntoPlan:
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
     base_set: int = 0  # the field set of all mapped fields
 
+    adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
 
     @property
     def writes(self) -> bool:
         """Whether the flow writes to its system at all."""
         return any(item.sent for item in self.fields)
+
+    def adopt(self) -> IntoPlan:
+        """The plan that links what fits: no record is made or changed; only what both sides agree on gets a base."""
+        fields = tuple(replace(item, roles={"else": "adopted"}) for item in self.fields)
+        into = self.into.model_copy(update={"create": False, "on_match": "update"})
+        return replace(self, into=into, fields=fields, adopting=True)
 
     def reading_back(self) -> IntoPlan:
         """The plan for rows read again after they were written: nothing is decided, the remote image is kept."""

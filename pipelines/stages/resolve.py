@@ -211,7 +211,9 @@ def _distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnE
     return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
 
 
-def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause) -> Verdict:
+def _settle(  # noqa: PLR0911 - one row of the table each
+    role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause
+) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
         return facts.differ, _won(facts.both, "remote"), false()
@@ -227,6 +229,8 @@ def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: From
         ours = or_(and_(facts.known, facts.differ, facts.c_changed, ~facts.r_changed),
                    and_(~facts.known, facts.r_empty, ~facts.c_empty), and_(fight, winner == "crm"))
         return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null()), ours
+    if role == "adopted":
+        return false(), null(), false()
     if role == "sent":
         # What we wrote was read back: r is what the system made of it, and becomes the remote image. What the CRM
         # changed meanwhile has a marker of its own.
@@ -291,6 +295,8 @@ def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
 
 def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     """Both sides have not agreed yet: a person must decide, or the system must take what is sent."""
+    if set(field.roles.values()) == {"adopted"}:
+        return v.c[f"d_{field.name}"]
     return or_(_open(v, field), v.c[f"s_{field.name}"]) if field.sent else _open(v, field)
 
 
