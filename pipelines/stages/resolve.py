@@ -70,7 +70,7 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     for field in plan.fields:
         for column in field.columns:
             new[column] = case((v.c[f"t_{field.name}"], v.c[f"r_{column}"]), else_=v.c[f"c_{column}"])
-            base[column] = case((_open(v, field), v.c[f"b_{column}"]), else_=new[column])
+            base[column] = case((_as_before(v, field), v.c[f"b_{column}"]), else_=new[column])
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
@@ -83,7 +83,8 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
-    known?), d_ (do r and c differ?), t_ (is r taken?) and w_ (who won a conflict, or null)."""
+    known?), s_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?) and w_ (who won a conflict,
+    or null)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
@@ -107,11 +108,12 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     every = func.coalesce(x.c.base_set == plan.base_set, false())
     for field in plan.fields:
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
-        columns.append(known.label(f"k_{field.name}"))
+        silent = func.coalesce(s.c[f"keep_{field.name}"], false())
+        columns += [known.label(f"k_{field.name}"), silent.label(f"s_{field.name}")]
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
-            theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
+            theirs = case((silent, ours), else_=theirs)
             agreed = x.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
@@ -272,11 +274,16 @@ def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     return func.coalesce(v.c[f"w_{field.name}"] == "open", false())
 
 
+def _as_before(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
+    """The row settles nothing about the field: what both sides had agreed on stays, both images of it."""
+    return or_(_open(v, field), v.c[f"s_{field.name}"])
+
+
 def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """base_set and base_fields: this run's fields added to those that had a base, but for those that never had one and
-    that nobody has decided."""
+    that nobody has decided or said anything about."""
     mapped = cast([field.name for field in plan.fields], ARRAY(Text))
-    open_ones = [case((and_(_open(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
+    open_ones = [case((and_(_as_before(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
     listed: array[Any] = array(open_ones)
     undecided = func.array_remove(listed, cast(null(), Text))
     known = func.coalesce(v.c.known, cast(literal("{}", Text), ARRAY(Text)))
@@ -302,8 +309,8 @@ def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -
     for field in plan.fields:
         for column in field.columns:
             name = literal(column, Text)
-            other = and_(~_open(v, field), v.c[f"r_{column}"].is_distinct_from(new[column]))
-            kept = and_(_open(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
+            other = and_(~_as_before(v, field), v.c[f"r_{column}"].is_distinct_from(new[column]))
+            kept = and_(_as_before(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
             pieces.append(case(
                 (other, func.jsonb_build_object(name, func.to_jsonb(v.c[f"r_{column}"]))),
                 (kept, func.jsonb_build_object(name, func.jsonb_extract_path(v.c.remote, name))), else_=nothing,

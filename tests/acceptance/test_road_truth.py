@@ -254,6 +254,28 @@ def test_a_blank_cell_clears_unless_the_mapping_keeps_and_an_absent_column_says_
     assert road.companies("notes", "street") == [("newer", "other")]
 
 
+def test_a_row_that_says_nothing_leaves_what_both_sides_had_agreed_on(road: Road) -> None:
+    head = "CODE;NAME;NOTES;STREET"
+    road.run("blanks", head, "1;Anvil;base;")
+    road.crm("UPDATE crm.company SET notes = 'ours'")
+    assert road.counts("blanks", head, "1;Anvil;;road") == {"updated": 1}
+    assert road.counts("blanks", head, "1;Anvil;base;road") == {"unchanged": 1}
+    assert road.companies("notes") == [("ours",)]
+    assert road.counts("blanks", head, "1;Anvil;theirs;road") == {"updated": 1}
+
+
+def test_a_row_that_says_nothing_leaves_an_open_conflict_open(road: Road) -> None:
+    head = "CODE;NAME;NOTES;STREET"
+    road.run("blanks", head, "1;Anvil;base;")
+    road.crm("UPDATE crm.company SET notes = 'ours'")
+    assert road.counts("blanks", head, "1;Anvil;theirs;") == {"review": 1, "conflicts": 1}
+    road.run("blanks", head, "1;Anvil;;road")
+    assert road.counts("blanks", head, "1;Anvil;theirs;road") == {"review": 1}
+    [waiting] = reviews(road.hub).conflicts
+    settle_conflict(road.hub, waiting.id, "theirs")
+    assert road.companies("notes") == [("theirs",)]
+
+
 def test_newest_compares_the_row_s_stamp_with_the_field_s_own_time(road: Road) -> None:
     road.run("stamped", "CODE;NAME;NOTES;AT", "1;Anvil;base;2020-01-01", "2;Bolt;base;2020-01-01")
     road.crm("UPDATE crm.company SET notes = 'ours'")
