@@ -37,9 +37,10 @@ from pipelines.hub import Hub
 from pipelines.runs.attempt import attempt, sqlstate
 from pipelines.runs.cursor import Cursor, Phase
 from pipelines.stages.absent import absent_entries, action_of, is_older, settle_absent
+from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED, Moment, hopeless_rows, still_waiting
-from pipelines.stages.held import close_gone, close_held, close_replayed
+from pipelines.stages.held import close_gone, close_held
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
 
@@ -65,7 +66,6 @@ class Applying:
     staging: Staging
     cursor: Cursor
     progress: Callable[[str, int], None]
-    held: tuple[int, ...] = ()  # held rows that this run takes up again
 
 
 class _Undone(Exception):
@@ -341,7 +341,7 @@ class _Apply:
                 unlinked=counts.unlinked, conflicts=conflicts, closed=True,
                 **{outcome: outcomes[outcome] for outcome in OUTCOMES},
             ))
-        close_replayed(connection, what.run_id, what.held)
+        close_answered(connection, what.run_id, what.staging)
         connection.execute(
             update(hub.run).where(hub.run.c.id == what.run_id).values(state="done", ended_at=func.now(), problem=None)
         )
