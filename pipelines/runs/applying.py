@@ -39,10 +39,11 @@ from pipelines.runs.cursor import Cursor, Phase
 from pipelines.stages.absent import absent_entries, action_of, is_older, settle_absent
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
-from pipelines.stages.decide import APPLIED, Moment, hopeless_rows, still_waiting
+from pipelines.stages.decide import APPLIED, Moment
 from pipelines.stages.held import close_gone, close_held
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
+from pipelines.stages.waiting import hopeless_rows, still_waiting
 
 BATCH_ROWS = 25_000
 """Rows applied in one transaction: short enough for people who work in the CRM meanwhile."""
@@ -87,8 +88,8 @@ class _Apply:
     def __init__(self, what: Applying, connection: Connection) -> None:
         self.what, self.connection, self.cursor = what, connection, what.cursor
         self.intos = [
-            IntoApply((what.run_id, what.mark), what.source, plan, what.staging, number)
-            for number, plan in enumerate(what.plans)
+            IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number)
+            for number in range(len(what.plans))
         ]
 
     def all(self) -> None:

@@ -45,9 +45,10 @@ from pipelines.stages.conflicts import disputed_fields, log_conflicts, settle_co
 from pipelines.stages.decide import APPLIED, outcome_of
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.match import match_rows
-from pipelines.stages.plan import IntoPlan
+from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
+from pipelines.stages.waiting import Pairs, comes_in, still_waiting
 from pipelines.stages.work import held_from, work_tables
 
 CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
@@ -56,10 +57,12 @@ CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates
 class IntoApply:
     """Applies the rows of one into, a range at a time, in the caller's transaction."""
 
-    def __init__(self, run: tuple[int, int | None], source: str, plan: IntoPlan, staging: Staging, number: int) -> None:
-        self.run, self.source, self.plan, self.staging = run, source, plan, staging
+    def __init__(self, run: tuple[int, int | None], source: str, plans: tuple[IntoPlan, ...], staging: Staging,
+                 number: int) -> None:
+        self.run, self.source, self.plan, self.staging = run, source, plans[number], staging
+        self.pairs: Pairs = list(zip(plans, staging.intos, strict=True))
         self.tables: IntoStaging = staging.intos[number]
-        self.work = work_tables(plan, number)
+        self.work = work_tables(self.plan, number)
         self.took_over = False  # whether the last batch applied the landing's decision without matching again
         self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
@@ -108,7 +111,7 @@ class IntoApply:
         if self.took_over:
             self._take_over(connection, bounds)
         else:
-            self._match(connection, bounds, waiting, lenient, self.run)
+            self._match(connection, bounds, waiting, lenient, self.run, patient=waiting and not lenient and not final)
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
@@ -179,14 +182,19 @@ class IntoApply:
         connection.execute(insert(m).from_select([column.name for column in m.c], rows))
 
     def _match(self, connection: Connection, bounds: dict[str, int], waiting: bool, lenient: bool,
-               run: tuple[int, int | None]) -> None:
+               run: tuple[int, int | None], *, patient: bool = False) -> None:
         m, fate = self.work.m, self.tables.fate
+
+        def comes(reference: Reference) -> ColumnElement[bool]:
+            return comes_in(reference, self.tables.rows, self.pairs, still_waiting)
+
         if waiting:
             chosen = select(self.tables.wait.c.row_no)
         else:
             chosen = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
         matched = match_rows(
-            self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), run, lenient=lenient
+            self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), run, lenient=lenient,
+            comes=comes if patient else None,
         ).subquery("matched")
         number = func.nextval("crm.record_id")
         columns = [
