@@ -20,7 +20,7 @@ import pandas as pd
 Integers = npt.NDArray[np.int64]
 
 PAGE_ROWS = 50_000
-DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw")
+DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw", "answers")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Page:
     a number too, so that the numbers of `frame` and `damaged` together have no gap.
     `lines`: the physical line (a spreadsheet's row), from 1, at which each row of `frame` begins.
     `damaged`: row (int64), line (int64), code (a key of mappings.messages.REASONS), params (JSON text), raw (text; what
-    is no text in it is written as \\xNN).
+    is no text in it is written as \\xNN), answers (text: of an export of refused rows, the numbers of the held rows
+    that the line was written for; else '').
     """
 
     frame: pd.DataFrame

@@ -44,6 +44,7 @@ REASONS: dict[str, str] = {
     "quote": "a quote is opened and never closed",
     "record": "the line is not a JSON object: {detail}",
     "width": "the line is {found} characters wide, {expected} are expected",
+    "uncorrected": "the cells of this damaged line are still empty: fill them from its text",
     "continues": "the line continues a row that could not be read (line {above}; 0: there is none)",
     # validate
     "expectation": "{field}: {value!r} fails {expectation}: {rule}",

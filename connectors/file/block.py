@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Damage:
     code: str
     params: dict[str, Any]
     raw: str
+    answers: str = ""  # of an export of refused rows: the held rows that the line was written for
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ def renumber(block: Block, kept: np.ndarray[Any, Any], damaged: Sequence[Damage]
     table = block.table.filter(pa.array(kept)) if not kept.all() else block.table
     orders, lines = block.orders[kept], block.lines[kept]
     places = np.sort(np.concatenate([orders, np.array([one.order for one in damaged], dtype=np.int64)]))
-    moved = [
-        Damage(int(np.searchsorted(places, one.order)), one.line, one.code, one.params, one.raw) for one in damaged
-    ]
+    moved = [replace(one, order=int(np.searchsorted(places, one.order))) for one in damaged]
     return Block(table, np.searchsorted(places, orders).astype(np.int64), lines, moved, block.trailers)
 
 
@@ -143,6 +142,7 @@ def damaged_frame(broken: list[tuple[int, Damage]]) -> pd.DataFrame:
             "code": pd.array([one.code for _, one in broken], dtype="string[pyarrow]"),
             "params": pd.array([orjson.dumps(one.params).decode() for _, one in broken], dtype="string[pyarrow]"),
             "raw": pd.array([one.raw for _, one in broken], dtype="string[pyarrow]"),
+            "answers": pd.array([one.answers for _, one in broken], dtype="string[pyarrow]"),
         },
         columns=list(DAMAGED_COLUMNS),
     )

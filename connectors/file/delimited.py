@@ -23,7 +23,7 @@ from connectors.file.dialect import Layout
 from connectors.file.encoding import readable
 from connectors.file.entities import restored, restored_text, stand_ins
 from connectors.file.lines import NOTHING, too_long
-from connectors.file.neutral import undone
+from connectors.file.neutral import ANSWERS, OWN_PREFIX, are_numbers, undone
 from connectors.file.record import judge
 from connectors.file.scan import Flags, Records, cut
 from connectors.file.series import Series
@@ -124,7 +124,7 @@ class DelimitedSource:
         damaged = [
             Damage(
                 int(orders[place]), line + int(records.first[place]) + 1, code, params,
-                self._shown(text[records.starts[place] : records.ends[place]]),
+                *self._as_it_came(text[records.starts[place] : records.ends[place]]),
             )
             for place, (code, params) in sorted(odd.refused.items())
         ]
@@ -163,6 +163,20 @@ class DelimitedSource:
         else:
             odd.refused[place] = (verdict.code, verdict.params or {})
         return True
+
+    def _as_it_came(self, line: bytes) -> tuple[str, str]:
+        """The text of a damaged line; of a line of an export, without the reasons, and the held rows it answers."""
+        layout = self.layout
+        if layout.own is not None and ANSWERS in layout.headers:
+            cells = judge(layout.grammar, line, 0, width=0, final=True, passes=lambda _: True)
+            # Counted from the end, where nobody edits: with a cell too many or too few, the others have moved.
+            behind = len(layout.headers) - layout.headers.index(ANSWERS)
+            found = (cells.cells or []) if cells is not None and cells.end == len(line) else []
+            answers = found[-behind].decode("utf-8", "replace") if len(found) >= behind else ""
+            if are_numbers(answers):
+                reasons = sum(name.startswith(OWN_PREFIX) for name in layout.headers)
+                return self._shown(layout.grammar.written(found[: len(found) - reasons])), answers
+        return self._shown(line), ""
 
     def _shown(self, line: bytes) -> str:
         text = readable(line.rstrip(b"\r\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeGuard
@@ -13,7 +13,7 @@ from typing import TypeGuard
 from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
 from connectors.file.entities import without_entities
 from connectors.file.lines import too_long
-from connectors.file.neutral import MARK, OWN_PREFIX
+from connectors.file.neutral import KEPT, MARK, OWN_PREFIX, REASONS
 from connectors.file.record import Grammar, judge, line_end
 from connectors.page import distinct_headers, place_of
 from mappings.errors import ConfigurationError, SourceUnreadable
@@ -37,7 +37,7 @@ class Layout:
     body: int
     lines: int
     width: int  # cells of a line
-    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are the source's
+    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are read
     html: bool = False
     detected: dict[str, str] = field(default_factory=dict)
 
@@ -73,12 +73,13 @@ def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
         detected |= {"header": f"line {_line_of(text, begins)}"} if form.header is True else {}
         rows = rows[1:]
     own: tuple[int, ...] | None = None
-    headers = _widened(headers, _used([row[0] for row in rows], headers, read.records))
+    if not any(name.startswith(OWN_PREFIX) for name in headers):  # an export has a header for every cell
+        headers = _widened(headers, _used([row[0] for row in rows], headers, read.records))
     if named:
-        mine = tuple(place for place, name in enumerate(headers) if not name.startswith(OWN_PREFIX))
-        own = mine if len(mine) < len(headers) else None
+        own = own_places(headers)
     elif (mark_at := _marked([row[0] for row in rows])) is not None:
-        headers, own = _behind_mark(headers, mark_at, len(rows[0][0]), read.continues), tuple(range(mark_at))
+        headers = _behind_mark(headers, mark_at, len(rows[0][0]), read.continues)
+        own = own_places(headers)
     if own is not None:
         detected["export"] = "refused rows"
     if form.decimal is None and (sign := find_decimal(row[0] for row in rows)):
@@ -218,7 +219,20 @@ def _marked(rows: list[list[bytes]]) -> int | None:
 def _behind_mark(headers: tuple[str, ...], mark_at: int, width: int, each: Each | None) -> tuple[str, ...]:
     added = [each.number] if each is not None and each.number is not None else []
     given = headers if len(headers) == mark_at - len(added) else ("",) * (mark_at - len(added))
-    return (*given, *added, *[f"{OWN_PREFIX}{place}" for place in range(width - mark_at)])
+    return (*given, *added, *behind_mark(width - mark_at))
+
+
+def behind_mark(width: int) -> list[str]:
+    """The headers of MARK and the reasons, in a file that has none."""
+    named = [f"{OWN_PREFIX}mark", *REASONS][:width]
+    return [*named, *[f"{OWN_PREFIX}{place}" for place in range(len(named), width)]]
+
+
+def own_places(headers: Sequence[str]) -> tuple[int, ...] | None:
+    """Of an export of refused rows: the places of the source's own cells, and of those of ours that are read again."""
+    if not any(name.startswith(OWN_PREFIX) for name in headers):
+        return None
+    return tuple(place for place, name in enumerate(headers) if not name.startswith(OWN_PREFIX) or name in KEPT)
 
 
 def _used(rows: list[list[bytes]], headers: tuple[str, ...], records: Records | None) -> list[list[bytes]]:

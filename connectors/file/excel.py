@@ -26,7 +26,7 @@ import python_calamine
 
 from connectors.file.block import CELL, Block, paginate
 from connectors.file.cell_errors import column_number, errors_of
-from connectors.file.dialect import find_decimal
+from connectors.file.dialect import behind_mark, find_decimal, own_places
 from connectors.file.neutral import MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
@@ -58,7 +58,7 @@ class ExcelSource:
     area: Area
     body: int
     series: Series
-    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are the source's
+    own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are read
     detected: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -202,14 +202,14 @@ def _own(
 ) -> tuple[tuple[int, ...] | None, list[str]]:
     """Of an export of refused rows: the places of the source's own cells; and all headers."""
     if headed:
-        mine = tuple(place for place, name in enumerate(found) if not name.startswith(OWN_PREFIX))
-        return (mine, found) if len(mine) < len(found) else (None, found)
+        return own_places(found), found
     at = body[0].index(MARK) if body and MARK in body[0] else None
     if at is None or any(len(cells) <= at or cells[at] != MARK for cells in body):
         return None, found
     if read.continues is not None and read.continues.number is not None:
         found = [*found[: at - 1], read.continues.number, *found[at:]]
-    return tuple(range(at)), found
+    found = [*found[:at], *behind_mark(len(found) - at)]
+    return own_places(found), found
 
 
 def _chosen(book: Any, asked: str | int | None, path: Path) -> Any:

@@ -21,7 +21,7 @@ from connectors.file.block import CELL, Block, Damage, paginate
 from connectors.file.dialect import find_decimal
 from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
 from connectors.file.lines import NOTHING, whole_lines
-from connectors.file.neutral import MARK
+from connectors.file.neutral import ANSWERS, MARK
 from connectors.file.scan import Flags, Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
@@ -32,6 +32,10 @@ from mappings.language.read import FixedFormat, Read
 BLOCK_BYTES = 8 << 20
 Spot = tuple[int, int]
 _TORN = re.compile(rb"^[\x80-\xbf]{1,3}|(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})$")
+
+
+_BEHIND = re.compile(rf" {MARK} .*\| {ANSWERS} (?P<answers>[0-9]+(?: [0-9]+)*)\s*$")
+"""The reasons behind a line of an export; the last of them names the held rows."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,18 @@ class FixedSource:
         damaged = [
             Damage(
                 int(np.searchsorted(everything, at)), before + at + 1, code, params,
-                readable(text[lines.starts[at] : lines.stops[at]]),
+                *self._as_it_came(readable(text[lines.starts[at] : lines.stops[at]])),
             )
             for at, (code, params) in sorted(refused.items())
         ]
+        if ANSWERS in self.series.columns:
+            table = table.append_column(str(len(self.spots)), _answers(whole.take(pa.array(places))))
         return Block(table, np.searchsorted(everything, places).astype(np.int64), places + (before + 1), damaged)
+
+    def _as_it_came(self, line: str) -> tuple[str, str]:
+        """The text of a damaged line; of a line of an export, without the reasons, and the held rows it answers."""
+        found = _BEHIND.search(line) if self.detected.get("export") else None
+        return (line[: found.start()], found["answers"]) if found else (line, "")
 
     def _table(self, whole: pa.Array) -> tuple[pa.Table, Flags]:
         """The cells of the lines, trimmed; and the lines in which a cell cut in bytes is no text."""
@@ -135,6 +146,12 @@ class FixedSource:
         text = line.decode("utf-8", "surrogateescape")
         cells = [text[start - 1 : start - 1 + width].strip() for start, width in self.spots]
         return [cell.encode("utf-8", "surrogateescape") for cell in cells]
+
+
+def _answers(whole: pa.Array) -> pa.Array:
+    """What the lines of an export say of the held rows that they answer."""
+    found = pc.struct_field(pc.extract_regex(whole, _BEHIND.pattern), "answers")
+    return pc.fill_null(pc.cast(found, CELL), "")
 
 
 def _as_array(text: bytes, lines: Lines) -> pa.Array:
@@ -188,8 +205,10 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
     if form.bytes and encoding.startswith(("utf-16", "utf-32")):
         raise ConfigurationError(f"bytes: true cannot be with {encoding}", where=str(path), todo="count characters")
     names = distinct_headers(list(layout))
-    export = _is_export(path, encoding, mark, form.skip)
-    series = Series.of(read, names, str(path), hidden, export=export)
+    back = _lines_back(path, encoding, mark, form.skip)
+    export, numbered = bool(back), any(_BEHIND.search(line) for line in back)
+    columns = (*names, ANSWERS) if numbered else names
+    series = Series.of(read, columns, str(path), hidden, export=export)
     detected = ({} if form.encoding else {"encoding": encoding}) | ({"export": "refused rows"} if export else {})
     source = FixedSource(path, form, encoding, mark, names, spots, series, detected)
     sample = source.sample()
@@ -201,8 +220,8 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
     return source
 
 
-def _is_export(path: Path, encoding: str, mark: int, skip: int) -> bool:
-    """Whether every line of the file's beginning has the mark of refused rows that come back."""
+def _lines_back(path: Path, encoding: str, mark: int, skip: int) -> list[str]:
+    """The lines of the file's beginning, if each has the mark of refused rows that come back; else none."""
     text = next(text_blocks(path, encoding, mark, SAMPLE), b"")
-    lines = [line for line in text.split(b"\n")[skip:] if line.strip(NOTHING)]
-    return bool(lines) and all(f" {MARK} ".encode() in line for line in lines[:1000])
+    lines = [line for line in text.split(b"\n")[skip:] if line.strip(NOTHING)][:1000]
+    return [readable(line) for line in lines] if all(f" {MARK} ".encode() in line for line in lines) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from connectors.file.encoding import SAMPLE, mark_of, readable, settle, text_blo
 from connectors.file.json_text import long_numbers, parsed
 from connectors.file.lines import NOTHING, whole_lines
 from connectors.file.nested import column_of
-from connectors.file.neutral import OWN_PREFIX
+from connectors.file.neutral import ANSWERS, KEPT, OWN_PREFIX, are_numbers
 from connectors.file.scan import Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
@@ -25,6 +26,7 @@ from mappings.errors import SourceUnreadable
 from mappings.language.read import JsonlFormat, Read
 
 BLOCK_BYTES = 4 << 20
+_ANSWERS = re.compile(rf'"{ANSWERS}" *: *"([^"]*)"')
 DEEPEST = 6
 """Objects within objects whose values become columns where the mapping names none."""
 
@@ -84,10 +86,16 @@ class JsonlSource:
                     whole.append(at)
                     continue
                 told = ("record", {"detail": value})
-            damaged.append(Damage(order, before + at + 1, *told, readable(line)))
+            damaged.append(Damage(order, before + at + 1, *told, *_as_it_came(readable(line))))
         table = pa.table({str(place): column_of(objects, name) for place, name in enumerate(self.paths)})
         numbers = np.array(whole, dtype=np.int64) + (before + 1)
         return Block(table, np.array(orders, dtype=np.int64), numbers, damaged)
+
+
+def _as_it_came(line: str) -> tuple[str, str]:
+    """The text of a damaged line, and the held rows that it answers where it is one of an export."""
+    found = _ANSWERS.search(line)
+    return line, found[1] if found and are_numbers(found[1]) else ""
 
 
 def _object(line: bytes, *, long: bool | None = None) -> dict[str, Any] | str:
@@ -112,6 +120,7 @@ def open_jsonl(path: Path, read: Read, wanted: Sequence[str] = ()) -> JsonlSourc
             paths.append(asked)
     shown = _shown(path, encoding, mark)
     columns = tuple(paths or (name for name in shown if not name.startswith(OWN_PREFIX)))
+    columns += tuple(name for name in shown if name in KEPT)
     export = any(name.startswith(OWN_PREFIX) for name in shown)
     detected = {"encoding": encoding} if encoding != form.encoding else {}
     detected |= {"export": "refused rows"} if export else {}

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,9 +17,21 @@ OWN_PREFIX = "navette_"
 """Columns of an export that the source does not have: why a row was refused, and where it stood."""
 MARK = "#navette"
 """The cell between a row's own cells and the reasons, where a file has no headers."""
+ANSWERS, LINE = f"{OWN_PREFIX}id", f"{OWN_PREFIX}raw"
+"""Of these columns, the two that are read again: which held rows a row answers, and the line it was, if damaged."""
+REASONS = (*[f"{OWN_PREFIX}{name}" for name in ("reason", "field", "line", "source")], ANSWERS, LINE)
+"""In the order in which an export has them."""
+KEPT = frozenset({ANSWERS, LINE})
+
+_NUMBERS = re.compile(r"\d+( \d+)*")
 
 _STARTS = r"[=+\-@\t\r\n＝＋－＠]"
 _NEGATIVE = r"^-[0-9][0-9 .,]*$"
+
+
+def are_numbers(text: str) -> bool:
+    """Whether a cell of ANSWERS is as it was written: numbers with a blank between."""
+    return _NUMBERS.fullmatch(text) is not None
 
 
 def neutralised(cells: pa.Array) -> pa.Array:

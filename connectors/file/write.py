@@ -8,8 +8,9 @@
     C0042;Durand;12,5O;#navette;Solde: … ;17         no headers: behind a mark
     C0042  Durand     0000012,5O #navette Solde: …   fixed width: behind the last column
 
-A file with such columns is recognised when it is read: the reasons are left out, `trailer` is not asked for, and
-`detected` says `export`, for it is never a full file.
+A file with such columns is recognised when it is read: the reasons are left out, but for navette_id and navette_raw,
+which tell what held rows it answers; `trailer` is not asked for, and `detected` says `export`, for it is never a full
+file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import xlsxwriter
 from connectors.file.block import CELL
 from connectors.file.excel import Area, range_of
 from connectors.file.json_text import parsed
-from connectors.file.neutral import MARK, OWN_PREFIX, neutralised
+from connectors.file.neutral import ANSWERS, MARK, OWN_PREFIX, neutralised
 from mappings.errors import ConfigurationError
 from mappings.language.read import CsvFormat, ExcelFormat, FixedFormat, Read
 
@@ -150,7 +151,8 @@ def _fixed(path: Path, cells: Columns, why: Columns, read: Read, detected: Mappi
         placed = [(layout[name], cells[name][at].as_py() or "") for name in layout] + constant
         line = (raws[at].as_py() if raws is not None else None) or _placed(placed, size)
         end = max(start + width - 1 for start, width in layout.values())
-        told = " | ".join(str(column[at].as_py() or "").replace("\n", " ") for column in why.values())
+        reasons = {name: str(column[at].as_py() or "").replace("\n", " ") for name, column in why.items()}
+        told = " | ".join(f"{name} {text}" if name == ANSWERS else text for name, text in reasons.items())
         lines.append(line + " " * (end - size(line)) + f" {MARK} {told}\n")
     path.write_bytes(_encoded("".join(lines), encoding))
 

@@ -44,7 +44,7 @@ def event_lines(event: Traced) -> list[str]:
     elif event.kind == "conflict":
         name = "trace_conflict_settled" if event.said["decision"] else f"trace_conflict_{event.said['winner']}"
     elif event.kind == "settled":
-        name = f"trace_settled_{event.said['winner']}"
+        name = "trace_agreed" if event.run_id else f"trace_settled_{event.said['winner']}"
     elif event.kind == "closed" and event.run_id is None:
         name = "trace_closed_person"
     head = said(name, **(facts | {"flow": event.flow or "", "run": str(event.run_id or ""),

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
+from connectors.file.neutral import KEPT
 from connectors.file.write import write_like
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import columns_needed
@@ -137,7 +138,8 @@ def _columns(connection: Connection, flow: Flow, sheets: Sequence[Sheet], runs: 
         path = Path(sheet.first.source or "")
         if path.is_file():
             try:
-                return list(open_named(flow, path, dict(_parts(runs, sheet.first))).columns)
+                found = open_named(flow, path, dict(_parts(runs, sheet.first))).columns
+                return [name for name in found if name not in KEPT]
             except NavetteError:
                 continue
     return columns_wanted(flow)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 import pyarrow as pa
 
+from connectors.file.neutral import REASONS
 from pipelines.ops.held_rows import HeldRow
 
 PART = 5_000
-REASONS = ("navette_reason", "navette_field", "navette_line", "navette_source", "navette_id", "navette_raw")
 
 
 @dataclass

@@ -80,6 +80,7 @@ SENTENCES: dict[str, str] = {
     "trace_conflict_settled": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there",
     "trace_settled_crm": "{by} decided on {field}: {ours} stands",
     "trace_settled_remote": "{by} decided on {field}: {theirs} stands",
+    "trace_agreed": "{flow} run {run}: {field} is no longer disputed; {value} stands",
     "trace_journal_create": "{system} created {entity} {record_id} (run {run})",
     "trace_journal_create_person": "{author} created {entity} {record_id}",
     "trace_journal_update": "{system} changed {entity} {record_id} (run {run})",

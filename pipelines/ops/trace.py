@@ -168,7 +168,9 @@ def _conflicts(connection: Connection, system: str, keys: Sequence[str]) -> list
         events.append(Traced(row["at"], "conflict", row["flow"], row["run_id"], said))
         if row["decision"] and (row["field"], row["decision"]["at"]) not in decisions:
             decisions.add((row["field"], row["decision"]["at"]))
-            events.append(Traced(datetime.fromisoformat(row["decision"]["at"]), "settled", row["flow"], None, said))
+            run_id = row["decision"].get("run_id")  # where a run saw that both sides agree
+            events.append(Traced(datetime.fromisoformat(row["decision"]["at"]), "settled", row["flow"], run_id,
+                                 said | {"value": row["decision"].get("value")}))
     return events
 
 

@@ -38,11 +38,13 @@ from pipelines.runs.attempt import attempt, sqlstate
 from pipelines.runs.cursor import Cursor, Phase
 from pipelines.runs.position import keep_position
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
+from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
-from pipelines.stages.decide import APPLIED, Moment, hopeless_rows, still_waiting
-from pipelines.stages.held import close_gone, close_held, close_replayed
+from pipelines.stages.decide import APPLIED, Moment
+from pipelines.stages.held import close_gone, close_held
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
+from pipelines.stages.waiting import hopeless_rows, still_waiting
 
 BATCH_ROWS = 25_000
 """Rows applied in one transaction: short enough for people who work in the CRM meanwhile."""
@@ -66,7 +68,6 @@ class Applying:
     staging: Staging
     cursor: Cursor
     progress: Callable[[str, int], None]
-    held: tuple[int, ...] = ()  # held rows that this run takes up again
 
 
 class _Undone(Exception):
@@ -88,8 +89,8 @@ class _Apply:
     def __init__(self, what: Applying, connection: Connection) -> None:
         self.what, self.connection, self.cursor = what, connection, what.cursor
         self.intos = [
-            IntoApply((what.run_id, what.mark), what.source, plan, what.staging, number)
-            for number, plan in enumerate(what.plans)
+            IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number)
+            for number in range(len(what.plans))
         ]
 
     def all(self) -> None:
@@ -343,7 +344,7 @@ class _Apply:
                 **{outcome: outcomes[outcome] for outcome in OUTCOMES},
             ))
         keep_position(connection, what.run_id, self.cursor.position)
-        close_replayed(connection, what.run_id, what.held)
+        close_answered(connection, what.run_id, what.staging)
         connection.execute(
             update(hub.run).where(hub.run.c.id == what.run_id).values(state="done", ended_at=func.now(), problem=None)
         )

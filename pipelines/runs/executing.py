@@ -62,7 +62,6 @@ class Order:
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
-    held: tuple[int, ...] = ()  # the held rows that this run takes up again
     dagster_run: str | None = None
 
 
@@ -311,12 +310,11 @@ def _set_aside(hub: Hub, run_id: int, landed: LandedRun, began: float, preview: 
 
 def _apply(hub: Hub, order: Order, run_id: int, landed: LandedRun, progress: Progress) -> None:
     continue_run(hub, order.flow, run_id, order.name, order.full, order.mark, landed.plans, landed.staging,
-                 landed.cursor, progress, held=order.held)
+                 landed.cursor, progress)
 
 
 def continue_run(hub: Hub, flow: Flow, run_id: int, source: str, full: bool, mark: int | None,
-                 plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor, progress: Progress,
-                 held: tuple[int, ...] = ()) -> None:
+                 plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor, progress: Progress) -> None:
     """Applies a landed run from its cursor on."""
     row_marks = _marks_rows(flow)
     with hub.engine.begin() as connection:
@@ -324,7 +322,7 @@ def continue_run(hub: Hub, flow: Flow, run_id: int, source: str, full: bool, mar
     apply_run(Applying(
         hub=hub, run_id=run_id, system=flow.system, source=source, full=full,
         sequenced=mark is not None and not row_marks, mark=None if row_marks else mark, file_mark=mark, plans=plans,
-        staging=staging, cursor=cursor, progress=progress, held=held,
+        staging=staging, cursor=cursor, progress=progress,
     ))
 
 

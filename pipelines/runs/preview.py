@@ -56,6 +56,8 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
             fail(hub, run_id, None, error)
             with hub.engine.connect() as connection:
                 return Preview(result_of(connection, run_id))
+        if source.detected.get("export"):
+            whole = False
         seen: list[dict[str, Any]] = []
 
         def look(connection: Connection, landed: LandedRun) -> None:

@@ -40,7 +40,6 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
                     flow=hub.flow(name), source=HeldSource(rows), name=f"{trigger} of {len(rows)} rows",
                     variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
                     row_marks=tuple(row.mark for row in rows),
-                    held=tuple(number for row in rows for number in row.numbers),
                 )
                 result = execute(hub, order, progress)
                 result.report = str(write_report(hub, result.run_id))
@@ -84,6 +83,7 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
             variables = tuple(sorted(((cursor or {}).get("variables") or {}).items()))
             known = groups[variables].setdefault(repr(raw), HeldRow(raw, mark, line))
             known.numbers.append(number)
+            known.mark = mark  # of two files that brought the very same, the later
     return {variables: list(rows.values()) for variables, rows in groups.items()}
 
 

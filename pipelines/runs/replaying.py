@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from connectors.file.neutral import ANSWERS
 from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
 
 
@@ -30,8 +31,8 @@ class HeldSource:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that any of the rows has, in the order of the first row that has it."""
-        return tuple(dict.fromkeys(name for row in self.rows for name in row.raw))
+        """Every column that any of the rows has, in the order of the first row that has it; and what they answer."""
+        return (*dict.fromkeys(name for row in self.rows for name in row.raw), ANSWERS)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Pages as any source gives them; a column that a row does not have is NA."""
@@ -39,9 +40,10 @@ class HeldSource:
         for start in range(0, len(self.rows), rows):
             chunk = self.rows[start : start + rows]
             index = pd.Index(range(start + 1, start + 1 + len(chunk)), dtype="int64")
+            cells: dict[str, list[str | None]] = {name: [row.raw.get(name) for row in chunk] for name in columns}
+            cells[ANSWERS] = [" ".join(map(str, row.numbers)) for row in chunk]
             frame = pd.DataFrame(
-                {name: pd.array([row.raw.get(name) for row in chunk], dtype="string[pyarrow]") for name in columns},
-                index=index,
+                {name: pd.array(texts, dtype="string[pyarrow]") for name, texts in cells.items()}, index=index,
             )
             lines = np.array([row.line or 0 for row in chunk], dtype=np.int64)
             damaged = pd.DataFrame({name: pd.Series(dtype="object") for name in DAMAGED_COLUMNS})

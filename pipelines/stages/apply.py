@@ -35,20 +35,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateTable, DropTable
-from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from crm_store.named_ddl import named
 from mappings.codecs.into import spec_of
 from mappings.codecs.literals import literals
 from mappings.words import Outcome
+from pipelines.stages.conflicts import disputed_fields, log_conflicts, settle_conflicts
 from pipelines.stages.decide import APPLIED, outcome_of
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.match import match_rows
 from pipelines.stages.outbox import queue
-from pipelines.stages.plan import IntoPlan
-from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
+from pipelines.stages.waiting import Pairs, comes_in, still_waiting
 from pipelines.stages.work import held_from, work_tables
 
 CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
@@ -57,11 +58,14 @@ CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates
 class IntoApply:
     """Applies the rows of one into, a range at a time, in the caller's transaction."""
 
-    def __init__(self, run: tuple[int, int | None], source: str, plan: IntoPlan, staging: Staging, number: int) -> None:
-        self.run, self.source, self.plan, self.staging = run, source, plan, staging
+    def __init__(self, run: tuple[int, int | None], source: str, plans: tuple[IntoPlan, ...], staging: Staging,
+                 number: int) -> None:
+        self.run, self.source, self.plan, self.staging = run, source, plans[number], staging
+        self.pairs: Pairs = list(zip(plans, staging.intos, strict=True))
         self.tables: IntoStaging = staging.intos[number]
-        self.work = work_tables(plan, number)
+        self.work = work_tables(self.plan, number)
         self.took_over = False  # whether the last batch applied the landing's decision without matching again
+        self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
     def prepare(self, connection: Connection) -> None:
@@ -69,6 +73,7 @@ class IntoApply:
         for table in (self.work.m, self.work.z, self.work.h):
             connection.execute(DropTable(named("pg_temp", table.name), if_exists=True))
             connection.execute(CreateTable(table))
+        self.disputed = disputed_fields(connection, self.plan)
 
     def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
                    ) -> Counter[Outcome]:
@@ -107,7 +112,7 @@ class IntoApply:
         if self.took_over:
             self._take_over(connection, bounds)
         else:
-            self._match(connection, bounds, waiting, lenient, self.run)
+            self._match(connection, bounds, waiting, lenient, self.run, patient=waiting and not lenient and not final)
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
@@ -176,14 +181,19 @@ class IntoApply:
         connection.execute(insert(m).from_select([column.name for column in m.c], rows))
 
     def _match(self, connection: Connection, bounds: dict[str, int], waiting: bool, lenient: bool,
-               run: tuple[int, int | None]) -> None:
+               run: tuple[int, int | None], *, patient: bool = False) -> None:
         m, fate = self.work.m, self.tables.fate
+
+        def comes(reference: Reference) -> ColumnElement[bool]:
+            return comes_in(reference, self.tables.rows, self.pairs, still_waiting)
+
         if waiting:
             chosen = select(self.tables.wait.c.row_no)
         else:
             chosen = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
         matched = match_rows(
-            self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), run, lenient=lenient
+            self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), run, lenient=lenient,
+            comes=comes if patient else None,
         ).subquery("matched")
         number = func.nextval("crm.record_id")
         columns = [
@@ -271,7 +281,8 @@ class IntoApply:
         with index_lookups(connection):
             connection.execute(insert(z).from_select(names, resolved))
         self._name_base_sets(connection)
-        self._log_conflicts(connection)
+        settle_conflicts(connection, self.run[0], self.plan, self.tables, z, self.disputed)
+        log_conflicts(connection, self.run[0], self.plan, self.tables, m, z)
         values: dict[str, ColumnElement[Any]] = {}
         for field in self.plan.fields:
             for column in field.columns:
@@ -328,34 +339,6 @@ class IntoApply:
                 )
             )
 
-    def _log_conflicts(self, connection: Connection) -> None:
-        """Every loser stays readable; a conflict that is still open is told once, not once a run."""
-        m, z, s, plan = self.work.m, self.work.z, self.tables.rows, self.plan
-        any_of = [func.bool_or(z.c[f"w_{field.name}"].is_not(None)) for field in plan.fields]
-        fought = connection.execute(select(*any_of)).one() if any_of else ()
-        v = verdicts(plan, self.tables, m)
-        known = hub.conflict.alias("known")
-        for field, some in zip(plan.fields, fought, strict=True):
-            if not some:
-                continue
-            told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
-            winner = v.c[f"w_{field.name}"]
-            open_already = exists().where(
-                known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
-                known.c.state == "open", known.c.theirs.is_not_distinct_from(told["r"]),
-            )
-            values: dict[str, ColumnElement[Any]] = {
-                "run_id": literal(self.run[0]), "feed": literal(plan.feed), "key": s.c.key,
-                "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
-                "base": told["b"], "ours": told["c"], "theirs": told["r"], "winner": winner,
-                "state": case((winner == "open", "open"), else_="logged"),
-            }
-            rows = (
-                select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no)
-                .where(winner.is_not(None), ~open_already)
-            )
-            connection.execute(insert(hub.conflict).from_select(list(values), rows))
-
     # -- rows that are not applied --------------------------------------------------------------------------------
 
     def hold_decided(self, connection: Connection, low: int, high: int) -> None:
@@ -400,9 +383,3 @@ class IntoApply:
         if waiting and not lenient:
             settled = select(m.c.row_no) if final else select(m.c.row_no).where(m.c["class"] != "parked")
             connection.execute(delete(wait).where(wait.c.row_no.in_(settled)))
-
-
-def _told(v: FromClause, side: str, columns: tuple[str, ...]) -> ColumnElement[Any]:
-    """One side of a field as JSON: its value, or [amount, currency]."""
-    parts = [func.to_jsonb(v.c[f"{side}_{column}"]) for column in columns]
-    return parts[0] if len(parts) == 1 else func.jsonb_build_array(*parts)

@@ -6,7 +6,6 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    String,
     Subquery,
     and_,
     case,
-    cast,
     delete,
     exists,
     false,
@@ -42,6 +39,7 @@ from pipelines.stages.match import match_rows, sides
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
+from pipelines.stages.waiting import comes_in, hopeless_rows, value_indexes
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -67,6 +65,8 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         Index(None, tables.rows.c.row_no).create(connection, checkfirst=True)
         if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
             Index(None, tables.rows.c.key).create(connection, checkfirst=True)
+        for index in value_indexes(plan, tables, plans):
+            index.create(connection, checkfirst=True)
         connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
         repeated.append(_repeated_keys(connection, tables))
         _match(connection, plan, tables, run)
@@ -245,7 +245,8 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
     """Rows whose missing links all come in this same run are not parked: they wait for a later pass of apply.
 
     Starts from all that could, and drops those that hang on a row which is not taken in, until nothing moves: what
-    is left hangs on rows that are taken in, or on each other (a cycle of parents).
+    is left hangs on rows that are taken in, or on each other (a cycle of parents). Rows with links that may stay blank
+    wait as well, but are never dropped.
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     for plan, tables in pairs:
@@ -256,6 +257,15 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
                 update(fate)
                 .where(fate.c["class"] == "parked", fate.c.code == "waits_for", fate.c.field.is_not(None),
                        fate.c.field.not_in(by_field))
+                .values({"class": "waits"})
+            )
+    for plan, tables in pairs:
+        s, fate = tables.rows, tables.fate
+        blank = [reference for reference in plan.references if reference.otherwise == "blank"]
+        if blank:
+            comes = [and_(_missing(fate, s, r), comes_in(r, s, pairs, _taken_in)) for r in blank]
+            connection.execute(
+                update(fate).where(fate.c["class"].in_(APPLIED), s.c.row_no == fate.c.row_no, or_(*comes))
                 .values({"class": "waits"})
             )
     moved = True
@@ -276,47 +286,18 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             _match(connection, plan, tables, run, only_waiting=True)
 
 
-Pairs = list[tuple[IntoPlan, IntoStaging]]
-Alive = Callable[[IntoStaging, FromClause], ColumnElement[bool]]
+def _missing(fate: FromClause, s: FromClause, reference: Reference) -> ColumnElement[bool]:
+    """The link is not found, or not every one of a set."""
+    found, staged = fate.c[f"l_{reference.column}"], s.c[f"k_{reference.column}"]
+    if reference.many:
+        return func.coalesce(func.cardinality(found), 0) < func.cardinality(staged)
+    return and_(staged.is_not(None), found.is_(None))
 
 
 def _taken_in(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
     """The landed row is taken in, or waits to be."""
     fate = tables.fate.alias()
     return exists().where(fate.c.row_no == row.c.row_no, fate.c["class"].in_((*APPLIED, "waits")))
-
-
-def still_waiting(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
-    """The row is on the waiting list of apply."""
-    wait = tables.wait.alias()
-    return exists().where(wait.c.row_no == row.c.row_no)
-
-
-def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
-    """A link's key is neither in the crosswalk nor on a row of this run that `alive` says may still come in."""
-    return or_(false(), *[
-        _hopeless(reference, tables, plan, pairs, alive)
-        for reference in plan.references if reference.otherwise == "park" and reference.by is None
-    ])
-
-
-def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: Pairs, alive: Alive
-              ) -> ColumnElement[bool]:
-    staged = tables.rows.c[f"k_{reference.column}"]
-
-    def nowhere(key: ColumnElement[Any]) -> ColumnElement[bool]:
-        x = plan.crosswalks[reference.entity].alias()
-        places = [exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)]
-        for other, other_tables in pairs:
-            if other.id_space in reference.spaces:
-                row = other_tables.rows.alias()
-                places.append(exists().where(row.c.key == key, alive(other_tables, row)))
-        return ~or_(*places)
-
-    if not reference.many:
-        return and_(staged.is_not(None), nowhere(staged))
-    keys = func.unnest(staged).table_valued("key").render_derived()
-    return exists(select(1).select_from(keys).where(nowhere(cast(keys.c.key, String))))
 
 
 def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:

@@ -13,14 +13,12 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     Integer,
     String,
     Table,
     and_,
-    any_,
     case,
     cast,
     func,
@@ -30,7 +28,7 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
@@ -104,8 +102,11 @@ def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) ->
     return found
 
 
-def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str, *, replayed: bool = False) -> None:
-    """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity."""
+def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str) -> None:
+    """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity.
+
+    A damaged line of an export that nobody filled in keeps its place and its cause.
+    """
     content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
     base = func.coalesce(rows.c.key, literal("#") + content)
     nth = func.row_number().over(partition_by=base, order_by=rows.c.row_no)
@@ -117,11 +118,13 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     )
     new = insert(hub.held).from_select(["feed", "run_id", "source", "identity", *NAMES], picked)
     fresh = new.excluded
+    untouched = fresh.code == "uncorrected"
+    place = ("source", "line", "code", "field", "causes")
     connection.execute(
         new.on_conflict_do_update(
             index_elements=["feed", "identity"], index_where=hub.held.c.state == "open",
-            # A row that is replayed still stands where it was read.
-            set_={name: fresh[name] for name in ("run_id", *(() if replayed else ("source",)), *NAMES)},
+            set_={name: fresh[name] for name in ("run_id", *NAMES) if name not in place}
+            | {name: case((untouched, hub.held.c[name]), else_=fresh[name]) for name in place},
             # Old news never replaces the newer refusal of the same key.
             where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
         )
@@ -155,15 +158,3 @@ def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | 
         .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer, mine)
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )
-
-
-def close_replayed(connection: Connection, run_id: int, numbers: Collection[int]) -> None:
-    """Rows that a replay took up and did not hold again are settled, whatever key they have now."""
-    held = hub.held
-    if numbers:
-        connection.execute(
-            update(held)
-            .where(held.c.id == any_(literal(list(numbers), ARRAY(BigInteger))), held.c.state == "open",
-                   held.c.run_id < run_id)
-            .values(state="closed", closed_at=func.now(), closed_by=run_id)
-        )

@@ -24,6 +24,7 @@ import pyarrow as pa
 import xxhash
 from sqlalchemy import Engine
 
+from connectors.file.neutral import KEPT
 from connectors.page import Page, Source
 from mappings.check.expectations import KNOWN, judges_rows
 from mappings.codecs.fingerprint import fingerprints
@@ -33,6 +34,7 @@ from mappings.codecs.source_value import source_columns
 from mappings.errors import ConfigurationError, ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow
+from pipelines.stages.answers import split_answers
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
@@ -83,6 +85,14 @@ class Landing:
     engine: Engine
     row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
 
+    def marks(self, frame: pd.DataFrame, sources: pd.Index[int] | pd.Series) -> tuple[pd.Series, pd.Series]:
+        """(order marks, stamps) of the rows of `frame`; `sources`: their numbers in the source."""
+        marks, stamps = marks_of(frame, self.flow.read, self.mark)
+        if self.row_marks is not None:
+            kept = [self.row_marks[row - 1] for row in sources]
+            marks = pd.Series(kept, index=frame.index, dtype="int64[pyarrow]")
+        return marks, stamps
+
 
 def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ...], variables: Mapping[str, str]
                  ) -> tuple[IntoPlan, ...]:
@@ -110,7 +120,7 @@ def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ..
         listed = ", ".join(repr(column) for column in dict.fromkeys(missing))
         raise ConfigurationError(
             f"the source lacks columns that the mapping needs: {listed}", where=f"flow {flow.flow}",
-            todo=f"The source has: {', '.join(columns)}",
+            todo=f"The source has: {', '.join(name for name in columns if name not in KEPT)}",
         )
     return tuple(narrowed)
 
@@ -130,16 +140,25 @@ def land(what: Landing, progress: Progress) -> Landed:
     ):
         same = [SameRows(lookup, plan, staging, what.run_id)
                 for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
-        read = ((page, [worker.read(page) for worker in workers]) for page in what.source.pages(PAGE_ROWS))
-        for page, parts in read_ahead(read):
+        pages = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
+        read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in pages)
+        for page, answers, parts in read_ahead(read):
             landed.rows_read += len(page.frame) + len(page.damaged)
             kept = [worker.take(part, into, looked_up, writer) for worker, part, into, looked_up in
                     zip(workers, parts, landed.intos, same, strict=True)]
             landed.last_row = [worker.last_row for worker in workers]
             writer.pages(what.staging, _rows_of(page.frame, kept))
+            if len(answers):
+                writer.copy(what.staging.answers, _answers_staged(what, page, answers))
             progress("landing", landed.rows_read)
     judge_runs(what, workers, landed)
     return landed
+
+
+def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:
+    """Each held row that is answered, with the order mark of the row that answers it; a damaged line has none."""
+    marks = what.marks(page.frame, page.frame.index)[0].reindex(answers.index.unique()).loc[answers.index]
+    return pa.table({"held": pa.array(answers), "mark": pa.array(marks)})
 
 
 def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:
@@ -234,11 +253,7 @@ class _IntoLanding:
             if len(numbers):
                 self.last_row = max(self.last_row, int(numbers.max()))
         keys = keys_of(part.frame, self.into.key, self.what.variables)
-        marks, stamps = marks_of(part.frame, self.what.flow.read, self.what.mark)
-        if self.what.row_marks is not None:
-            sources = part.frame.index if part.parents is None else part.parents
-            kept_marks = [self.what.row_marks[row - 1] for row in sources]
-            marks = pd.Series(kept_marks, index=part.frame.index, dtype="int64[pyarrow]")
+        marks, stamps = self.what.marks(part.frame, part.frame.index if part.parents is None else part.parents)
         salt = self._salt(self.what.variables)
         hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
         return ReadPart(part, keys, marks, stamps, hashes)

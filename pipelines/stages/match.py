@@ -52,10 +52,12 @@ LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteg
 def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
     plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
     run: tuple[int, int | None] = (0, None), *, lenient: bool = False,
+    comes: Callable[[Reference], ColumnElement[bool]] | None = None,
 ) -> Select[Any]:
     """One line for each staged row in (low, high] (and where `only` says so); `run` is the run's id and mark.
 
     A row that this run has applied already is of class `done`. `lenient` lets rows pass whose links wait.
+    A link that may stay blank waits only where `comes` says that its record may still come.
 
     Columns: row_no, class, record_id, code, field, params, candidates, and l_<column> with the id of each link.
     """
@@ -84,9 +86,10 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
         source = source.outerjoin(lookup, true())
         outer.append(lookup)
         links[f"l_{reference.column}"] = lookup.c.found
-        if reference.otherwise != "blank" and not lenient:
-            missing = lookup.c.missing if reference.many else and_(staged.is_not(None), lookup.c.found.is_(None))
-            waits.append((func.coalesce(missing, false()), reference))
+        missing = lookup.c.missing if reference.many else and_(staged.is_not(None), lookup.c.found.is_(None))
+        waiting = comes(reference) if comes and reference.otherwise == "blank" else true()
+        if not (lenient or (reference.otherwise == "blank" and comes is None)):
+            waits.append((and_(func.coalesce(missing, false()), waiting), reference))
 
     free = linked.is_(None)
     fits: list[tuple[MatchRule, LateralFromClause]] = []

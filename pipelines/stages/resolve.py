@@ -88,7 +88,8 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
-    known?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and w_ (who won a conflict, or null)."""
+    known?), e_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and
+    w_ (who won a conflict, or null)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
@@ -112,14 +113,15 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     every = func.coalesce(x.c.base_set == plan.base_set, false())
     for field in plan.fields:
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
-        columns.append(known.label(f"k_{field.name}"))
+        silent = func.coalesce(s.c[f"keep_{field.name}"], false())
+        columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
         if plan.read_back:
             waits = func.coalesce(literal(field.name, Text) == any_(x.c.pending), false())
             columns.append(waits.label(f"p_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
-            theirs = case((func.coalesce(s.c[f"keep_{field.name}"], false()), ours), else_=theirs)
+            theirs = case((silent, ours), else_=theirs)
             agreed = x.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
@@ -294,10 +296,12 @@ def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
 
 
 def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
-    """Both sides have not agreed yet: a person must decide, or the system must take what is sent."""
+    """The row settles nothing about the field, so what both sides had agreed on stays, both images of it: it says
+    nothing on it, a person must decide, or the system must take first what is sent."""
+    silent = v.c[f"e_{field.name}"]
     if set(field.roles.values()) == {"adopted"}:
-        return v.c[f"d_{field.name}"]
-    return or_(_open(v, field), v.c[f"s_{field.name}"]) if field.sent else _open(v, field)
+        return or_(silent, v.c[f"d_{field.name}"])
+    return or_(silent, _open(v, field), v.c[f"s_{field.name}"]) if field.sent else or_(silent, _open(v, field))
 
 
 def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
@@ -312,7 +316,7 @@ def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
 
 def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """base_set and base_fields: this run's fields added to those that had a base, but for those that never had one and
-    that nobody has decided."""
+    that nobody has decided or said anything about."""
     if plan.read_back:
         every = case((v.c.known.is_(None), literal(plan.base_set, Integer)))
         return every.label("base_set"), v.c.known.label("base_fields")

@@ -34,6 +34,32 @@ into:
   key: CODE
   fields: {name: NAME, parent: {from: GROUP, refers: {entity: company, ids: groups, else: blank}}}
 """,
+    "blank_groups": """
+flow: blank_groups
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields:
+    name: NAME
+    siret: {from: SIRET, as: text}
+    parent: {from: GROUP, refers: {entity: company, else: blank}}
+""",
+    "mixed": """
+flow: mixed
+system: erp
+into:
+  - entity: thing
+    key: CODE
+    fields:
+      name: {from: NAME, required: true}
+      next: {from: NEXT, refers: {entity: thing, else: blank}}
+      companies: {from: COMPANIES, refers: {entity: company, ids: mixed, else: blank}, many: true, split: ","}
+  - {entity: company, key: FIRM, when: {FIRM: {not: [""]}}, fields: {name: FIRM, siret: {from: SIRET, as: text}}}
+  - entity: contact
+    key: CODE
+    fields: {last_name: NAME, company: {from: OF, refers: {entity: company, by: siret, else: blank}}}
+""",
     "by_field": """
 flow: by_field
 system: erp
@@ -152,6 +178,46 @@ def test_links_may_stay_blank_and_are_filled_when_the_row_comes_again(road: Road
     assert road.links() == {}
     road.run("blank_links", "CODE;NAME;GROUP", "1;child;g")
     assert road.links() == {"child": "g"}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 25_000])
+def test_links_that_may_stay_blank_are_made_where_the_same_run_brings_their_record(
+        road: Road, monkeypatch: Any, batch: int) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", batch)
+    lines = [row("c", "b"), row("b", "a"), row("a"), row("x", "y"), row("y", "x"), row("self", "self"),
+             row("alone", "never"), row("under", "x")]
+    assert road.counts("blank_groups", HEAD, *lines) == {"created": 8}
+    assert road.links() == {"c": "b", "b": "a", "x": "y", "y": "x", "self": "self", "under": "x"}
+    assert road.one("SELECT count(*) FROM crm.company WHERE name IN ('b', 'c') AND version > 1") == 0, "made at once"
+    journal = road.journal()
+    assert road.counts("blank_groups", HEAD, *lines) == {"unchanged": 8}
+    assert road.journal() == journal
+
+
+def test_a_link_that_changes_to_a_record_of_the_same_run_is_made_in_it(road: Road) -> None:
+    road.run("blank_groups", HEAD, row("a"), row("b", "a"))
+    assert road.counts("blank_groups", HEAD, row("b", "new"), row("new")) == {"updated": 1, "created": 1}
+    assert road.links() == {"b": "new"}
+
+
+def test_a_link_to_a_row_that_is_refused_stays_blank_at_once(road: Road) -> None:
+    head = "CODE;NAME;NEXT;COMPANIES;FIRM;SIRET;OF"
+    result = road.run("mixed", head, "1;one;2;F,G;;;", "2;;;;;;", "3;three;1;F;F;77;77", "4;four;9;;;;88")
+    assert told(result, "thing") == {"created": 3, "rejected": 1}
+    assert road.hub_sees("SELECT t.name, n.name, cardinality(t.companies) FROM crm.thing t LEFT JOIN crm.thing n"
+                         " ON n.id = t.next ORDER BY 1") == [("four", None, None), ("one", None, 1), ("three", "one", 1)]
+    assert road.hub_sees("SELECT k.last_name, c.name FROM crm.contact k LEFT JOIN crm.company c ON c.id = k.company"
+                         " WHERE k.last_name <> '' ORDER BY 1") == [("four", None), ("one", None), ("three", "F")]
+
+
+def test_a_blank_link_to_a_row_that_the_store_refuses_does_not_hold_its_row_back(road: Road) -> None:
+    road.superuser("ALTER TABLE crm.company ADD CONSTRAINT no_bad CHECK (siret <> 'bad')")
+    try:
+        counts = road.counts("blank_groups", HEAD, row("b", "a"), row("a", "z", "bad"), row("z", "b"), row("y", "a"))
+    finally:
+        road.superuser("ALTER TABLE crm.company DROP CONSTRAINT no_bad")
+    assert counts == {"created": 3, "rejected": 1}
+    assert road.links() == {"z": "b"}
 
 
 def test_a_link_by_field_needs_exactly_one_record(road: Road) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.cli.traced import event_lines
 from pipelines.ops.conflicts import Side, settle_conflict
 from pipelines.ops.reviews import reviews
+from pipelines.ops.trace import trace
 from tests.road_desk import Road, roads, told
 
 FIELDS = {"name": "NAME", "phone": "PHONE", "language": "LANG", "city": "CITY", "notes": "NOTES", "street": "STREET",
@@ -252,6 +254,28 @@ def test_a_blank_cell_clears_unless_the_mapping_keeps_and_an_absent_column_says_
     assert road.companies("notes", "street") == [("newer", "other")]
 
 
+def test_a_row_that_says_nothing_leaves_what_both_sides_had_agreed_on(road: Road) -> None:
+    head = "CODE;NAME;NOTES;STREET"
+    road.run("blanks", head, "1;Anvil;base;")
+    road.crm("UPDATE crm.company SET notes = 'ours'")
+    assert road.counts("blanks", head, "1;Anvil;;road") == {"updated": 1}
+    assert road.counts("blanks", head, "1;Anvil;base;road") == {"unchanged": 1}
+    assert road.companies("notes") == [("ours",)]
+    assert road.counts("blanks", head, "1;Anvil;theirs;road") == {"updated": 1}
+
+
+def test_a_row_that_says_nothing_leaves_an_open_conflict_open(road: Road) -> None:
+    head = "CODE;NAME;NOTES;STREET"
+    road.run("blanks", head, "1;Anvil;base;")
+    road.crm("UPDATE crm.company SET notes = 'ours'")
+    assert road.counts("blanks", head, "1;Anvil;theirs;") == {"review": 1, "conflicts": 1}
+    road.run("blanks", head, "1;Anvil;;road")
+    assert road.counts("blanks", head, "1;Anvil;theirs;road") == {"review": 1}
+    [waiting] = reviews(road.hub).conflicts
+    settle_conflict(road.hub, waiting.id, "theirs")
+    assert road.companies("notes") == [("theirs",)]
+
+
 def test_newest_compares_the_row_s_stamp_with_the_field_s_own_time(road: Road) -> None:
     road.run("stamped", "CODE;NAME;NOTES;AT", "1;Anvil;base;2020-01-01", "2;Bolt;base;2020-01-01")
     road.crm("UPDATE crm.company SET notes = 'ours'")
@@ -260,6 +284,52 @@ def test_newest_compares_the_row_s_stamp_with_the_field_s_own_time(road: Road) -
     assert road.companies("notes") == [("ours",), ("theirs",)]
     winners = road.hub_sees("SELECT key, winner, state FROM sync.conflict WHERE field = 'notes' ORDER BY key")
     assert winners == [("1", "crm", "logged"), ("2", "remote", "logged")]
+
+
+@pytest.mark.parametrize(("here", "there", "value", "winner"), [
+    (THEIRS, THEIRS, THEIRS, "remote"), (OURS, OURS, OURS, "crm"), ("third", "third", "third", "open"),
+    (OURS, BASE, OURS, "crm"), (BASE, THEIRS, THEIRS, "remote"),
+])
+def test_a_conflict_that_the_two_sides_end_themselves_is_settled_by_the_run_that_sees_it(
+        agreed: Road, here: str, there: str, value: str, winner: str) -> None:
+    road = agreed
+    edit(road, "1", OURS, ("email",))
+    road.run("erp", HEAD, line("1", email=THEIRS), line("2"))
+    edit(road, "1", "other", ("email",))
+    road.run("erp", HEAD, line("1", email="next"), line("2"))
+    edit(road, "1", OURS, ("email",))
+    road.run("erp", HEAD, line("1", email=THEIRS), line("2"))
+    assert len(reviews(road.hub).conflicts) == 1
+    edit(road, "1", here, ("email",))
+    run = road.run("erp", HEAD, line("1", email=there), line("2"))
+    assert (values(road, "1")["email"], reviews(road.hub).conflicts) == (value, ())
+    found = road.hub_sees("SELECT state, decision->>'what', decision->>'value', (decision->>'run_id')::int, winner"
+                          " FROM sync.conflict WHERE field = 'email' ORDER BY id DESC")
+    assert found[0] == ("settled", "agreed", value, run.run_id, winner)
+    assert {row[0] for row in found} == {"settled"}, "those that it replaced, too"
+    told_lines = [text for event in trace(road.hub, "erp", "1").events for text in event_lines(event)]
+    assert any(text.endswith(f"erp run {run.run_id}: email is no longer disputed; {value} stands") for text in told_lines)
+
+
+def test_an_agreement_settles_its_own_field_of_its_own_record(road: Road) -> None:
+    first_met(road, "1", "name", "email", "notes")
+    first_met(road, "2", "name", "email", "notes")
+    edit(road, "1", THEIRS, ("email",))
+    road.run("erp", HEAD, line("1", THEIRS), line("2", THEIRS))
+    assert {(conflict.key, conflict.field) for conflict in reviews(road.hub).conflicts} == {
+        ("1", "notes"), ("2", "email"), ("2", "notes")}
+
+
+def test_a_conflict_that_a_policy_decides_by_now_is_settled(road: Road) -> None:
+    head = "CODE;NAME;NOTES;AT"
+    road.run("stamped", head, "1;Anvil;base;2020-01-01")
+    road.crm("UPDATE crm.company SET notes = 'ours'")
+    road.run("stamped", head, "1;Anvil;theirs;")
+    assert [conflict.field for conflict in reviews(road.hub).conflicts] == ["notes"]
+    road.run("stamped", head, "1;Anvil;theirs;2999-01-01")
+    assert (road.companies("notes"), reviews(road.hub).conflicts) == ([("theirs",)], ())
+    assert road.hub_sees("SELECT state, winner FROM sync.conflict ORDER BY id") == [
+        ("settled", "remote"), ("logged", "remote")]
 
 
 def first_met(road: Road, code: str, *names: str) -> dict[str, int]:

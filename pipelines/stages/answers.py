@@ -1,0 +1,67 @@
+"""Rows that answer held ones: of an export that was corrected, or of a replay. Whatever becomes of them, those close.
+
+A held row that is refused again, under the identity it had, stays the one it was; under another one it is held anew,
+and the old one closes. A damaged line of an export that nobody filled in is that damaged line again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+from sqlalchemy import Connection, func, or_, select, update
+
+from connectors.file.neutral import ANSWERS, KEPT, LINE, are_numbers
+from connectors.page import Page
+from crm_store import hub_tables as hub
+from pipelines.stages.staging import Staging
+
+
+def split_answers(page: Page) -> tuple[Page, pd.Series]:
+    """The page without our own columns; and, by row number, the ids (int64) of the held rows that its rows answer."""
+    ours = [name for name in page.frame.columns if name in KEPT]
+    said = page.damaged.set_index("row")["answers"]
+    if not ours:
+        return page, _numbers(said)
+    frame = page.frame.drop(columns=ours)
+    said = pd.concat([page.frame[ANSWERS], said]) if ANSWERS in ours else said
+    plain = replace(page, frame=frame)
+    return _damaged_again(plain, page.frame[LINE]) if LINE in ours else plain, _numbers(said)
+
+
+def _numbers(said: pd.Series) -> pd.Series:
+    texts = said.astype("string[pyarrow]").str.strip()
+    texts = texts[texts.map(are_numbers, na_action="ignore").fillna(False).astype(bool)] if len(texts) else texts
+    return texts.str.split(" ").explode().astype("int64")
+
+
+def _damaged_again(page: Page, line: pd.Series) -> Page:
+    """Rows that hold nothing but the text of a damaged line become that line again."""
+    empty = (page.frame.isna() | (page.frame == "")).all(axis="columns") & line.notna() & (line != "")
+    if not empty.any():
+        return page
+    mask = empty.to_numpy(dtype=bool)
+    rows = page.frame.index[mask]
+    again = pd.DataFrame({
+        "row": rows.to_numpy(), "line": page.lines[mask], "code": "uncorrected", "params": "{}",
+        "raw": line[mask].to_numpy(), "answers": "",
+    })
+    return Page(page.frame[~mask], page.lines[~mask], pd.concat([page.damaged, again], ignore_index=True))
+
+
+def close_answered(connection: Connection, run_id: int, staging: Staging) -> None:
+    """Closes the held rows of this flow that rows of the run answer, whatever key those have now.
+
+    Not those that the run held again, nor news that is newer than the answer.
+    """
+    held, answers = hub.held, staging.answers
+    flow = select(hub.run.c.flow).where(hub.run.c.id == run_id).scalar_subquery()
+    connection.execute(
+        update(held)
+        .where(
+            held.c.id == answers.c.held, held.c.state == "open", held.c.run_id < run_id,
+            held.c.feed.in_(select(hub.feed.c.id).where(hub.feed.c.flow == flow)),
+            or_(held.c.mark.is_(None), answers.c.mark.is_(None), held.c.mark <= answers.c.mark),
+        )
+        .values(state="closed", closed_at=func.now(), closed_by=run_id)
+    )

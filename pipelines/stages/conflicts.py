@@ -1,0 +1,110 @@
+"""Conflicts of one applied batch: every loser stays readable, and one that the two sides end themselves is settled.
+
+::
+
+    both sides differ from the base ─┬─ a policy decides ─▶ logged
+                                     └─ nobody does ─▶ open ─┬─ a person decides (pipelines.ops.conflicts) ─▶ settled
+                                                             └─ a run sees one side or none differ ─────────▶ settled
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store import hub_tables as hub
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.resolve import verdicts
+from pipelines.stages.staging import IntoStaging
+
+
+def disputed_fields(connection: Connection, plan: IntoPlan) -> set[str]:
+    """The fields of which the feed has an open conflict: only its own runs, one at a time, open others."""
+    conflict = hub.conflict
+    query = select(conflict.c.field).where(conflict.c.feed == plan.feed, conflict.c.state == "open").distinct()
+    return set(connection.scalars(query))
+
+
+def settle_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, z: Table,
+                     disputed: Collection[str]) -> None:
+    """Settles open conflicts that are none any more: the values are equal, or only one side differs from the base.
+
+    `z`: the resolved rows of the batch. A row that says nothing on the field leaves its conflict open.
+    """
+    s, conflict = tables.rows, hub.conflict
+    for field in plan.fields:
+        if field.name not in disputed:
+            continue
+        value = _told(z, "n", field.columns)
+        decision = func.jsonb_build_object(
+            literal("by", Text), literal("navette", Text), literal("at", Text), func.now(), literal("what", Text),
+            literal("agreed", Text), literal("run_id", Text), literal(run_id), literal("value", Text), value,
+        )
+        connection.execute(
+            update(conflict)
+            .where(conflict.c.entity == plan.into.entity, conflict.c.record_id == z.c.record_id,
+                   conflict.c.feed == plan.feed, conflict.c.key == s.c.key, s.c.row_no == z.c.row_no,
+                   conflict.c.field == field.name, conflict.c.state == "open",
+                   z.c[f"w_{field.name}"].is_distinct_from("open"),
+                   ~func.coalesce(s.c[f"keep_{field.name}"], false()))
+            .values(state="settled", decision=decision,
+                    winner=case((value == conflict.c.theirs, "remote"), (value == conflict.c.ours, "crm"),
+                                else_=conflict.c.winner))
+        )
+
+
+def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, m: Table, z: Table) -> None:
+    """Every loser stays readable; a conflict that is still open is told once, not once a run."""
+    s = tables.rows
+    any_of = [func.bool_or(z.c[f"w_{field.name}"].is_not(None)) for field in plan.fields]
+    fought = connection.execute(select(*any_of)).one() if any_of else ()
+    v = verdicts(plan, tables, m)
+    known, newer = hub.conflict.alias("known"), hub.conflict.alias("newer")
+    for field, some in zip(plan.fields, fought, strict=True):
+        if not some:
+            continue
+        told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
+        winner = v.c[f"w_{field.name}"]
+        # What the system had said before its last word may be its word again: then that is news.
+        overtaken = exists().where(
+            newer.c.feed == known.c.feed, newer.c.key == known.c.key, newer.c.field == known.c.field,
+            newer.c.state == "open", newer.c.id > known.c.id,
+        )
+        open_already = exists().where(
+            known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
+            known.c.record_id == v.c.record_id, known.c.state == "open",
+            known.c.theirs.is_not_distinct_from(told["r"]), ~overtaken,
+        )
+        values: dict[str, ColumnElement[Any]] = {
+            "run_id": literal(run_id), "feed": literal(plan.feed), "key": s.c.key,
+            "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
+            "base": told["b"], "ours": told["c"], "theirs": told["r"], "winner": winner,
+            "state": case((winner == "open", "open"), else_="logged"),
+        }
+        rows = (
+            select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no)
+            .where(winner.is_not(None), ~open_already)
+        )
+        connection.execute(insert(hub.conflict).from_select(list(values), rows))
+
+
+def _told(v: FromClause, side: str, columns: tuple[str, ...]) -> ColumnElement[Any]:
+    """One side of a field as JSON: its value, or [amount, currency]."""
+    parts = [func.to_jsonb(v.c[f"{side}_{column}"]) for column in columns]
+    return parts[0] if len(parts) == 1 else func.jsonb_build_array(*parts)

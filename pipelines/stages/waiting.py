@@ -1,0 +1,84 @@
+"""Which rows of a run wait for others of it: those whose links lead to rows that may still come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Index, String, and_, cast, exists, false, func, or_, select
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store.match_indexes import match_expression
+from pipelines.stages.plan import IntoPlan, Reference
+from pipelines.stages.staging import IntoStaging
+
+Pairs = Sequence[tuple[IntoPlan, IntoStaging]]
+Alive = Callable[[IntoStaging, FromClause], ColumnElement[bool]]
+"""Whether a row of this run may still come in."""
+
+
+def still_waiting(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
+    """The row is on the waiting list of apply."""
+    wait = tables.wait.alias()
+    return exists().where(wait.c.row_no == row.c.row_no)
+
+
+def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
+    """A link's key is neither in the crosswalk nor on a row of this run that `alive` says may still come in."""
+    return or_(false(), *[
+        _hopeless(reference, tables, plan, pairs, alive)
+        for reference in plan.references if reference.otherwise == "park" and reference.by is None
+    ])
+
+
+def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: Pairs, alive: Alive
+              ) -> ColumnElement[bool]:
+    staged = tables.rows.c[f"k_{reference.column}"]
+
+    def nowhere(key: ColumnElement[Any]) -> ColumnElement[bool]:
+        x = plan.crosswalks[reference.entity].alias()
+        known = exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)
+        return ~or_(known, _on_a_row(reference, key, pairs, alive))
+
+    if not reference.many:
+        return and_(staged.is_not(None), nowhere(staged))
+    keys = func.unnest(staged).table_valued("key").render_derived()
+    return exists(select(1).select_from(keys).where(nowhere(cast(keys.c.key, String))))
+
+
+def comes_in(reference: Reference, s: FromClause, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
+    """What the link of a row of `s` names (of a set: one of it) is on a row of this run that may still come in."""
+    staged = s.c[f"k_{reference.column}"]
+    if not reference.many:
+        return _on_a_row(reference, staged, pairs, alive)
+    keys = func.unnest(staged).table_valued("key").render_derived()
+    return exists(select(1).select_from(keys).where(_on_a_row(reference, cast(keys.c.key, String), pairs, alive)))
+
+
+def _on_a_row(reference: Reference, key: ColumnElement[Any], pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
+    """A row of this run that may come in has this key, or this value of the field `by`."""
+    places: list[ColumnElement[bool]] = []
+    for plan, tables in pairs:
+        row = tables.rows.alias()
+        if reference.by is None and plan.id_space in reference.spaces:
+            places.append(exists().where(row.c.key == key, alive(tables, row)))
+        elif reference.by is not None and _brings(plan, reference):
+            spec = plan.specs(reference.entity, reference.by)
+            same = match_expression(row.c[f"v_{reference.by}"], spec) == match_expression(key, spec)
+            places.append(exists().where(same, alive(tables, row)))
+    return or_(false(), *places)
+
+
+def value_indexes(plan: IntoPlan, tables: IntoStaging, plans: Sequence[IntoPlan]) -> Iterator[Index]:
+    """For links by a field that may stay blank: the rows that bring the field are looked up one by one."""
+    blank = {r.by: r for each in plans for r in each.references if r.by is not None and r.otherwise == "blank"}
+    for number, (by, reference) in enumerate(blank.items()):
+        if _brings(plan, reference):
+            value = match_expression(tables.rows.c[f"v_{by}"], plan.specs(reference.entity, by))
+            yield Index(f"{tables.rows.name}_by{number}", value)
+
+
+def _brings(plan: IntoPlan, reference: Reference) -> bool:
+    return plan.into.entity == reference.entity and any(
+        field.name == reference.by and field.reference is None for field in plan.fields
+    )

@@ -1,0 +1,221 @@
+"""Corrected exports: each row closes the very held rows that it came from, whatever was corrected of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.ops.export import export_held
+from pipelines.runs.replay import replay
+from pipelines.runs.settling import settle_run
+from tests.road_desk import Road, roads, told
+
+FIELDS = '{name: {from: NAME, required: true}, siren: {from: SIREN}}'
+FLOWS = {
+    "plain": f"""
+flow: plain
+system: erp
+read: {{files: "PLAIN_{{day:%Y%m%d}}.csv", full: true}}
+into: {{entity: company, key: CODE, absent: archive, fields: {FIELDS}}}
+guard: {{rejects: 60%}}
+""",
+    "bare": f"""
+flow: bare
+system: erp
+read: {{format: {{csv: {{header: [CODE, NAME, SIREN]}}}}}}
+into: {{entity: company, key: CODE, fields: {FIELDS}}}
+""",
+    "fixed": f"""
+flow: fixed
+system: erp
+read: {{format: {{fixed: {{encoding: utf-8, columns: {{CODE: [1, 4], NAME: [5, 10], SIREN: [15, 9]}}}}}}}}
+into: {{entity: company, key: CODE, fields: {FIELDS}}}
+""",
+    "lines": f"""
+flow: lines
+system: erp
+read: {{format: jsonl}}
+into: {{entity: company, key: CODE, fields: {FIELDS}}}
+""",
+    "both": f"""
+flow: both
+system: erp
+into:
+  - {{entity: company, key: CODE, fields: {FIELDS}}}
+  - {{entity: contact, owner: company, key: [CODE, WHO], fields: {{last_name: WHO, email: MAIL}}}}
+""",
+    "other": f"""
+flow: other
+system: erp
+into: {{entity: company, key: CODE, fields: {FIELDS}}}
+""",
+}
+module_road, road = roads(FLOWS)
+HEAD, GOOD, WRONG = "CODE;NAME;SIREN", "999009012", "999009013"
+Edit = Callable[[list[str]], list[str]]
+
+
+def exported(road: Road, flow: str, edit: Edit = lambda lines: lines) -> Path:
+    """The rejects of a flow as a file, edited line by line; quotes are where a spreadsheet leaves them."""
+    (written,) = export_held(road.hub, flow, road.root / "files" / f"{flow}_corrections_{next(road.numbers)}.csv")
+    lines = written.path.read_text().splitlines()
+    if flow not in ("fixed", "lines"):
+        saved = io.StringIO()
+        csv.writer(saved, delimiter=";", lineterminator="\n").writerows(csv.reader(lines, delimiter=";"))
+        lines = saved.getvalue().splitlines()
+    written.path.write_text("".join(f"{line}\n" for line in edit(lines)))
+    return written.path
+
+
+def correct(road: Road, flow: str, edit: Edit, into: str = "company") -> dict[str, int]:
+    """Drops the edited export; what became of its rows."""
+    path = exported(road, flow, edit)
+    return told(road.run(flow, *path.read_text().splitlines(), name=path.name), into)
+
+
+def swap(*pairs: tuple[str, str]) -> Edit:
+    """Each text is replaced where it stands first, and has to stand somewhere."""
+    def edit(lines: list[str]) -> list[str]:
+        text = "\n".join(lines)
+        for old, new in pairs:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        return text.split("\n")
+
+    return edit
+
+
+def states(road: Road) -> dict[int, str]:
+    return dict(road.hub_sees("SELECT id, state FROM sync.held ORDER BY id"))
+
+
+def test_a_damaged_line_that_was_filled_in_is_closed_by_its_row(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", "2;two;much;too;far", "3;short", name="PLAIN_20260105.csv")
+    assert len(road.held()) == 2
+    assert correct(road, "plain", swap((";;;the line has 5", "2;Two;;the line has 5"))) == {"created": 1, "rejected": 1}
+    assert [row[0] for row in road.hub_sees("SELECT raw_text FROM sync.held WHERE state = 'open'")] == ["3;short"]
+    assert correct(road, "plain", swap((";;;the line has", "3;Three;;the line has"))) == {"created": 1}
+    assert (road.held(), road.names()) == ([], ["One", "Three", "Two"])
+
+
+def test_a_damaged_line_that_nobody_filled_in_stays_the_reject_it_was(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", "2;two;much;too", name="PLAIN_20260105.csv")
+    before = road.hub_sees("SELECT id, state, code, causes, raw, raw_text, source, line FROM sync.held")
+    for _ in range(2):
+        assert correct(road, "plain", lambda lines: lines) == {"rejected": 1}
+    assert road.hub_sees("SELECT id, state, code, causes, raw, raw_text, source, line FROM sync.held") == before
+    assert road.hub_sees("SELECT name FROM crm.company WHERE archived_at IS NULL") == [("One",)]
+
+
+def test_a_filled_in_line_that_is_still_wrong_is_one_open_reject(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", "2;two;much;too", name="PLAIN_20260105.csv")
+    fill = swap((";;;the line", f"2;Two;{WRONG};the line"))
+    assert correct(road, "plain", fill) == {"rejected": 1}
+    assert road.held() == [("rejected", "2", "not_siren")]
+    assert correct(road, "plain", swap((WRONG, GOOD))) == {"created": 1}
+    assert (road.held(), len(road.held("closed"))) == ([], 2)
+
+
+def test_a_corrected_key_closes_the_reject_of_the_old_one(road: Road) -> None:
+    road.run("plain", HEAD, f"1x;One;{WRONG}", f"2x;Two;{WRONG}", "3;Three;", name="PLAIN_20260105.csv")
+    fix = swap((f"1x;One;{WRONG}", f"1;One;{GOOD}"), ("2x;Two", "2;Two"))
+    assert correct(road, "plain", fix) == {"created": 1, "rejected": 1}
+    assert road.held() == [("rejected", "2", "not_siren")], "one open reject, under the key that it has now"
+    assert {row[1] for row in road.held("closed")} == {"1x", "2x"}
+
+
+@pytest.mark.parametrize(("edit", "code"), [
+    (swap(("2;Two;", "2;;Two;")), "columns"), (swap(("2;Two;", "2;")), "columns"), (swap(("2;Two;", ";Two;")), "no_key"),
+])
+def test_a_row_that_a_correction_damages_is_one_open_reject(road: Road, edit: Edit, code: str) -> None:
+    road.run("plain", HEAD, "1;One;", f"2;Two;{WRONG}", name="PLAIN_20260105.csv")
+    assert correct(road, "plain", edit) == {"rejected": 1}
+    [(outcome, _, found)] = road.held()
+    assert (outcome, found) == ("rejected", code)
+    text = road.one("SELECT coalesce(raw_text, raw::text) FROM sync.held WHERE state = 'open'")
+    assert "Two" in text or code == "columns"
+    assert "navette" not in text
+    assert "not a valid" not in text, "the reasons are no part of the row"
+    lines = exported(road, "plain").read_text().splitlines()
+    assert len(lines) == 2
+
+
+def test_rows_that_are_left_out_of_the_file_stay_open_and_a_row_given_twice_closes_once(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", f"2;Two;{WRONG}", f"3;Three;{WRONG}", name="PLAIN_20260105.csv")
+
+    def edit(lines: list[str]) -> list[str]:
+        good = lines[1].replace(WRONG, GOOD)
+        return [lines[0], good, good, "9;Nine;;;;;;;"]
+
+    assert correct(road, "plain", edit) == {"created": 2, "superseded": 1}
+    assert road.held() == [("rejected", "3", "not_siren")]
+
+
+def test_the_same_corrections_twice_change_nothing_more(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", f"2x;Two;{WRONG}", name="PLAIN_20260105.csv")
+    path = exported(road, "plain", swap((f"2x;Two;{WRONG}", f"2;Two;{GOOD}")))
+    lines = path.read_text().splitlines()
+    assert road.counts("plain", *lines, name=path.name) == {"created": 1}
+    road.run("plain", HEAD, "1;One;", f"2;Two;{GOOD}", f"2x;Two;{WRONG}", name="PLAIN_20260106.csv")
+    before = states(road)
+    assert road.counts("plain", *lines, name="again.csv") == {"unchanged": 1}
+    assert states(road) == before, "what was refused since is another row"
+
+
+def test_corrections_of_an_older_file_leave_the_newer_refusal_open(road: Road) -> None:
+    road.run("plain", HEAD, "1;One;", f"2;Two;{WRONG}", name="PLAIN_20260105.csv")
+    path = exported(road, "plain", swap((f"2;Two;{WRONG}", f"2;Monday;{GOOD}")))
+    road.run("plain", HEAD, "1;One;", f"2;Tuesday;{WRONG}", name="PLAIN_20260106.csv")
+    road.run("plain", *path.read_text().splitlines(), name="PLAIN_20260105.csv")
+    assert road.hub_sees("SELECT raw->>'NAME' FROM sync.held WHERE state = 'open'") == [("Tuesday",)]
+
+
+def test_numbers_of_rows_of_another_flow_or_of_none_close_nothing(road: Road) -> None:
+    road.run("other", HEAD, f"2;Two;{WRONG}")
+    number = road.one("SELECT id FROM sync.held")
+    head = f"{HEAD};navette_id"
+    assert road.counts("plain", head, f"1;One;;{number}", "2;Two;;4711", "3;Three;;x", "4;Four;;1,0") == {"created": 4}
+    assert states(road) == {number: "open"}
+
+
+def test_of_a_row_that_two_intos_held_each_closes_what_came_in(road: Road) -> None:
+    head = f"{HEAD};WHO;MAIL"
+    result = road.run("both", head, f"1x;One;{WRONG};Martin;no mail", "2;Two;;Petit;")
+    assert (told(result)["rejected"], told(result, "contact")["rejected"]) == (1, 1)
+    assert correct(road, "both", swap((f"1x;One;{WRONG}", f"1;One;{GOOD}"))) == {"created": 1}
+    assert road.held() == [("rejected", "1|Martin", "not_email")]
+    assert correct(road, "both", swap(("no mail", "m@example.com")), "contact") == {"created": 1}
+    assert road.held() == []
+
+
+@pytest.mark.parametrize("flow", ["bare", "fixed", "lines"])
+def test_files_without_headers_carry_the_numbers_too(road: Road, flow: str) -> None:
+    row = {"bare": "{};{};{}", "fixed": "{:4}{:10}{:9}", "lines": '{{"CODE": "{}", "NAME": "{}", "SIREN": "{}"}}'}[flow]
+    road.run(flow, row.format("1", "One", ""), row.format("2x", "Two", WRONG), row.format("3x", "Three", WRONG))
+    before, after = {"bare": ("3x", "3"), "fixed": ("3x", "3 "), "lines": ("3x", "3")}[flow]
+    assert correct(road, flow, swap((before, after), (WRONG, WRONG))) == {"rejected": 2}
+    assert {row[1] for row in road.held()} == {"2x", "3"}
+    assert correct(road, flow, lambda lines: [line.replace(WRONG, GOOD) for line in lines]) == {"created": 2}
+    assert road.held() == []
+
+
+def test_corrections_that_wait_in_review_close_their_rows_when_they_are_approved(road: Road) -> None:
+    good = [f"{number};Company {number};" for number in range(100, 140)]
+    road.run("plain", HEAD, *good, *[f"{number}x;Bad;{WRONG}" for number in range(25)], name="PLAIN_20260105.csv")
+    path = exported(road, "plain", lambda lines: [line.replace("x;Bad", ";Bad") for line in lines])
+    waiting = road.run("plain", *path.read_text().splitlines(), name=path.name, state="review")
+    assert {row[1] for row in road.held()} == {f"{number}x" for number in range(25)}
+    assert told(settle_run(road.hub, waiting.run_id, approve=True)) == {"rejected": 25}
+    assert {row[1] for row in road.held()} == {str(number) for number in range(25)}
+
+
+def test_a_replayed_row_that_has_another_key_by_now_closes_its_old_self(road: Road) -> None:
+    road.run("plain", HEAD, f"1;One;{WRONG}", "2;Two;", name="PLAIN_20260105.csv")
+    road.hub_sees("UPDATE sync.held SET identity = 'old', key = 'old'")
+    for _ in range(2):
+        assert told(replay(road.hub, "plain")[-1]) == {"rejected": 1}
+        assert road.held() == [("rejected", "1", "not_siren")]
