@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 import psycopg
@@ -37,7 +38,7 @@ class SqlRemote:
         """Raises ConfigurationError when the resource, or a column that it names, is not there."""
         self._relations.pop(resource, None)  # asked before anything is planned: look anew
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             listens = tracking.is_tracked(self._connection(), relation)
         can = {operation: self._can(resource, relation, operation) for operation in OPERATIONS}
         versions = resource.version is not None and relation.target is not None
@@ -59,7 +60,7 @@ class SqlRemote:
             stamp_field(relation, resource)
             way = "column"
         else:
-            with told(resource.name):
+            with self._told(resource):
                 way = "table" if tracking.is_tracked(self._connection(), relation) else "all"
         if way == "all" and since is not None:
             raise ConfigurationError(
@@ -72,14 +73,14 @@ class SqlRemote:
         """The rows with these keys as they are now."""
         relation = self._relation(resource)
         relation.keyed()
-        with told(resource.name):
+        with self._told(resource):
             return lookup.fetched(self._connection(), relation, self._columns(resource), keys)
 
     def find(self, resource: Resource, where: Mapping[str, str], limit: int = 20) -> Page:
         """The rows in which each of these columns has this value; '' is null or empty."""
         relation = self._relation(resource)
         relation.cells_of(where)
-        with told(resource.name):
+        with self._told(resource):
             return lookup.found(self._connection(), relation, self._columns(resource), where, limit)
 
     def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
@@ -117,7 +118,7 @@ class SqlRemote:
         """
         relation = self._relation(resource)
         deadline = monotonic() + timeout
-        with told(resource.name):
+        with self._told(resource):
             if not tracking.is_tracked(self._connection(), relation):
                 raise ConfigurationError(
                     "it does not tell when something changed", where=resource.name,
@@ -146,32 +147,42 @@ class SqlRemote:
     def prepare_statements(self, resource: Resource) -> list[str]:
         """The SQL that `prepare` runs, to be shown first; a database administrator may run it instead."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.prepare_statements(self._connection(), relation, self._role)
 
     def prepare(self, resource: Resource) -> None:
         """Lets the database record the table's changes (docs/systems.md, change tables); again, it does nothing."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             preparing.prepare(self._connection(), relation, self._role)
 
     def unprepare_statements(self, resource: Resource) -> list[str]:
         """The SQL that `unprepare` runs; only a table's owner may."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.unprepare_statements(self._connection(), relation)
 
     def unprepare(self, resource: Resource) -> None:
         """Takes away what `prepare` made; again, it does nothing."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             preparing.unprepare(self._connection(), relation)
 
     def prune(self, resource: Resource, before: Position, limit: int = 100_000) -> int:
         """Deletes at most `limit` recorded changes that a reader at `before` has seen; how many it deleted."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.prune(self._connection(), relation, before, limit)
+
+    @contextmanager
+    def _told(self, resource: Resource) -> Iterator[None]:
+        """The driver's errors in our words; what the mapping names and is not there is looked for anew next time."""
+        try:
+            with told(resource.name):
+                yield
+        except ConfigurationError:
+            self._relations.pop(resource, None)
+            raise
 
     @property
     def _role(self) -> str:
