@@ -42,6 +42,13 @@ def test_why_a_connection_is_not_made_says_what_to_do(
     assert "wrong-word" not in str(caught.value)
 
 
+def test_a_socket_is_reached_by_its_folder(books: Books) -> None:
+    books.make(DEBTOR)
+    folder = books.rows("SELECT split_part(current_setting('unix_socket_directories'), ',', 1)")[0][0]
+    remote = books.remote(url=f"postgresql://{books.role}@/{books.database}?host={folder}&port={books.port}")
+    assert read(remote, debtors())[0] == []
+
+
 def test_a_login_without_a_right_to_the_table_is_told_the_table(books: Books) -> None:
     books.admin.execute(DEBTOR)
     with pytest.raises(ConfigurationError, match="permission denied for table debtor"):
