@@ -13,6 +13,7 @@ from connectors.remote import Capabilities, Change, Key, Operation, Position, Re
 from connectors.sql import lookup, preparing, tracking
 from connectors.sql.batch import filled
 from connectors.sql.changed import stamp_field
+from connectors.sql.readers import Readers
 from connectors.sql.relation import Relation, describe
 from connectors.sql.session import Connection, dial, told
 from connectors.sql.settings import Archived, SqlSettings
@@ -32,6 +33,7 @@ class SqlRemote:
         self._settings = settings
         self._relations: dict[Resource, Relation] = {}
         self._ears: dict[str, Connection] = {}
+        self._readers = Readers(settings)
         self._work: Connection | None = dial(settings)
 
     def capabilities(self, resource: Resource) -> Capabilities:
@@ -67,7 +69,7 @@ class SqlRemote:
                 "nothing tells what changed since", where=resource.name,
                 todo="name the column with the time of change, or let navette system prepare install a change table",
             )
-        return SqlSource(self._settings, resource, relation, way, since)
+        return SqlSource(self._readers, resource, relation, way, since)
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
         """The rows with these keys as they are now."""
@@ -143,6 +145,7 @@ class SqlRemote:
             if connection is not None:
                 connection.close()
         self._work, self._ears = None, {}
+        self._readers.close()
 
     def prepare_statements(self, resource: Resource) -> list[str]:
         """The SQL that `prepare` runs, to be shown first; a database administrator may run it instead."""

@@ -75,6 +75,26 @@ def test_a_backend_killed_during_a_read_moves_no_position_and_the_next_read_work
     assert len(read(remote, debtors())[0]) == 30_000
 
 
+def test_a_reading_connection_that_died_while_it_waited_is_down_once_and_then_new(books: Books) -> None:
+    books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')")
+    remote = books.remote()
+    assert read(remote, debtors())[0] == ["A"]
+    assert books.kill("navette read") == 1
+    with pytest.raises(RemoteDown):
+        read(remote, debtors())
+    assert read(remote, debtors())[0] == ["A"]
+
+
+def test_two_reads_at_once_have_a_connection_each_and_one_is_kept(books: Books) -> None:
+    books.make(DEBTOR, MANY)
+    remote = books.remote()
+    one, other = remote.read(debtors(), None).pages(100), remote.read(debtors(), None).pages(100)
+    next(one), next(other)
+    assert sum(len(page) for page in one) == sum(len(page) for page in other) == 29_900
+    assert books.kill("navette read") == 1
+    remote.close()
+
+
 def test_a_backend_killed_between_two_calls_is_down_once_and_then_new(books: Books) -> None:
     books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')")
     remote = books.remote()
