@@ -1,4 +1,4 @@
-"""Connections that streamed reads take, each one of its own; one is kept, since a login costs more than a small read."""
+"""Connections that streamed reads take, each its own; one is kept, since a login costs more than a small read."""
 
 from __future__ import annotations
 
