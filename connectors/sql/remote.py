@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 import psycopg
@@ -12,6 +13,7 @@ from connectors.remote import Capabilities, Change, Key, Operation, Position, Re
 from connectors.sql import lookup, preparing, tracking
 from connectors.sql.batch import filled
 from connectors.sql.changed import stamp_field
+from connectors.sql.readers import Readers
 from connectors.sql.relation import Relation, describe
 from connectors.sql.session import Connection, dial, told
 from connectors.sql.settings import Archived, SqlSettings
@@ -31,13 +33,14 @@ class SqlRemote:
         self._settings = settings
         self._relations: dict[Resource, Relation] = {}
         self._ears: dict[str, Connection] = {}
+        self._readers = Readers(settings)
         self._work: Connection | None = dial(settings)
 
     def capabilities(self, resource: Resource) -> Capabilities:
         """Raises ConfigurationError when the resource, or a column that it names, is not there."""
         self._relations.pop(resource, None)  # asked before anything is planned: look anew
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             listens = tracking.is_tracked(self._connection(), relation)
         can = {operation: self._can(resource, relation, operation) for operation in OPERATIONS}
         versions = resource.version is not None and relation.target is not None
@@ -59,27 +62,27 @@ class SqlRemote:
             stamp_field(relation, resource)
             way = "column"
         else:
-            with told(resource.name):
+            with self._told(resource):
                 way = "table" if tracking.is_tracked(self._connection(), relation) else "all"
         if way == "all" and since is not None:
             raise ConfigurationError(
                 "nothing tells what changed since", where=resource.name,
                 todo="name the column with the time of change, or let navette system prepare install a change table",
             )
-        return SqlSource(self._settings, resource, relation, way, since)
+        return SqlSource(self._readers, resource, relation, way, since)
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
         """The rows with these keys as they are now."""
         relation = self._relation(resource)
         relation.keyed()
-        with told(resource.name):
+        with self._told(resource):
             return lookup.fetched(self._connection(), relation, self._columns(resource), keys)
 
     def find(self, resource: Resource, where: Mapping[str, str], limit: int = 20) -> Page:
         """The rows in which each of these columns has this value; '' is null or empty."""
         relation = self._relation(resource)
         relation.cells_of(where)
-        with told(resource.name):
+        with self._told(resource):
             return lookup.found(self._connection(), relation, self._columns(resource), where, limit)
 
     def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
@@ -117,7 +120,7 @@ class SqlRemote:
         """
         relation = self._relation(resource)
         deadline = monotonic() + timeout
-        with told(resource.name):
+        with self._told(resource):
             if not tracking.is_tracked(self._connection(), relation):
                 raise ConfigurationError(
                     "it does not tell when something changed", where=resource.name,
@@ -142,36 +145,47 @@ class SqlRemote:
             if connection is not None:
                 connection.close()
         self._work, self._ears = None, {}
+        self._readers.close()
 
     def prepare_statements(self, resource: Resource) -> list[str]:
         """The SQL that `prepare` runs, to be shown first; a database administrator may run it instead."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.prepare_statements(self._connection(), relation, self._role)
 
     def prepare(self, resource: Resource) -> None:
         """Lets the database record the table's changes (docs/systems.md, change tables); again, it does nothing."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             preparing.prepare(self._connection(), relation, self._role)
 
     def unprepare_statements(self, resource: Resource) -> list[str]:
         """The SQL that `unprepare` runs; only a table's owner may."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.unprepare_statements(self._connection(), relation)
 
     def unprepare(self, resource: Resource) -> None:
         """Takes away what `prepare` made; again, it does nothing."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             preparing.unprepare(self._connection(), relation)
 
     def prune(self, resource: Resource, before: Position, limit: int = 100_000) -> int:
         """Deletes at most `limit` recorded changes that a reader at `before` has seen; how many it deleted."""
         relation = self._relation(resource)
-        with told(resource.name):
+        with self._told(resource):
             return preparing.prune(self._connection(), relation, before, limit)
+
+    @contextmanager
+    def _told(self, resource: Resource) -> Iterator[None]:
+        """The driver's errors in our words; what the mapping names and is not there is looked for anew next time."""
+        try:
+            with told(resource.name):
+                yield
+        except ConfigurationError:
+            self._relations.pop(resource, None)
+            raise
 
     @property
     def _role(self) -> str:

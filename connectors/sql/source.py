@@ -21,9 +21,9 @@ from connectors.page import PAGE_ROWS, Page
 from connectors.remote import Key, Position, Resource
 from connectors.sql.cells import cells
 from connectors.sql.changed import next_mark, open_transactions, since_mark
+from connectors.sql.readers import Readers
 from connectors.sql.relation import Relation
-from connectors.sql.session import READER, Connection, dial, told
-from connectors.sql.settings import SqlSettings
+from connectors.sql.session import Connection, told
 from connectors.sql.stream import copied
 from connectors.sql.tracking import changed_rows, gone_keys, reaches, snapshot
 
@@ -36,9 +36,9 @@ _TOO_OLD = "the position is older than what it holds: everything was read"
 class SqlSource:
     """`position` stays where the read began until the last page was handed over."""
 
-    def __init__(self, settings: SqlSettings, resource: Resource, relation: Relation, way: Way, since: Position | None
+    def __init__(self, readers: Readers, resource: Resource, relation: Relation, way: Way, since: Position | None
                  ) -> None:
-        self._settings, self._resource, self._relation, self._way = settings, resource, relation, way
+        self._readers, self._resource, self._relation, self._way = readers, resource, relation, way
         self._since = since
         self.columns = tuple(dict.fromkeys([*resource.columns, *([resource.version] if resource.version else [])]))
         self.detected: dict[str, str] = {}
@@ -47,12 +47,8 @@ class SqlSource:
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Raises RemoteDown when the connection is lost on the way; the position has not moved then."""
-        with told(self._resource.name):
-            connection = dial(self._settings, READER, timeout=0)
-            try:
-                yield from self._pages(connection, rows)
-            finally:
-                connection.close()  # a read that is given up ends on the server too
+        with told(self._resource.name), self._readers.one() as connection:
+            yield from self._pages(connection, rows)
 
     def _pages(self, connection: Connection, rows: int) -> Iterator[Page]:
         relation, resource, since = self._relation, self._resource, self._since

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from sqlalchemy import ColumnElement, Delete, Text, Update, and_, cast, delete, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, Delete, Text, Update, and_, cast, delete, func, insert, null, or_, select, update
 from sqlalchemy.sql.selectable import TableValuedAlias
 
 from connectors.remote import Change, Key, Receipt, RemoteDown, State
@@ -93,7 +93,7 @@ def _touched(connection: Connection, relation: Relation, version: str | None, ba
     mine, wanted = _same_key(relation, given), given.c[f"c{width}"]
     meant = [mine]
     if version is not None:
-        held = cell(relation.target.c[version], relation.field(version))
+        held = func.coalesce(cell(relation.target.c[version], relation.field(version)), "")  # as it was read
         meant.append(or_(wanted.is_(None), held == wanted))
     statement: Update | Delete
     if batch.changes[0].operation == "delete":
@@ -123,7 +123,7 @@ def _undone(
         gone: State = "delivered" if change.operation == "delete" else "refused"
         return Receipt(gone, change.key, code=_GONE[0], message=_GONE[1])
     now = _delivered(relation, row)
-    if version is not None and change.version is not None and now.version != change.version:
+    if version is not None and change.version is not None and (now.version or "") != change.version:
         return Receipt("stale", now.key, now.version, "stale", "the row has another version now")
     return now if empty else Receipt("refused", change.key, code=_PASSED[0], message=_PASSED[1])
 

@@ -42,6 +42,13 @@ def test_why_a_connection_is_not_made_says_what_to_do(
     assert "wrong-word" not in str(caught.value)
 
 
+def test_a_socket_is_reached_by_its_folder(books: Books) -> None:
+    books.make(DEBTOR)
+    folder = books.rows("SELECT split_part(current_setting('unix_socket_directories'), ',', 1)")[0][0]
+    remote = books.remote(url=f"postgresql://{books.role}@/{books.database}?host={folder}&port={books.port}")
+    assert read(remote, debtors())[0] == []
+
+
 def test_a_login_without_a_right_to_the_table_is_told_the_table(books: Books) -> None:
     books.admin.execute(DEBTOR)
     with pytest.raises(ConfigurationError, match="permission denied for table debtor"):
@@ -66,6 +73,30 @@ def test_a_backend_killed_during_a_read_moves_no_position_and_the_next_read_work
         list(pages)
     assert source.position.mark == {}
     assert len(read(remote, debtors())[0]) == 30_000
+
+
+def test_a_reading_connection_that_died_while_it_waited_is_down_once_and_then_new(books: Books) -> None:
+    books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')")
+    remote = books.remote()
+    assert read(remote, debtors())[0] == ["A"]
+    assert books.kill("navette read") == 1
+    with pytest.raises(RemoteDown):
+        read(remote, debtors())
+    assert read(remote, debtors())[0] == ["A"]
+
+
+def test_two_reads_at_once_have_a_connection_each_and_one_is_kept(books: Books) -> None:
+    books.make(DEBTOR, MANY)
+    remote = books.remote()
+    one, other = remote.read(debtors(), None).pages(100), remote.read(debtors(), None).pages(100)
+    next(one), next(other)
+    assert sum(len(page) for page in one) == sum(len(page) for page in other) == 29_900
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'navette read'"
+    while books.rows(open_ones) != [(1,)]:
+        pass
+    remote.close()
+    while books.rows(open_ones) != [(0,)]:
+        pass
 
 
 def test_a_backend_killed_between_two_calls_is_down_once_and_then_new(books: Books) -> None:

@@ -45,4 +45,3 @@ def test_ten_times_the_rows_take_no_more_memory_to_read(books: Books) -> None:
     small, large = peak_kb(books, 20_000), peak_kb(books, 200_000)
     # All rows at once would be 50 MB more, half as much again as the process itself.
     assert large < small * 1.1, f"{small} kB for 20,000 rows, {large} kB for 200,000"
-    print(f"{small} kB for 20,000 rows, {large} kB for 200,000")

@@ -93,6 +93,14 @@ def test_rows_are_updated_by_key_and_only_where_asked(books: Books) -> None:
     assert books.rows("SELECT name, city FROM debtor ORDER BY code") == [("anna", "x"), ("b", None), ("cy", "Lille")]
 
 
+def test_a_row_without_a_version_is_updated_by_that(books: Books) -> None:
+    books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')")
+    resource, remote = debtors(version="ref"), books.remote()
+    version = remote.fetch(resource, [("A",)]).frame["ref"].iloc[0]
+    assert states(remote.write(resource, [update("A", version, name="b", ref="2")])) == ["delivered"]
+    assert states(remote.write(resource, [update("A", version, name="c")])) == ["stale"]
+
+
 @pytest.mark.parametrize("version", ["xmin", "updated_at", "rev"])
 def test_an_update_decided_on_an_older_version_is_stale(books: Books, version: str) -> None:
     books.make(DEBTOR, "ALTER TABLE debtor ADD rev int NOT NULL DEFAULT 1",
@@ -110,7 +118,7 @@ def test_an_update_decided_on_an_older_version_is_stale(books: Books, version: s
     assert [mine.state, theirs.state, gone.state, gone.code] == ["delivered", "stale", "refused", "gone"]
     now = remote.fetch(resource, [("A",), ("B",)]).frame.set_index("code")
     assert (mine.version, theirs.version) == (now[version]["A"], now[version]["B"])
-    assert now["name"].tolist() == ["anna", "b"]
+    assert now["name"].to_dict() == {"A": "anna", "B": "b"}
     assert states(remote.write(resource, [update("A", mine.version, name="again"), update("B", theirs.version, name="bo")])) == [
         "delivered", "delivered"]
     assert states(remote.write(resource, [Change("delete", ("A",), {}, page["A"])])) == ["stale"]
