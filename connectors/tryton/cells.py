@@ -36,6 +36,16 @@ def cell(value: Any) -> str:
     return typed(value) if typed is not None else orjson.dumps(value).decode()
 
 
+def cells_of(column: Column, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """A column of `rows` as text. A boolean that is computed may come as 0 or 1, and its null means false."""
+    values = column.of(rows)
+    if column.type == "boolean" and len(column.path) == 1:
+        return ["true" if value else "false" for value in values]
+    if column.type == "boolean":  # behind a link there may be nothing
+        return [cell(value if value is None or isinstance(value, list) else bool(value)) for value in values]
+    return [cell(value) for value in values]
+
+
 def _plain(number: str) -> str:
     """Without an exponent."""
     return number if "e" not in number.lower() else format(Decimal(number), "f")
@@ -71,7 +81,7 @@ TYPED: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def page_of(rows: Sequence[dict[str, Any]], columns: Iterable[Column], first: int = 1) -> Page:
     """A page of rows as `read` gives them; their numbers begin with `first`."""
-    table = pa.table({column.name: pa.array([cell(value) for value in column.of(rows)], CELL) for column in columns})
+    table = pa.table({column.name: pa.array(cells_of(column, rows), CELL) for column in columns})
     frame = table.to_pandas(types_mapper={CELL: pd.StringDtype("pyarrow")}.get)
     numbers = np.arange(first, first + len(rows), dtype=np.int64)
     frame.index = pd.Index(numbers, dtype="int64", name="row")

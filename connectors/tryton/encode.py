@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.remote import Key
-from connectors.tryton.cells import cell
+from connectors.tryton.cells import cells_of
 from connectors.tryton.model import MANY, ONE, VERSION, Column, Model, Models
 from connectors.tryton.query import SOME, Domain, Query
 from connectors.tryton.session import Session
@@ -62,14 +62,14 @@ class Encoder:
         assert link.relation is not None
         key = (link.relation, called.name, text)
         if key not in self.looked_up:
-            target = Query(self.session, link.relation, (Column(called.name, (called,)),))
-            rows = [row for row in target.rows([[called.name, "=", wire_value(called.type, text)]], 20)
-                    if cell(row[called.name]) == text]
-            if len(rows) != 1:
-                raise BadCell(f"{len(rows) or 'no'} {link.relation} with {called.name} {text[:60]!r}")
+            target = Column(called.name, (called,))
+            rows = Query(self.session, link.relation, (target,)).rows(equals(target, wire_value(called.type, text)), 20)
+            same = [row for row, cell in zip(rows, cells_of(target, rows), strict=True) if cell == text]
+            if len(same) != 1:
+                raise BadCell(f"{len(same) or 'no'} {link.relation} with {called.name} {text[:60]!r}")
             if len(self.looked_up) >= REMEMBERED:
                 self.looked_up.clear()
-            self.looked_up[key] = rows[0]["id"]
+            self.looked_up[key] = same[0]["id"]
         return self.looked_up[key]
 
     def prepare(self, names: Iterable[str], ids: Iterable[int]) -> None:
@@ -100,7 +100,7 @@ class Encoder:
         for at in range(0, len(keys), SOME):
             domain = keys_domain(query.columns, keys[at : at + SOME])
             for batch in query.by_id(domain, SOME):
-                cells = [[cell(value) for value in column.of(batch)] for column in query.columns]
+                cells = [cells_of(column, batch) for column in query.columns]
                 for row, *key in zip(batch, *cells, strict=True):
                     found.setdefault(tuple(key), []).append(row["id"])
         return found
@@ -118,8 +118,14 @@ def keys_domain(columns: Sequence[Column], keys: Sequence[Key]) -> Domain:
         return [[columns[0].name, "in", [values[0] for values in typed]]]
     if not typed:
         return [["id", "=", -1]]
-    return ["OR", *([[column.name, "=", value] for column, value in zip(columns, values, strict=True)]
-                    for values in typed)]
+    return ["OR", *([equals(column, value) for column, value in zip(columns, values, strict=True)] for values in typed)]
+
+
+def equals(column: Column, value: Any) -> Domain:
+    """The rows whose column has this value; null is also where a link on the way leads nowhere."""
+    steps = [".".join(field.name for field in column.path[:end]) for end in range(1, len(column.path))]
+    missing = [[step, "=", None] for step in steps] if value is None else []
+    return ["OR", [column.name, "=", value], *missing]
 
 
 def _is_id(text: str) -> bool:

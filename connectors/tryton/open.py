@@ -16,7 +16,7 @@ from connectors.page import Page
 from connectors.remote import Capabilities, Change, Key, Position, Receipt, RemoteSource, Resource
 from connectors.tryton.cells import page_of
 from connectors.tryton.deleted import Deletions
-from connectors.tryton.encode import Encoder, keys_domain
+from connectors.tryton.encode import Encoder, equals, keys_domain
 from connectors.tryton.model import MANY, VERSION, Column, Models
 from connectors.tryton.query import SOME, Query, Row
 from connectors.tryton.reading import WRITTEN, TrytonSource
@@ -74,7 +74,7 @@ class TrytonRemote:
             values = [wire_value(column.type, where[column.name]) for column in by]
         except BadCell:  # what is no value of the column stands in no row
             return page_of([], query.columns)
-        domain = [[column.name, "=", value] for column, value in zip(by, values, strict=True)]
+        domain = [equals(column, value) for column, value in zip(by, values, strict=True)]
         both = Query(self.session, query.model, tuple(dict.fromkeys([*query.columns, *by])))
         batches = both.by_id(domain, min(SOME, self.settings.page))
         found = (row for batch in batches for row in _exactly(batch, by, values))
@@ -126,13 +126,15 @@ class TrytonRemote:
 
 def _exactly(rows: list[Row], by: Sequence[Column], values: Sequence[Any]) -> list[Row]:
     """Without what a computed field's own search finds beyond: other case, parts of words."""
-    met = [[_number(told) == _number(value) for told in column.of(rows)]
+    met = [[_comparable(column, told) == _comparable(column, value) for told in column.of(rows)]
            for column, value in zip(by, values, strict=True)]
     return [row for row, *all_met in zip(rows, *met, strict=True) if all(all_met)]
 
 
-def _number(value: Any) -> Any:
-    """1.50 and 1.5 are one number."""
+def _comparable(column: Column, value: Any) -> Any:
+    """1.50 and 1.5 are one number; 1 is true where the column is a boolean."""
+    if column.type == "boolean" and value is not None:
+        return bool(value)
     return Decimal(value["decimal"]) if isinstance(value, dict) and "decimal" in value else value
 
 

@@ -42,8 +42,9 @@ class Session:
         for renewed in (False, True):
             if self._authorization is None:
                 self._login()
+            told = () if method.startswith("system.") else ({**self._context, **(context or {})},)
             try:
-                return self._call(method, *params, {**self._context, **(context or {})})
+                return self._call(method, *params, *told)
             except SessionOver as over:  # told before anything was done
                 self._authorization = None
                 if renewed:
@@ -64,7 +65,9 @@ class Session:
         try:
             told = self._call("common.db.login", settings.user, {"password": settings.secret()},
                               settings.language or "en")
-        except (SessionOver, Refused) as refused:
+        except SessionOver:
+            raise self._refuse("no such user, or not this password") from None
+        except Refused as refused:  # it asks for a second factor, as a rule
             raise self._refuse(refused.message) from None
         except NotNow as later:
             if later.status == 429:
@@ -73,7 +76,7 @@ class Session:
         except AnswerLost as lost:  # of the login, not of the call that needed it
             raise RemoteDown(lost.message, where=lost.where, todo=lost.todo) from None
         if not told:
-            raise self._refuse("no such user or password")
+            raise self._refuse("no such user, or not this password")
         user, token = told[0], told[1]
         self._authorization = "Session " + b64encode(f"{settings.user}:{user}:{token}".encode()).decode()
         self._context = self._own_context()

@@ -21,7 +21,7 @@ from typing import Any
 
 from connectors.remote import Change, Operation, Receipt, Resource, State
 from connectors.tryton.answer import Refused, Stale
-from connectors.tryton.cells import cell
+from connectors.tryton.cells import cells_of
 from connectors.tryton.encode import Encoder
 from connectors.tryton.model import VERSION
 from connectors.tryton.query import Query
@@ -146,7 +146,7 @@ class Writer:
                     receipts[one.place] = Receipt("unclear", message=f"created with id {number}; its key could not be "
                                                                      f"read: {error.message}")
                 return
-            cells = [[cell(value) for value in column.of(rows)] for column in self.query.columns]
+            cells = [cells_of(column, rows) for column in self.query.columns]
             keys = dict(zip((row["id"] for row in rows), zip(*cells, strict=True), strict=True))
         for one, number in zip(sent, told, strict=True):
             receipts[one.place] = Receipt("delivered", keys.get(number))
