@@ -51,29 +51,39 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
+def _digits(text: str) -> str:
+    """Python reads 1_000 as a number; nobody else does."""
+    if "_" in text:
+        raise BadCell(f"{text[:60]!r} is no number")
+    return text
+
+
 def _integer(text: str) -> int:
-    value = int(text)
+    value = int(_digits(text))
     if not -(2**63) <= value < 2**63:
         raise BadCell(f"{text[:60]!r} is too large")
     return value
 
 
 def _float(text: str) -> float:
-    value = float(text)
+    value = float(_digits(text))
     if value in (float("inf"), float("-inf")) or value != value:  # noqa: PLR0124 -- NaN is the one that differs from itself
         raise BadCell(f"{text[:60]!r} is no number that Tryton can hold")
     return value
 
 
 def _decimal(text: str) -> dict[str, Any]:
-    value = Decimal(text)
+    value = Decimal(_digits(text))
     if not value.is_finite():
         raise BadCell(f"{text[:60]!r} is no number that Tryton can hold")
     return {"__class__": "Decimal", "decimal": format(value, "f")}
 
 
 def _time(text: str) -> dict[str, Any]:
-    return {"__class__": "time", **_clock(dt.time.fromisoformat(text))}
+    value = dt.time.fromisoformat(text)
+    if value.tzinfo is not None:
+        raise BadCell(f"{text[:60]!r} has an offset, which a time of day has not in Tryton")
+    return {"__class__": "time", **_clock(value)}
 
 
 def _date(text: str) -> dict[str, Any]:

@@ -232,6 +232,13 @@ def test_our_reference_is_written_and_found(remote: TrytonRemote) -> None:
     assert [(key,) for key in page.frame["id"]] == [receipt.key]
 
 
+def test_a_computed_column_s_own_search_finds_no_more_than_the_value(remote: TrytonRemote) -> None:
+    named = replace(PARTY, columns=("id", "rec_name"))
+    [key] = made(remote, PARTY, {"name": "Loïc Morvan", "code": "LM-1"})
+    assert len(remote.find(named, {"rec_name": "LM-1"})) == 0, "Tryton looks in the code too"
+    assert only(remote.find(named, {"rec_name": "Loïc Morvan"}))["id"] == key[0]
+
+
 # what the server says no to
 
 def test_a_warning_is_not_confirmed_in_silence(remote: TrytonRemote, others: Session) -> None:
