@@ -53,6 +53,7 @@ into:
     segment_note: note
     website: website
     parent: {from: parent_id, refers: company}
+schedule: {live: {poll: 200ms}}
 """
 
 BOOKS = """
@@ -71,6 +72,7 @@ into:
     city: town
     credit_limit: {from: credit, currency: EUR}
     phone: {from: tel, region: FR}
+schedule: {live: {poll: 200ms}}
 """
 
 ERP_TABLES = """

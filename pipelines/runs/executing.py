@@ -60,6 +60,7 @@ class Order:
     guarded: bool = True
     matching: bool = True  # False: a person said that the rows are records of their own
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
+    afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
     dagster_run: str | None = None
@@ -169,7 +170,7 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
           before: Cursor | None = None) -> LandedRun:
     row_marks = _marks_rows(order.flow) or order.row_marks is not None
     what = Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
-                   hub.engine, order.row_marks)
+                   hub.engine, afresh=order.afresh, row_marks=order.row_marks)
     landed = land(what, progress)
     if landed.expectations:
         _document(hub, order, run_id, landed)

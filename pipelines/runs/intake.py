@@ -51,7 +51,7 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
                                  todo=f"navette push {name}")
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
-        _held_back(hub, flow, supersede)
+        held_back(hub, flow, supersede)
         if hub.project.systems[flow.system].connector != "file":
             results.append(_run_remote(hub, flow, file, full, trigger, progress, dagster_run))
         elif file is not None:
@@ -82,7 +82,7 @@ def adopt_flow(hub: Hub, name: str, progress: Progress = quiet) -> RunResult:
                                  todo="for files, on_match: keep links without changing anything")
     with flow_lock(hub, name):
         finish_unfinished(hub, flow, progress)
-        _held_back(hub, flow, supersede=False)
+        held_back(hub, flow, supersede=False)
         result = read_remote(hub, flow, full=True, trigger="adopt", progress=progress, adopting=True)
         result.report = str(write_report(hub, result.run_id))
     return result
@@ -272,7 +272,7 @@ def _in_review(connection: Connection, flow: str) -> int | None:
     )
 
 
-def _held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
+def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
     with hub.engine.begin() as connection:
         run_id = _in_review(connection, flow.flow)
         if run_id is None:

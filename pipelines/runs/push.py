@@ -31,7 +31,7 @@ from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver
 from pipelines.runs.executing import Order, Progress, execute, quiet
 from pipelines.runs.lost_creates import settle_creates
-from pipelines.runs.remote import FetchedSource, resource_of, session
+from pipelines.runs.remote import FetchedSource, Kept, resource_of, session
 from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
@@ -65,7 +65,8 @@ class PushResult:
 DONE = {"create": "created", "update": "updated", "archive": "archived", "delete": "deleted"}
 
 
-def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push") -> PushResult:
+def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None
+                ) -> PushResult:
     """Sends everything that is due; the caller holds the flow's lock.
 
     Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
@@ -79,7 +80,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
         release_interrupted(connection, plan.feed)
     result = PushResult(_start(hub, flow, trigger), flow.flow, flow.system)
     try:
-        with session(hub, flow.system) as remote:
+        with session(hub, flow.system, kept) as remote:
             resource = resource_of(flow)
             push = _Push(hub, flow, plan, remote, resource, remote.capabilities(resource), result, progress)
             settle_creates(hub, flow, plan, remote, resource)
@@ -162,7 +163,7 @@ class _Push:
             return set()
         execute(self.hub, Order(
             flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False, read_back=read_back,
-            trigger="readback" if read_back else "push", dagster_run=None,
+            afresh=True, trigger="readback" if read_back else "push",
         ))
         return set(keys_of(page.frame, self.plan.into.key, {}).dropna())
 
@@ -226,11 +227,11 @@ def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
 
 
 def due(hub: Hub, flow: Flow) -> int:
-    """How many markers of the flow are due."""
+    """How many markers of the flow are due; those that a killed process was sending are."""
     box, feed = tables.outbox, tables.feed
     with hub.engine.connect() as connection:
         count = connection.scalar(
             select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
-            .where(feed.c.flow == flow.flow, box.c.state == "waiting", box.c.due_at <= func.now())
+            .where(feed.c.flow == flow.flow, box.c.state.in_(["waiting", "sending"]), box.c.due_at <= func.now())
         )
     return int(count or 0)

@@ -35,18 +35,40 @@ class FetchedSource:
         yield self.page
 
 
+@dataclass
+class Kept:
+    """A session that is kept from one call to the next: logging in and describing a resource cost more than a write."""
+
+    remote: Remote | None = None
+    described: set[Resource] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Ends it; the next call opens another."""
+        remote, self.remote = self.remote, None
+        self.described.clear()
+        if remote is not None:
+            remote.close()
+
+
 @contextmanager
-def session(hub: Hub, system: str) -> Iterator[Remote]:
+def session(hub: Hub, system: str, kept: Kept | None = None) -> Iterator[Remote]:
     """A session with the system, watched: a system that is paused or down is not called, and what happens is noted.
 
     Raises RetryLater (paused, down), ConfigurationError, RemoteDown, LoginRefused.
     """
+    mine = kept or Kept()
     with answering(hub, system):
-        remote = open_remote(system, hub.project.systems[system].connector, hub.project.connections[system])
         try:
-            yield remote
+            if mine.remote is None:
+                keys = hub.project.connections[system]
+                mine.remote = open_remote(system, hub.project.systems[system].connector, keys)
+            yield mine.remote
+        except BaseException:
+            mine.close()  # whatever state it is in
+            raise
         finally:
-            remote.close()
+            if kept is None:
+                mine.close()
 
 
 def resource_of(flow: Flow) -> Resource:

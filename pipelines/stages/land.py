@@ -83,6 +83,7 @@ class Landing:
     run_id: int
     mark: int | None
     engine: Engine
+    afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
 
     def marks(self, frame: pd.DataFrame, sources: pd.Index[int] | pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -138,7 +139,7 @@ def land(what: Landing, progress: Progress) -> Landed:
         what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as writing,
         Writer(writing) as writer,
     ):
-        same = [SameRows(lookup, plan, staging, what.run_id)
+        same = [SameRows(lookup, plan, staging, what.run_id, afresh=what.afresh)
                 for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
         pages = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
         read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in pages)

@@ -15,13 +15,15 @@ from pipelines.stages.staging import IntoStaging, copy_frame
 class SameRows:
     """Looks the fingerprints of a page up in the crosswalk; rows that are the same are noted in staging.
 
-    Not asked at all while the feed has no entries: a first load pays nothing for it.
+    Not asked at all while the feed has no entries: a first load pays nothing for it. Nor where every row is to be
+    looked at `afresh`: what is about to be sent must be compared with what is there, whatever was applied last.
     """
 
-    def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int) -> None:
+    def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int, *,
+                 afresh: bool = False) -> None:
         self.connection, self.plan, self.staging = connection, plan, staging
         x = plan.crosswalk
-        self.empty = connection.execute(
+        self.empty = afresh or connection.execute(
             select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
         ).first() is None
         if self.empty:

@@ -1,0 +1,56 @@
+"""One live process a system: a session lock on a connection of its own, gone the moment its process or server dies.
+
+Two processes, A and B: A leads; its connection is cut while it works. The server gives the lock to B. A finds its
+connection dead before its next turn and stops leading; what it was doing ends in transactions that are whole, and each
+flow's own lock keeps B from the flow that A is still at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from mappings.errors import RetryLater
+from pipelines.hub import Hub
+
+LEADER_LOCK = 0x6E6C
+CHANNEL = "navette_outbox"
+
+
+@dataclass
+class Leader:
+    """Holds the lock of one system, and hears what is put into the outbox."""
+
+    connection: psycopg.Connection[tuple[object, ...]]
+    system: str
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for the outbox, at most so long; whether something was heard. A hint only: read in any case.
+
+        Raises RetryLater when the connection is gone, and the lock with it.
+        """
+        try:
+            return any(note.payload == self.system for note in self.connection.notifies(timeout=seconds, stop_after=1))
+        except psycopg.OperationalError as error:
+            raise RetryLater("the store's server went away", where=f"live {self.system}",
+                             todo="it is looked for again by itself") from error
+
+
+@contextmanager
+def leading(hub: Hub, system: str) -> Iterator[Leader]:
+    """Leads the system while the block runs. Raises RetryLater where another process does."""
+    connection = hub.store.connect(hub.store.roles.hub, autocommit=True)
+    try:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LEADER_LOCK, system]).fetchone()
+        if row is None or not row[0]:
+            raise RetryLater("another process keeps this system live", where=f"system {system}",
+                             todo="nothing to do; this one may stand by (navette live --stand-by)")
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+        yield Leader(connection, system)
+    finally:
+        with suppress(psycopg.Error):
+            connection.close()

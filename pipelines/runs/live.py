@@ -1,0 +1,155 @@
+"""Live: small changes at once, in both directions, beside the scheduled runs; one loop a system.
+
+::
+
+    ┌▶ the outbox spoke, or a poll is due ─▶ read what changed ─▶ send what is due ─┐
+    └──────────── wait: LISTEN, at most until the next poll ◀──────────────────────┘
+
+Whatever stops it (the system, the store's server, the process), nothing is lost: positions and outbox are in the store,
+and the scheduled runs go on from them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from connectors.remote import LoginRefused
+from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.executing import Order, execute, quiet
+from pipelines.runs.intake import HeldBack, held_back
+from pipelines.runs.leader import Leader, leading
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.news import NewsSource, Seen
+from pipelines.runs.order import order_of_flows
+from pipelines.runs.position import position_of
+from pipelines.runs.push import due, push_locked
+from pipelines.runs.remote import Kept, resource_of, session
+from pipelines.runs.sources import seconds
+from pipelines.runs.unfinished import finish_unfinished
+
+TICK = 1.0
+"""Seconds between two looks at the outbox when nobody spoke: a notice may be missed."""
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before the store's server is looked for again."""
+
+Said = Callable[[str, Counter[str]], None]
+
+
+@dataclass
+class _FlowState:
+    flow: Flow
+    poll: float | None
+    next_poll: float = 0.0
+    seen: Seen = field(default_factory=Seen)
+
+
+def live_systems(hub: Hub) -> list[str]:
+    """The systems with flows that are live, in the order of their names."""
+    flows = hub.project.flows.values()
+    return sorted({flow.system for flow in flows if flow.schedule is not None and flow.schedule.live is not None})
+
+
+def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool = False) -> None:
+    """Runs until `stop` is set. `said` is told of every turn that moved something: flow, and counters.
+
+    Raises ConfigurationError (no live flow), RetryLater (another process leads, unless `stand_by`). A store that goes
+    away is waited for; a system that does is left alone for growing times.
+    """
+    if system not in live_systems(hub):
+        raise ConfigurationError("no flow of this system is live", where=f"system {system}",
+                                 todo="say schedule: {live: true} in a flow of it")
+    failures = 0
+    while not stop.is_set():
+        try:
+            with leading(hub, system) as leader:
+                failures = 0
+                _Live(hub, system, leader, stop, said).run()
+        except LoginRefused:
+            raise
+        except (RetryLater, StoreError, OperationalError) as error:
+            if isinstance(error, RetryLater) and "another process" in error.message and not stand_by:
+                raise
+            failures += 1
+            hub.engine.dispose()  # its connections are as dead as this one
+            stop.wait(PAUSES[min(failures, len(PAUSES)) - 1])
+
+
+class _Live:
+    """One leadership."""
+
+    def __init__(self, hub: Hub, system: str, leader: Leader, stop: Event, said: Said) -> None:
+        self.hub, self.system, self.leader, self.stop, self.said = hub, system, leader, stop, said
+        self.kept = Kept()
+        self.states = [_FlowState(flow, _poll(flow)) for name in order_of_flows(hub.project)
+                       if (flow := hub.project.flows[name]).system == system
+                       and flow.schedule is not None and flow.schedule.live is not None]
+
+    def run(self) -> None:
+        """Until `stop` is set; raises RetryLater when the leadership is lost."""
+        try:
+            while not self.stop.is_set():
+                self.turn()
+                now = time.monotonic()
+                polls = [state.next_poll - now for state in self.states if state.poll is not None]
+                self.leader.wait(max(0.0, min([TICK, *polls])))
+        finally:
+            self.kept.close()
+
+    def turn(self) -> None:
+        """Every flow once: what is due to be read, then what is due to be sent."""
+        for state in self.states:
+            if self.stop.is_set():
+                return
+            reads = state.poll is not None and state.flow.direction != "out" and time.monotonic() >= state.next_poll
+            if not reads and not (state.flow.direction != "in" and due(self.hub, state.flow)):
+                continue
+            counts: Counter[str] = Counter()
+            try:
+                with flow_lock(self.hub, state.flow.flow):
+                    finish_unfinished(self.hub, state.flow, quiet)
+                    if reads:
+                        counts += self._read(state)
+                    if state.flow.direction != "in" and due(self.hub, state.flow):
+                        counts += push_locked(self.hub, state.flow, trigger="live", kept=self.kept).counts
+            except LoginRefused:
+                raise
+            except HeldBack:
+                pass  # a person is asked already; the outbox and the position wait
+            except (StoreError, DBAPIError):
+                raise
+            except NavetteError as error:
+                counts[f"problem: {error.message}"] += 1
+            if reads and state.poll is not None:
+                state.next_poll = time.monotonic() + state.poll
+            if +counts:
+                self.said(state.flow.flow, +counts)
+
+    def _read(self, state: _FlowState) -> Counter[str]:
+        """What changed since the last read; a read without news leaves no run behind."""
+        hub, flow = self.hub, state.flow
+        held_back(hub, flow, supersede=False)
+        with session(hub, self.system, self.kept) as remote:
+            with hub.engine.connect() as connection:
+                since = position_of(connection, flow.flow)
+            resource = resource_of(flow)
+            source = NewsSource(remote.read(resource, since), flow.into[0].key, state.seen)
+            if not source.look() and since is not None:
+                return Counter()
+            result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
+                                        trigger="live"))
+        if result.state != "done":
+            state.seen.forget()
+        return Counter({name: result.total(name) for name in ("created", "updated", "rejected", "parked", "review")})
+
+
+def _poll(flow: Flow) -> float | None:
+    live = flow.schedule.live if flow.schedule is not None else None
+    return None if live is None or live.poll is None else seconds(live.poll)

@@ -1,0 +1,91 @@
+"""What a live read has not seen yet: rows that an overlap brings again are known by key and content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from connectors.page import PAGE_ROWS, Page
+from connectors.remote import Key, Position, RemoteSource
+from mappings.codecs.fingerprint import fingerprints
+from mappings.codecs.keys import keys_of
+from mappings.language.strict import Column
+
+REMEMBERED = 50_000
+
+
+@dataclass
+class Seen:
+    """The content of the rows of one resource that were read last, by key; forgotten when they become too many."""
+
+    hashes: dict[str, int] = field(default_factory=dict)
+
+    def news(self, page: Page, key: Sequence[Column]) -> Page:
+        """The page without rows that are as they were when they were seen last."""
+        frame = page.frame
+        keys = keys_of(frame, key, {}).tolist()
+        hashes = fingerprints(frame, [str(column) for column in frame.columns], salt=0).tolist()
+        new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
+        if len(self.hashes) > REMEMBERED:
+            self.hashes.clear()
+        self.hashes.update(zip(keys, hashes, strict=True))
+        return page if new.all() else Page(frame[new], page.lines[new], page.damaged)
+
+    def forget(self) -> None:
+        """After a run that did not take the rows in: they have to come again."""
+        self.hashes.clear()
+
+
+@dataclass
+class NewsSource:
+    """A read of changes whose first page is known, so that a read that brings nothing leaves no run behind.
+
+    Rows are numbered anew where some were left out: numbers without gaps are what a run counts by.
+    """
+
+    source: RemoteSource
+    key: Sequence[Column]
+    seen: Seen
+    first: Page | None = None
+    rest: Iterator[Page] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.source.columns
+
+    @property
+    def detected(self) -> dict[str, str]:
+        return self.source.detected
+
+    @property
+    def position(self) -> Position:
+        return self.source.position
+
+    @property
+    def gone(self) -> Sequence[Key]:
+        return self.source.gone
+
+    def look(self) -> bool:
+        """Whether there is any news; reads as far as the first."""
+        self.rest = (self.seen.news(page, self.key) for page in self.source.pages(PAGE_ROWS))
+        self.first = next((page for page in self.rest if len(page)), None)
+        return self.first is not None or bool(self.source.gone)
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
+        """The pages with news."""
+        assert self.rest is not None
+        last = 0
+        for page in (*([self.first] if self.first is not None else []), *self.rest):
+            if len(page):
+                numbered = _numbered(page, last)
+                last += len(numbered)
+                yield numbered
+
+
+def _numbered(page: Page, last: int) -> Page:
+    frame = page.frame.set_axis(pd.RangeIndex(last + 1, last + 1 + len(page.frame)).astype("int64"))
+    damaged = page.damaged.assign(row=np.arange(last + 1 + len(frame), last + 1 + len(page), dtype=np.int64))
+    return Page(frame, page.lines, damaged)

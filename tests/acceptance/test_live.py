@@ -1,0 +1,131 @@
+"""Live: edits on all sides arrive by themselves, also after what carries them was cut, and nothing moves at rest."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import pytest
+
+from mappings.errors import NavetteError, RetryLater
+from pipelines.runs.live import keep_live, live_systems
+from pipelines.runs.standing import pause, resume
+from tests.both_ways_desk import SIRETS, Both, both
+
+__all__ = ["both"]
+PATIENCE = 60.0  # seconds until a test gives up on an arrival; none is expected to take so long
+
+
+@contextmanager
+def living(both: Both) -> Iterator[list[tuple[str, Counter[str]]]]:
+    """Both systems are kept live while the block runs; gives what the loops told."""
+    stop, told, failures = Event(), list[tuple[str, Counter[str]]](), list[NavetteError]()
+
+    def keep(system: str) -> None:
+        try:
+            keep_live(both.hub, system, stop, lambda flow, counts: told.append((flow, counts)))
+        except NavetteError as error:
+            failures.append(error)
+
+    threads = [Thread(target=keep, args=(system,)) for system in live_systems(both.hub)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield told
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+    assert failures == []
+
+
+def eventually(question: Callable[[], object], answer: object) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while (seen := question()) != answer and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seen == answer
+
+
+def filled(both: Both) -> None:
+    for number, siret in enumerate(SIRETS, 1):
+        both.erp("INSERT INTO customer (name, siret, city) VALUES (%s, %s, %s)", f"Company {number}", siret, "Nowhere")
+
+
+def test_edits_on_every_side_arrive_on_the_others(both: Both) -> None:
+    filled(both)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+        both.erp("UPDATE customer SET name = 'Renamed' WHERE siret = %s", SIRETS[1])
+        both.books("UPDATE debtor SET credit = 321 WHERE siret = %s", SIRETS[2])
+        eventually(lambda: both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), "Lyon")
+        eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Lyon")
+        eventually(lambda: both.books.one("SELECT label FROM debtor WHERE siret = %s", SIRETS[1]), "Renamed")
+        eventually(lambda: both.erp.one("SELECT credit FROM customer WHERE siret = %s", SIRETS[2]), 321)
+        eventually(both.outbox, [])
+    before = (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal"))
+    both.rounds(2)
+    assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
+
+
+def test_a_read_without_news_leaves_no_run_behind(both: Both) -> None:
+    filled(both)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        eventually(both.outbox, [])
+        time.sleep(1.5)  # what was written comes back with the next polls
+        runs = both.one("SELECT count(*) FROM sync.run")
+        polls = both.one("SELECT count(*) FROM sync.run") - runs
+        time.sleep(1.5)
+        assert both.one("SELECT count(*) FROM sync.run") - runs - polls == 0
+
+
+def test_live_goes_on_after_every_connection_was_cut(both: Both, server) -> None:
+    filled(both)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        for number in range(3):
+            with server.superuser("postgres") as admin:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY (%s)"
+                    " AND pid <> pg_backend_pid()", [[both.store.database, "out_erp", "out_books"]])
+            both.crm("UPDATE crm.company SET city = %s WHERE siret = %s", f"City {number}", SIRETS[number])
+            both.erp("UPDATE customer SET name = %s WHERE siret = %s", f"Name {number}", SIRETS[number])
+        for number in range(3):
+            eventually(lambda number=number: both.erp(
+                "SELECT name, city FROM customer WHERE siret = %s", SIRETS[number]),
+                [(f"Name {number}", f"City {number}")])
+            eventually(lambda number=number: both.books(
+                "SELECT label, town FROM debtor WHERE siret = %s", SIRETS[number]),
+                [(f"Name {number}", f"City {number}")])
+    assert both.erp.one("SELECT count(*) FROM customer") == len(SIRETS)
+    assert both.books.one("SELECT count(*) FROM debtor") == len(SIRETS)
+
+
+def test_only_one_process_keeps_a_system_live(both: Both) -> None:
+    filled(both)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        with pytest.raises(RetryLater, match="another process keeps this system live"):
+            keep_live(both.hub, "erp", Event(), lambda *_: None)
+
+
+def test_what_changes_while_a_system_is_paused_arrives_when_it_is_resumed(both: Both) -> None:
+    filled(both)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        pause(both.hub, "books", "moving")
+        both.crm("UPDATE crm.company SET city = 'Paused' WHERE siret = %s", SIRETS[0])
+        eventually(lambda: both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), "Paused")
+        assert both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]) != "Paused"
+        resume(both.hub, "books")
+        eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Paused")
+
+
+def test_a_system_without_live_flows_is_refused(both: Both) -> None:
+    with pytest.raises(NavetteError, match="no flow of this system is live"):
+        keep_live(both.hub, "nobody", Event(), lambda *_: None)
