@@ -46,6 +46,7 @@ def _settle(hub: Hub, connection: Connection, held_id: int, choice: Choice) -> s
         connection.execute(select(func.set_config(name, value, True)))
     if choice == "archive":
         _must_be_ours(connection, plan, record_id)
+        _must_be_gone(connection, plan, record_id, row["key"])
         archive_entries(connection, plan, [(row["key"], record_id)], row["run_id"])
     elif choice == "unlink":
         unlink_entries(connection, plan, [row["key"]], row["run_id"])
@@ -85,3 +86,15 @@ def _must_be_ours(connection: Connection, plan: IntoPlan, record_id: int) -> Non
             f"{plan.into.entity} {record_id}: `archived` is mastered by {', '.join(mastery.systems)}",
             todo="--unlink or --keep; its master archives it",
         )
+
+
+def _must_be_gone(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> None:
+    """Of a record with several keys, one may be gone and the record still be in the source."""
+    x = plan.crosswalk
+    other: str | None = connection.scalar(
+        select(func.min(x.c.key)).where(x.c.record_id == record_id, x.c.id_space == plan.id_space,
+                                        x.c.feed == plan.feed, x.c.key != key, x.c.absent_since.is_(None))
+    )
+    if other is not None:
+        raise ConfigurationError(f"{plan.into.entity} {record_id} is also {other}, which is not settled as absent",
+                                 todo="--unlink or --keep this key")

@@ -42,6 +42,12 @@ system: cmms
 read: {full: true}
 into: {entity: company, key: CODE, match: [name], absent: review, fields: {name: NAME, email: {from: MAIL, as: text}}}
 """,
+    "asked_aliases": """
+flow: asked_aliases
+system: erp
+read: {full: true}
+into: {entity: company, key: CODE, match: [name], aliases: true, absent: review, fields: {name: NAME}}
+""",
     "guarded": COMPANIES.replace("flow: companies", "flow: guarded").replace("CLI_", "GRD_")
     + "guard: {rejects: 10%, creates: 20%, updates: 50%, archives: 10%}\n",
     "documents": """
@@ -179,6 +185,18 @@ def test_a_record_whose_archiving_another_system_masters_is_not_archived_for_thi
     assert (archived(road), road.held()) == ([], [("review", "2", "gone")])
     settle_gone(road.hub, number, "unlink")
     assert [conflict.key for conflict in reviews(road.hub).conflicts] == ["1"], "nobody disputes what is linked no more"
+
+
+def test_a_record_that_another_key_still_has_is_not_archived_for_the_one_that_is_gone(road: Road) -> None:
+    road.run("asked_aliases", "CODE;NAME", "1;Same")
+    road.run("asked_aliases", "CODE;NAME", "1;Same", "2;Same")
+    assert len(road.names()) == 1
+    road.run("asked_aliases", "CODE;NAME", "1;Same")
+    number = road.one("SELECT id FROM sync.held WHERE code = 'gone'")
+    with pytest.raises(ConfigurationError, match="is also 1, which is not settled as absent"):
+        settle_gone(road.hub, number, "archive")
+    settle_gone(road.hub, number, "unlink")
+    assert (archived(road), keys(road)) == ([], ["1"])
 
 
 def test_a_row_whose_key_is_another_record_by_now_is_not_settled_for_the_old_one(road: Road, gone: int) -> None:
