@@ -3,7 +3,8 @@
 # Set-up, by stamps, so that a second run starts at once:
 #
 #   Python 3.11–3.13 ─▶ .venv + uv ─▶ locked packages (hashes) ─▶ this project, editable
-#                                └──▶ .venv-bench (dlt, for `make bench` alone)
+#                                ├──▶ .venv-bench (dlt, for `make bench` alone)
+#                                └──▶ .venv-tryton (a real ERP, for the demo and the tests)
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -14,6 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := .venv-bench/.ready
+TRYTON_READY := .venv-tryton/.ready
 JOBS ?= 2
 ROWS ?= 1000000
 ARGS ?=
@@ -34,7 +36,7 @@ demo: $(READY)  ## load the systems of a made-up company and show what happened
 	$(BIN)/python -m demo.run $(ARGS)
 
 test: $(READY)  ## all tests but the long ones (JOBS=2 at a time; ARGS="-k name" for some)
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not long" $(ARGS)
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-long: $(READY)  ## the long forms: many kills, millions of rows
 	$(BIN)/pytest -q -m long --timeout 7200 $(ARGS)
@@ -52,12 +54,12 @@ bench: $(READY) $(BENCH_READY)  ## measure against a floor made by hand and dlt 
 	$(BIN)/python -m benchmarks.run --rows $(ROWS) $(ARGS)
 
 lock: $(READY)  ## write requirements/*.txt anew (ARGS=--upgrade: with newer versions)
-	@for name in uv bench; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; done
+	@for name in uv bench tryton; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; done
 	@$(COMPILE) pyproject.toml --extra dev -o requirements/lock.txt $(ARGS)
 
 clean:  ## remove environments, caches and the demo's data (your own store in .navette stays)
 	@if [ -x $(BIN)/navette ] && [ -d demo/.navette ]; then $(BIN)/navette --project demo store stop || true; fi
-	rm -rf $(VENV) .venv-bench demo/.navette demo/data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench .venv-tryton demo/.navette demo/data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
@@ -89,4 +91,11 @@ $(BENCH_READY): requirements/bench.txt $(VENV)/.uv
 	@echo "installing dlt for the bench, in an environment of its own"
 	@$(BIN)/python -m venv .venv-bench
 	@$(call LOCKED,.venv-bench,requirements/bench.txt)
+	@touch $@
+
+# Asked for by demo/tryton_server.py, whoever starts it: a test, the demo, a bench.
+$(TRYTON_READY): requirements/tryton.txt $(VENV)/.uv
+	@echo "installing Tryton, in an environment of its own"
+	@$(BIN)/python -m venv .venv-tryton
+	@$(call LOCKED,.venv-tryton,requirements/tryton.txt)
 	@touch $@

@@ -8,6 +8,7 @@
     name, credit_limit, credit_limit_currency b_name, b_credit_limit, …      values at the last agreement
     created_at, updated_at, version          base_set ──▶ sync.field_set     which fields have a base
                                              remote                          what the remote stored otherwise
+                                             pending                         fields that it still has to receive
 """
 
 from __future__ import annotations
@@ -182,6 +183,7 @@ def _crosswalk_table(metadata: MetaData, entity: Entity) -> Table:
         Column("b_archived", Boolean),
         *[Column(f"b_{column.name}", column.type) for column in based],
         Column("remote", JSONB),
+        Column("pending", ARRAY(Text)),
         Index(shortened(f"crosswalk_{entity.name}_record"), "record_id"),
         schema="sync",
     )

@@ -4,7 +4,8 @@
 
     run ─┬─< run_into >── feed ──> id_space        file ──> run
          ├─< held  >───── feed                     journal ··> run
-         └─< conflict
+         ├─< conflict     feed ──< subscription    position ──> run
+         └─< intent >──── feed ──< outbox          system_state
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -216,4 +217,67 @@ succession = Table(
     Column("successor_entity", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("succession_successor", "successor"),
+)
+
+position = Table(
+    "position", metadata,
+    Column("flow", Text, primary_key=True),
+    Column("mark", JSONB, nullable=False, comment="how far the source was read, as its connector tells it"),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id")),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+subscription = Table(
+    "subscription", metadata,
+    Column("feed", Integer, ForeignKey("sync.feed.id"), primary_key=True, comment="a feed that writes to its system"),
+    Column("entity", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("columns", ARRAY(Text), nullable=False, comment="whose changes are sent"),
+    Column("creates", Boolean, nullable=False, comment="whether new records are sent"),
+)
+
+outbox = Table(
+    "outbox", metadata,
+    Column("feed", Integer, ForeignKey("sync.feed.id"), primary_key=True),
+    Column("record_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("generation", BigInteger, nullable=False, server_default=text("1"),
+           comment="counts changes: a marker that moved while it was sent stays"),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("queued_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("why", JSONB, comment="what keeps it: code and params"),
+    _one_of("state", ("waiting", "sending", "refused", "unclear")),
+    Index("outbox_due", "feed", "state", "due_at"),
+)
+
+intent = Table(
+    "intent", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), nullable=False),
+    Column("record_id", BigInteger, nullable=False),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("key", Text),
+    Column("values", JSON, nullable=False, comment="column to raw cell, as sent"),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("code", Text),
+    Column("message", Text, comment="the system's own words"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("answered_at", DateTime(timezone=True)),
+    _one_of("operation", ("create", "update", "archive", "delete")),
+    _one_of("state", ("open", "delivered", "refused", "stale", "retry", "unclear", "dropped")),
+    Index("intent_record", "record_id", "id"),
+    Index("intent_open", "feed", postgresql_where=text("state IN ('open', 'unclear')")),
+)
+
+system_state = Table(
+    "system_state", metadata,
+    Column("system", Text, primary_key=True),
+    Column("state", Text, nullable=False, server_default="up"),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("until", DateTime(timezone=True), comment="down: not tried before"),
+    Column("tries", Integer, nullable=False, server_default=text("0"), comment="down: failures in a row"),
+    Column("why", Text),
+    _one_of("state", ("up", "down", "paused")),
 )

@@ -28,6 +28,7 @@ from crm_store.hub_tables import applied
 from crm_store.masters import refresh_masters
 from crm_store.match_indexes import match_rules
 from crm_store.store import Store
+from crm_store.subscriptions import refresh_subscriptions, subscriptions, watch_outbox
 from crm_store.triggers import grant, watch
 from mappings.errors import RetryLater, StoreError
 from mappings.language.project import Project
@@ -35,7 +36,7 @@ from mappings.language.project import Project
 SQL = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 BEFORE_TABLES = ("schemas.sql", "values.sql", "clear.sql")
-AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "views.sql", "convert.sql")
+AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "outbox.sql", "views.sql", "convert.sql")
 _LOCK = 4_723_001  # one migration at a time on one database
 _DIGEST = "store"
 
@@ -77,6 +78,7 @@ def wanted_digest(project: Project) -> str:
         masters = {field: {kind: vars(rule) for kind, rule in rules.items()} for field, rules in entity.masters.items()}
         rules = sorted(match_rules(project.flows.values(), name))
         whole.append([name, entity.types, entity.families, fields, masters, rules])
+    whole.append([vars(subscribed) for subscribed in subscriptions(project)])
     return hashlib.sha256(orjson.dumps(whole)).hexdigest()
 
 
@@ -104,7 +106,9 @@ def _migrate(connection: Connection, project: Project) -> list[str]:
     for name in AFTER_TABLES:
         run_file(connection, name)
     done += refresh_masters(connection, project.entities)
+    done += refresh_subscriptions(connection, project)
     watch(connection, project.entities)
+    watch_outbox(connection, project.entities)
     run_file(connection, "grants.sql")
     grant(connection, project.entities)
     value = wanted_digest(project)

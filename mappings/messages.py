@@ -59,6 +59,12 @@ REASONS: dict[str, str] = {
     "owner_refused": "the owner {entity} of this row was not taken in",
     "gone": "the row is absent from the full file; the mapping asks for a decision",
     "conflict": "{field}: both sides changed since they last agreed ({ours!r} here, {theirs!r} there)",
+    # sending
+    "link_unknown": "{field}: waits for its {entity} to be known there",
+    "not_writable": "{field}: {value!r} cannot be written there",
+    "not_able": "the system cannot {operation} here",
+    "gone_there": "the row is gone there, though the record is linked to it",
+    "system_down": "the system did not answer",
     "store": "the store refused the row: {detail}",
 }
 

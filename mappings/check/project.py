@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from mappings.check.across import check_across
 from mappings.check.columns import check_columns
@@ -25,7 +27,7 @@ from mappings.language.node import Spot
 from mappings.language.project import BUILTIN, read_project
 from mappings.language.words import nearest
 
-CONNECTORS = ("file",)
+ONLY_FILES: Mapping[str, type[BaseModel] | None] = {"file": None}
 FOLDERS = ("entities", "flows", "codes")
 
 
@@ -33,10 +35,13 @@ def check_project(
     root: Path,
     env: Mapping[str, str] = os.environ,
     *,
-    connectors: Collection[str] = CONNECTORS,
+    connectors: Mapping[str, type[BaseModel] | None] = ONLY_FILES,
     builtin: Path = BUILTIN,
 ) -> list[Problem]:
-    """Every problem of the project, errors and warnings, in the order of files and lines."""
+    """Every problem of the project, errors and warnings, in the order of files and lines.
+
+    `connectors`: those that there are, with the model of each one's own keys in systems.yaml.
+    """
     draft = read_project(root, env, builtin)
     project, found = draft.project, list(draft.problems)
     found += check_systems(project, connectors)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import PurePath
 
+from pydantic import BaseModel
+
 from mappings.check.places import Problems
+from mappings.errors import Problem
+from mappings.language.complaints import read_model
 from mappings.language.node import walk
-from mappings.language.project import Project
+from mappings.language.project import Project, shared_keys
 from mappings.language.words import did_you_mean
 
 DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h)")
-_FILE_KEYS = ("folder", "done", "failed", "stable_for", "marker")
 
 
-def check_systems(project: Project, connectors: Collection[str]) -> Problems:
+def check_systems(project: Project, connectors: Mapping[str, type[BaseModel] | None]) -> Problems:
+    """`connectors`: the model of each one's own keys."""
     for name, system in project.systems.items():
         tree = project.system_trees[name]
         if system.connector not in connectors:
@@ -23,10 +27,11 @@ def check_systems(project: Project, connectors: Collection[str]) -> Problems:
             message = f"{name}: there is no connector {system.connector!r}{hint}"
             yield walk(tree, ("connector",))[0].spot.problem(message)
             continue
+        model = connectors[system.connector]
+        if model is not None:
+            for found in read_model(model, shared_keys(tree)[1])[1]:
+                yield Problem(found.file, found.line, found.column, f"{name}: {found.message}")
         if system.connector != "file":
-            for key in _FILE_KEYS:
-                if key in tree.entries:
-                    yield walk(tree, (key,))[1].problem(f"{name}: `{key}` belongs to the connector file")
             continue
         if not system.folder:
             yield tree.spot.problem(f"{name}: a file system needs `folder`, where its files are dropped")

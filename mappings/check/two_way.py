@@ -7,8 +7,10 @@ from itertools import combinations
 
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
+from mappings.codecs.encode import may_be_sent
 from mappings.codecs.round_trip import round_trip_problem
 from mappings.errors import ConfigurationError
+from mappings.language.words import did_you_mean
 
 CHANGING = ("case", "collapse", "cut", "max", "html", "replace", "round")
 """Keys that change a value on its way in, so that what comes back is not what was sent."""
@@ -18,14 +20,20 @@ def check_two_way(places: list[FlowPlace]) -> Problems:
     writing: dict[tuple[str, str], list[IntoPlace]] = defaultdict(list)
     for place in places:
         if place.flow.direction == "in":
+            if place.writes("write"):
+                yield place.key("write").problem("`write` belongs to a flow of direction: two-way or out")
             continue
-        spot = place.value("direction")
-        yield spot.warning(f"direction: {place.flow.direction} is understood, but this version only reads")
+        system = place.project.systems.get(place.flow.system)
+        if system is not None and system.connector == "file":
+            yield place.value("direction").problem(
+                f"direction: {place.flow.direction}, but {place.flow.system} is a folder, and this version writes to"
+                " systems that answer (sql, tryton)")
         if len(place.flow.into) > 1:
             yield place.key("into").problem("a flow that writes has one into; the others need flows of their own")
         for into in place.intos():
             yield from _editable_key(into)
             yield from _round_trips(into)
+            yield from _sent_when(into)
             for name in into.into.fields:
                 writing[into.entity.name, name].append(into)
     for (_, name), sharing in writing.items():
@@ -33,18 +41,35 @@ def check_two_way(places: list[FlowPlace]) -> Problems:
             yield from _chasing(name, sharing)
 
 
+def _sent_when(place: IntoPlace) -> Problems:
+    """`write.when` names fields of the record, or of a record that it links to."""
+    for path in place.flow.write.when:
+        first, _, rest = path.partition(".")
+        spec, entity = place.spec(first), place.entity
+        spot = FlowPlace(place.project, place.flow, place.project.trees[place.flow.flow]).key("write", "when", path)
+        if spec is None:
+            yield spot.problem(f"write.when: {entity.name} has no field {first!r}{did_you_mean(first, entity.names)}")
+        elif rest and spec.type != "link":
+            yield spot.problem(f"write.when: {first} is no link, so it leads to no {rest!r}")
+        elif rest and (linked := place.project.entities.get(spec.to)) and rest not in linked.names:
+            yield spot.problem(f"write.when: {linked.name} has no field {rest!r}{did_you_mean(rest, linked.names)}")
+
+
 def _round_trips(place: IntoPlace) -> Problems:
     """The proof, field by field, that what is read in can be written out again as the same value."""
     for name, line in place.into.fields.items():
         spec = place.spec(name)
-        if spec is None:
+        if spec is None or line.out is False or not may_be_sent(place.entity.masters[name], place.flow.system):
             continue
+        if line.out is not True:
+            continue  # the mapping itself says how to go back
         try:
             problem = round_trip_problem(line, spec, place.project.codes)
         except ConfigurationError:
             continue  # the mapping itself is wrong, and told so elsewhere
         if problem is not None:
-            yield place.key("fields", name).problem(f"{name} cannot be written back as it is read: {problem}")
+            yield place.key("fields", name).problem(
+                f"{name} cannot be written back as it is read: {problem}; say how with `out`, or out: false")
 
 
 def _editable_key(place: IntoPlace) -> Problems:

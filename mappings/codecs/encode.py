@@ -27,6 +27,7 @@ from mappings.codecs.single import LINKS
 from mappings.codecs.source_value import joined_text
 from mappings.codecs.values import Codes, table_of
 from mappings.errors import ConfigurationError
+from mappings.language.entities import Mastery
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
 from mappings.language.strict import Column
@@ -47,6 +48,26 @@ def one_way(field_map: FieldMap) -> str | None:
     return None
 
 
+def may_be_sent(masters: Mapping[str, Mastery], system: str) -> bool:
+    """Whether a field is ever written to `system`: not where the system alone masters it, whatever the type."""
+    return any(rule.kind != "systems" or system not in rule.systems or len(rule.systems) > 1
+               for rule in masters.values())
+
+
+def way_out(field_map: FieldMap) -> FieldMap:
+    """The mapping by which a field is written: as it is read, but for what `out` says."""
+    if isinstance(field_map.out, bool):
+        return field_map
+    said = field_map.out
+    changed: dict[str, Any] = {"from_": said.to, "first": None, "join": None, "compute": None, "constant": None,
+                               "extract": None, "part": None, "replace": None}
+    if said.values is not None:
+        changed |= {"values": {raw: crm for crm, raw in said.values.items()}}
+    if said.format is not None:
+        changed |= {"format": (said.format,)}
+    return field_map.model_copy(update=changed)
+
+
 def encode_field(
     name: str, field_map: FieldMap, spec: FieldSpec, values: Mapping[str, Any], *, codes: Codes,
     decimal: Any = None,
@@ -56,6 +77,7 @@ def encode_field(
     `values` are the record's columns by name (a second one for money and quantity). Raises ConfigurationError for a
     mapping that is one-way.
     """
+    field_map = way_out(field_map)
     problem = one_way(field_map)
     if problem is not None or field_map.from_ is None:
         raise ConfigurationError(f"{name}: {problem}", todo="Leave the field out of what is written.")

@@ -58,6 +58,12 @@ def escape(part: Cells) -> Cells:
     return pc.replace_substring(pc.replace_substring(part, "\\", "\\\\"), KEY_SEPARATOR, f"\\{KEY_SEPARATOR}")
 
 
+def joined_key(parts: Sequence[str]) -> str:
+    """One key from its parts; `parts_of` is the way back."""
+    whole: str = joined([pa.array([part], TEXT) for part in parts])[0].as_py()
+    return whole
+
+
 def parts_of(key: str) -> list[str]:
     """The way back: the parts of one key."""
     parts, current, escaped = [], "", False

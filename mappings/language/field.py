@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic import Strict as Exactly
 from pydantic_core import PydanticCustomError
 
 from mappings.language.strict import TEXT, Column, Columns, OneOrMore, ShortForm, Strict
@@ -62,6 +63,16 @@ def _refers(value: Any) -> Any:
     return {"entity": value} if isinstance(value, str) else value
 
 
+class Out(Strict):
+    """How a field is written, where that is not the reverse of how it is read."""
+
+    expected: ClassVar[str] = "false, or {to: COLUMN} with `values` and `format`"
+
+    to: Column  # the column that is written
+    values: dict[str, str] | None = None  # {crm: raw}
+    format: str | None = None  # date, datetime: the strftime form
+
+
 class FieldMap(Strict):
     """How one CRM field is read. Exactly one source: from, first, join, constant or compute."""
 
@@ -103,6 +114,8 @@ class FieldMap(Strict):
     # links
     refers: Annotated[Refers, ShortForm(_refers, (TEXT,))] | None = None  # link: whose id it is, or a field to look by
     many: bool = False  # links: the cell holds several keys (see split)
+    # the way back: false: only read; or how to write what cannot be written as it was read
+    out: Annotated[bool, Exactly()] | Out = True
     # rules
     required: bool = False  # a row without it is refused
     invalid: Literal["reject", "as_is"] = "reject"  # as_is: text that the codec refuses is kept as it stands

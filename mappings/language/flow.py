@@ -9,6 +9,7 @@ from pydantic import Field
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
 from mappings.language.strict import TEXT, Column, Columns, Expected, Names, OneOrMore, ShortForm, Strict
+from mappings.language.write import Key, Live, Write, key_form, live_form
 from mappings.words import Direction
 
 
@@ -73,7 +74,8 @@ class Into(Strict):
     entity: str  # what the rows become
     name: str | None = None  # default: the entity; needed where one flow has the same entity twice
     ids: str | None = None  # id space; default: the flow's name (plus the into's name from the second on)
-    key: Columns  # the columns that tell one row from another in the id space
+    # the columns that tell one row from another in the id space, and who numbers new ones
+    keyed: Annotated[Key, ShortForm(key_form, (TEXT, {"type": "array", "items": TEXT})), Field(alias="key")]
     aliases: bool = False  # several keys of the id space may be one record
     when: dict[str, Condition] = Field(default={})  # which rows this into takes: column to raw values; all must hold
     each: str | None = None  # nested lists (JSON lines): a path; each element is a row; ^name reaches the parent
@@ -91,6 +93,11 @@ class Into(Strict):
     @property
     def label(self) -> str:
         return self.name or self.entity
+
+    @property
+    def key(self) -> Columns:
+        """The columns of the key."""
+        return self.keyed.from_
 
 
 def _percent(value: Any) -> Any:
@@ -127,6 +134,8 @@ class Schedule(Strict):
 
     changes: str | None = None  # cron: read what is new
     full: str | None = None  # cron: read everything
+    # small changes at once; true, or {poll: 2s} for how often the system is asked
+    live: Annotated[Live | None, ShortForm(live_form, ({"type": "boolean"},))] = None
     timezone: str = "Europe/Paris"  # of the cron lines; an IANA name
 
 
@@ -141,11 +150,12 @@ class Flow(Strict):
     like: str | None = None  # another flow: what is not said here is as there
     abstract: bool = False  # only a model for others: never run, and may be incomplete
     system: str  # where the rows come from: a name of systems.yaml
-    direction: Direction = "in"  # this version reads (in)
+    direction: Direction = "in"  # in: read; out: write; two-way: both
     description: str = ""  # one line for people
     after: Names = ()  # flows that fill what this one refers to; default: found from `refers`
     read: Read = Read()  # which files, their form, their order and completeness
     into: Annotated[tuple[Into, ...], OneOrMore, Field(min_length=1)]  # the entities that the rows go into
+    write: Write = Write()  # the way back: which records are sent, and how
     guard: Guard = Guard()  # beyond these shares nothing is changed and a person is asked
     schedule: Annotated[Schedule, ShortForm(_schedule, (TEXT,))] | None = None  # when it runs by itself
 
@@ -155,4 +165,4 @@ class Flow(Strict):
         return into.ids or (self.flow if first.label == into.label else f"{self.flow}.{into.label}")
 
 
-__all__ = ["Column", "Flow", "Guard", "Into", "MatchRule", "Owner", "Schedule"]
+__all__ = ["Column", "Flow", "Guard", "Into", "Key", "Live", "MatchRule", "Owner", "Schedule", "Write"]

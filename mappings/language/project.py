@@ -29,8 +29,9 @@ from mappings.language.flow import Flow
 from mappings.language.inherit import inherit, merge
 from mappings.language.names import Known, unknown_names
 from mappings.language.node import Node, Spot
+from mappings.language.shapes import aliases
 from mappings.language.source import read_yaml
-from mappings.language.system import System
+from mappings.language.system import FOLDER_KEYS, System
 from mappings.language.words import did_you_mean, listed
 
 __all__ = ["BUILTIN", "Draft", "Entity", "Mastery", "Project", "load_project", "read_project", "require_project"]
@@ -50,6 +51,8 @@ class Project:
     codes: dict[str, dict[str, str]] = field(repr=False)
     trees: dict[str, Node] = field(default_factory=dict, repr=False, compare=False)
     system_trees: dict[str, Node] = field(default_factory=dict, repr=False, compare=False)
+    # by system: the keys of its connector's own, in plain form; they may hold secrets
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def flow_text(self, name: str) -> str:
         """The flow with everything inherited, as YAML. Raises ConfigurationError for a flow that there is not."""
@@ -94,7 +97,7 @@ def read_project(root: Path, env: Mapping[str, str] = os.environ, builtin: Path 
         message = f"there is no folder mappings in {root.name or root}; `navette init DIR` writes a first project"
         return Draft(Project(root, {}, {}, {}, {}), [Spot("mappings").problem(message)])
     reading = _Reading(root)
-    systems, system_trees = reading.systems(folder, env)
+    systems, system_trees, connections = reading.systems(folder, env)
     given, found = _builtin_trees(builtin)
     reading.problems += found
     own = reading.named(_yaml_files(folder / "entities"), "entity")
@@ -107,7 +110,7 @@ def read_project(root: Path, env: Mapping[str, str] = os.environ, builtin: Path 
     entity_names = [*given, *(name for name in own if name not in given)]
     known = Known(list(system_trees), entity_names, entities, (), list(codes))
     flows, trees = reading.flows(_yaml_files(folder / "flows"), known)
-    project = Project(root, systems, entities, flows, codes, trees, system_trees)
+    project = Project(root, systems, entities, flows, codes, trees, system_trees, connections)
     problems = sorted(set(reading.problems), key=lambda p: (p.file, p.line, p.column, p.message))
     return Draft(project, problems)
 
@@ -129,15 +132,16 @@ class _Reading:
     def shown(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    def systems(self, folder: Path, env: Mapping[str, str]) -> tuple[dict[str, System], dict[str, Node]]:
-        """The systems, and the tree of every one that is declared, faulty ones included."""
+    def systems(self, folder: Path, env: Mapping[str, str]
+                ) -> tuple[dict[str, System], dict[str, Node], dict[str, dict[str, Any]]]:
+        """The systems, the tree of every one that is declared, faulty ones included, and their connectors' own keys."""
         tree = self._yaml(folder / "systems.yaml")
         overlay = env.get("NAVETTE_ENV", "")
         if overlay:
             over = self._overlay(folder, overlay)
             tree = merge(tree, over) if tree and over else tree or over
         if tree is None:
-            return {}, {}
+            return {}, {}, {}
         tree, found = interpolate(tree, env)
         self.problems += found
         declared = tree.get("systems")
@@ -147,18 +151,20 @@ class _Reading:
         if declared is None or not isinstance(declared.value, dict):
             message = "expected `systems:`, and below it one entry for each system"
             self.problems.append((declared or tree).spot.problem(message))
-            return {}, {}
-        systems = {}
+            return {}, {}, {}
+        systems, connections = {}, {}
         for name, entry in declared.entries.items():
             if name in OWNERS or not is_name(name):
                 rule = f"a-z, 0-9 and _, beginning with a letter, and not {listed(OWNERS)}"
                 message = f"{name!r} cannot name a system: {rule}"
                 self.problems.append(entry.key.problem(message))
-            system, found = read_model(System, entry.node)
+            common, own = shared_keys(entry.node)
+            system, found = read_model(System, common)
             self.problems += [Problem(p.file, p.line, p.column, f"{name}: {p.message}") for p in found]
             if system is not None:
                 systems[name] = system
-        return systems, {name: entry.node for name, entry in declared.entries.items()}
+                connections[name] = own.plain()
+        return systems, {name: entry.node for name, entry in declared.entries.items()}, connections
 
     def _overlay(self, folder: Path, name: str) -> Node | None:
         path = folder / f"systems.{name}.yaml"
@@ -212,6 +218,16 @@ class _Reading:
         tree, found = read_yaml(path, self.shown(path))
         self.problems += found
         return tree
+
+
+def shared_keys(tree: Node) -> tuple[Node, Node]:
+    """A system's tree in two: the keys that every system has, and those of its connector (none for files)."""
+    connector = tree.get("connector")
+    if not isinstance(tree.value, dict) or connector is None or connector.value in ("file", None):
+        return tree, tree.with_entries({})
+    shared = set(aliases(System)) - FOLDER_KEYS
+    return (tree.with_entries({key: entry for key, entry in tree.entries.items() if key in shared}),
+            tree.with_entries({key: entry for key, entry in tree.entries.items() if key not in shared}))
 
 
 def _yaml_files(folder: Path) -> list[Path]:

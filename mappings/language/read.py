@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mappings.language.strict import Column, Columns, Expected, ShortForm, Strict
+from mappings.language.write import Duration
 
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -118,6 +119,10 @@ class Each(Strict):
 class Read(Strict):
     """Which files, their form, their order and completeness."""
 
+    resource: str | None = None  # of a system that is no folder: the table, view, model or path
+    query: str | None = None  # sql: this SELECT instead of a table
+    changed_since: Column | None = None  # the column with the time of change; default: the connector's own way
+    overlap: Duration = "5m"  # how far a read of changes goes back behind the last one: late commits
     files: str | None = None  # pattern: * and ?, {part}, {day:%Y%m%d}, {number:d}; parts become $part
     format: Annotated[Format, ShortForm(_format, (KINDS,))] | None = None  # default: told by the file itself
     full: bool = False  # the source holds everything: what is absent is gone

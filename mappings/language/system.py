@@ -7,16 +7,28 @@ from typing import Annotated
 from pydantic import Field
 
 from mappings.language.strict import Expected, OneOrMore, Strict
+from mappings.language.write import Duration
 
 # as Dagster takes them
 _OWNER = r"^(team:\S+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 Owner = Annotated[str, Field(pattern=_OWNER), Expected("an e-mail address or team:NAME")]
 
 
+FOLDER_KEYS = frozenset({"folder", "done", "failed", "stable_for", "marker"})
+"""The keys of connector file."""
+
+
+class Limits(Strict):
+    """How hard a system may be worked."""
+
+    requests_per_second: Annotated[float, Field(gt=0)] | None = None  # calls; default: as fast as it answers
+    parallel_writes: Annotated[int, Field(ge=1, le=32)] = 1  # writes under way at once
+
+
 class System(Strict):
     """One outside application. The keys a connector needs beyond these are checked by the connector's own model."""
 
-    connector: str  # file
+    connector: str  # file, sql or tryton; each has keys of its own beside these
     label: str = ""  # what people call it
     owners: Annotated[tuple[Owner, ...], OneOrMore] = ()  # whom to ask: e-mail addresses, team:NAME; shown in Dagster
     folder: str | None = None  # file: the drop folder, relative to the project
@@ -24,7 +36,8 @@ class System(Strict):
     failed: str = "failed"  # file: where files go whose run failed, below the folder
     stable_for: str = "2s"  # file: size and time must stand still this long before a file is read
     marker: str | None = None  # file: read NAME only once NAME + this suffix lies beside it (".ok")
-    options: dict[str, object] = Field(default_factory=dict)  # what a connector needs beyond these keys
+    limits: Limits = Limits()  # what the system stands
+    settle: Duration = "10s"  # after a lost answer, wait this long before looking whether the write was done
 
 
 class SystemsFile(Strict):

@@ -44,6 +44,7 @@ def check(
       navette check
       navette check --show sage_customers
     """
+    from connectors.registry import settings_models
     from mappings.check import check_project
     from mappings.language.project import require_project
 
@@ -51,7 +52,7 @@ def check(
         if show is not None:
             typer.echo(require_project(settings.project).flow_text(show), nl=False)
             return
-        problems = check_project(settings.project)
+        problems = check_project(settings.project, connectors=settings_models())
         if json:
             answer({"problems": [vars(problem) for problem in problems]})
         else:

@@ -51,7 +51,7 @@ def status(
 
 def _show_status(flows: Sequence[FlowStatus]) -> None:
     shown = table("flow", "last good run", "last run", "next due", "#files", "#rejected", "#parked", "#review",
-                  "#conflicts")
+                  "#conflicts", "#to send")
     for flow in flows:
         last = flow.last_run
         told = "never" if last is None else f"{last.run_id} {last.state}"
@@ -59,7 +59,8 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             flow.flow, _when(flow.last_good.ended_at if flow.last_good else None) or "never",
             told if flow.activity == "idle" else flow.activity, _when(flow.next_due) or "·",
             *[f"{count:,}" if count else "·" for count in
-              (len(flow.waiting), flow.rejected, flow.parked, flow.review, flow.conflicts)],
+              (len(flow.waiting), flow.rejected, flow.parked, flow.review, flow.conflicts,
+               sum(flow.outgoing.values()))],
         )
     out.print(shown)
     for flow in flows:
@@ -67,6 +68,8 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             line(f"{flow.flow} is late: {told}")
         for told in flow.gaps:
             line(f"{flow.flow}: {told}")
+        if stuck := flow.outgoing.get("refused", 0) + flow.outgoing.get("unclear", 0):
+            line(f"{flow.flow}: {stuck} records were not taken by {flow.system}; navette outbox tells why")
         for run_id in flow.in_review:
             line(f"{flow.flow}: run {run_id} waits in review; navette review list tells why")
 

@@ -18,6 +18,7 @@ from mappings.language.flow import Flow, Schedule
 from mappings.words import RunState
 from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
+from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
 from pipelines.runs.intake import waiting
 from pipelines.runs.lock import FLOW_LOCK
@@ -25,7 +26,7 @@ from pipelines.runs.lock import FLOW_LOCK
 GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
 GAPS_SHOWN = 5
-ASIDE = ("preview", "replay", "retry", "settle")
+ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt")
 """Triggers of runs that read no source: they do not make a flow fresh."""
 
 Activity = Literal["idle", "running", "interrupted"]
@@ -61,6 +62,7 @@ class FlowStatus:
     parked: int
     review: int
     conflicts: int
+    outgoing: dict[str, int]  # records that the system still has to receive, by state
     waiting: tuple[str, ...]  # files in the drop folder
     in_review: tuple[int, ...]  # runs
 
@@ -71,7 +73,8 @@ class FlowStatus:
     @property
     def needs_someone(self) -> bool:
         """Whether something is there that does not settle itself."""
-        return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review)
+        return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review
+                    or self.outgoing.get("refused") or self.outgoing.get("unclear"))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,18 +84,19 @@ def status(hub: Hub, now: datetime | None = None) -> list[FlowStatus]:
     """The status of every flow that is read, in the order of their names; asks the store and looks into folders."""
     moment = now or datetime.now(UTC)
     flows = [flow for _, flow in sorted(hub.project.flows.items()) if flow.direction != "out"]
+    sending = counts(hub)
     with hub.engine.connect() as connection:
         held, conflicts = _held(connection), _conflicts(connection)
         locked = _locked(connection, [flow.flow for flow in flows])
         return [
             _one(hub, connection, flow, moment, held=held.get(flow.flow, {}), conflicts=conflicts.get(flow.flow, 0),
-                 locked=flow.flow in locked)
+                 outgoing=sending.get(flow.flow, {}), locked=flow.flow in locked)
             for flow in flows
         ]
 
 
 def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: Mapping[str, int], conflicts: int,
-         locked: bool) -> FlowStatus:
+         outgoing: dict[str, int], locked: bool) -> FlowStatus:
     run, file = tables.run, tables.file
     mine = run.c.flow == flow.flow
     last = _run(connection, mine, run.c.trigger.not_in(ASIDE))
@@ -114,7 +118,8 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         late=(*_late(flow, missing), *_missed(flow, files, last, now)),
         gaps=tuple(_gap_lines(gaps(came, flow.read))),
         rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
-        conflicts=conflicts, waiting=tuple(found.name for found in files), in_review=tuple(in_review),
+        conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
+        in_review=tuple(in_review),
     )
 
 

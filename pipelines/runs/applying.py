@@ -36,7 +36,8 @@ from mappings.words import OUTCOMES, Outcome
 from pipelines.hub import Hub
 from pipelines.runs.attempt import attempt, sqlstate
 from pipelines.runs.cursor import Cursor, Phase
-from pipelines.stages.absent import absent_entries, action_of, is_older, settle_absent
+from pipelines.runs.position import keep_position
+from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED, Moment
@@ -342,6 +343,7 @@ class _Apply:
                 unlinked=counts.unlinked, conflicts=conflicts, closed=True,
                 **{outcome: outcomes[outcome] for outcome in OUTCOMES},
             ))
+        keep_position(connection, what.run_id, self.cursor.position)
         close_answered(connection, what.run_id, what.staging)
         connection.execute(
             update(hub.run).where(hub.run.c.id == what.run_id).values(state="done", ended_at=func.now(), problem=None)
@@ -349,6 +351,12 @@ class _Apply:
 
     def _absent(self, number: int, plan: IntoPlan, into: IntoApply) -> None:
         counts = self.cursor.intos[number]
+        if self.cursor.gone and number == 0 and plan.into.absent != "ignore":
+            into.clear(self.connection)
+            counts.archived, counts.unlinked = settle_absent(
+                self.connection, self.what.run_id, plan, gone_entries(plan, into.tables, self.what.staging.gone),
+                plan.into.absent, into.work.h, self.what.source,
+            )
         action = action_of(plan, self.what.full)
         if action == "ignore" or counts.unread_keys or is_older(plan, self.what.file_mark):
             return

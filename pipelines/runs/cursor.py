@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, update
@@ -60,6 +60,10 @@ class Cursor(BaseModel):
     into: int = 0
     row: int = 0
     journal: int = -1  # the journal's last line when the run decided, or after its last batch if all since is its own
+    position: dict[str, Any] | None = None  # how far the source was read; kept with the run's last batch
+    adopting: bool = False  # rows are linked, and nothing is written on either side
+    read_back: bool = False  # the rows are what the system made of values that we wrote
+    gone: int = 0  # keys that the system itself says were deleted
     quiet: bool = False  # nothing else was under way when the run decided
 
     def save(self, connection: Connection, run_id: int) -> None:

@@ -29,8 +29,9 @@ from pipelines.hub import Hub
 from pipelines.runs.applying import Applying, apply_run
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor, IntoCursor
+from pipelines.runs.position import reached, stage_gone
 from pipelines.runs.result import RunResult, empty_counts
-from pipelines.stages.absent import absent_entries, action_of, entries_of, is_older
+from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
 from pipelines.stages.decide import Decided, Moment, decide
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.land import Landed, Landing, active_plans, land, must_be_met
@@ -59,6 +60,8 @@ class Order:
     guarded: bool = True
     matching: bool = True  # False: a person said that the rows are records of their own
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
+    adopting: bool = False  # rows are linked, and nothing is written on either side
+    read_back: bool = False  # the rows are what the system made of values that we wrote
     dagster_run: str | None = None
 
 
@@ -136,7 +139,15 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
+        plans = _of_kind(plans, order)
         return _of_file(connection, order.flow, plans, order.variables)
+
+
+def _of_kind(plans: tuple[IntoPlan, ...], of: Order | Cursor) -> tuple[IntoPlan, ...]:
+    """The plans of a run that decides otherwise than usual; a resumed one decides as it began."""
+    if of.read_back:
+        return tuple(plan.reading_back() for plan in plans)
+    return tuple(plan.adopt() for plan in plans) if of.adopting else plans
 
 
 def _of_file(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], variables: Mapping[str, str]
@@ -150,6 +161,7 @@ def plans_for(hub: Hub, flow: Flow, cursor: Cursor) -> tuple[IntoPlan, ...]:
     with hub.engine.begin() as connection:
         plans = compile_flow(connection, flow, hub.project, hub.tables)
         narrowed = tuple(plan.narrowed(into.fields) for plan, into in zip(plans, cursor.intos, strict=True))
+        narrowed = _of_kind(narrowed, cursor)
         return _of_file(connection, flow, narrowed, cursor.variables)
 
 
@@ -165,11 +177,13 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
         moment = Moment.now(connection)
+        gone = stage_gone(connection, order.source, staging)
         decided = decide(connection, plans, staging, (run_id, None if row_marks else order.mark))
         cursor = Cursor(
             intos=[_counted(connection, *each) for each in
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
-            variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet,
+            variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
+            position=reached(order.source), read_back=order.read_back, adopting=order.adopting,
         )
         for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
             now.applied, now.undecided = then.recounted(), then.undecided
@@ -249,6 +263,11 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
            decided: list[Decided]) -> list[Tripped]:
     found: list[Tripped] = []
     for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
+        if cursor.gone and plan is plans[0]:
+            of_gone = gone_entries(plan, into, staging.gone).subquery()
+            counts.absent, counts.to_archive = connection.execute(
+                select(func.count(), func.count().filter(of_gone.c.archive)).select_from(of_gone)
+            ).one()
         action = action_of(plan, order.full)
         if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
             parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, desc, insert, select, update
 from connectors.file.folder import DropFile, content_digest, is_stable, retire, waiting_files
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import columns_needed
-from mappings.errors import ConfigurationError, NavetteError, RunStopped
+from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
@@ -23,6 +23,8 @@ from pipelines.reports import write_report
 from pipelines.runs.executing import Order, Progress, execute, fail, quiet, result_of, start_failed
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.push import push_locked
+from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named, seconds
@@ -45,14 +47,14 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
     """
     flow = hub.flow(name)
     if flow.direction == "out":
-        raise ConfigurationError(
-            "this flow only writes to its system, which this version does not do", where=f"flow {name}",
-            todo="flows of direction `in` can be run",
-        )
+        raise ConfigurationError("this flow only writes to its system", where=f"flow {name}",
+                                 todo=f"navette push {name}")
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
         _held_back(hub, flow, supersede)
-        if file is not None:
+        if hub.project.systems[flow.system].connector != "file":
+            results.append(_run_remote(hub, flow, file, full, trigger, progress, dagster_run))
+        elif file is not None:
             resumed = _same_as(hub, results, file)
             results = [resumed] if resumed else [
                 *results, _run_file(hub, flow, named(flow, file), full, trigger, progress, dagster_run)
@@ -61,10 +63,29 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
             results += _run_waiting(hub, flow, full, trigger, progress, dagster_run)
         for result in results:
             result.report = str(write_report(hub, result.run_id))
+        if flow.direction == "two-way" and results and results[-1].state == "done":
+            _send(hub, flow, results[-1], progress)
     # Also for rows parked here: what they wait for may have come with another flow's run meanwhile.
     if retry and any(result.changed or result.total("parked") for result in results):
         retry_parked(hub, progress)
     return results
+
+
+def adopt_flow(hub: Hub, name: str, progress: Progress = quiet) -> RunResult:
+    """Links everything that the system has with what the CRM has, by the match rules; writes nothing on either side.
+
+    What differs is decided by the next run, as the masters say. Raises what `run_flow` raises.
+    """
+    flow = hub.flow(name)
+    if hub.project.systems[flow.system].connector == "file":
+        raise ConfigurationError("only a system that answers can be adopted", where=f"flow {name}",
+                                 todo="for files, on_match: keep links without changing anything")
+    with flow_lock(hub, name):
+        finish_unfinished(hub, flow, progress)
+        _held_back(hub, flow, supersede=False)
+        result = read_remote(hub, flow, full=True, trigger="adopt", progress=progress, adopting=True)
+        result.report = str(write_report(hub, result.run_id))
+    return result
 
 
 def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
@@ -97,6 +118,23 @@ def folder_of(hub: Hub, flow: Flow) -> Path | None:
     """The drop folder of the flow's system; None where it has none."""
     system = hub.project.systems[flow.system]
     return None if system.folder is None else hub.project.root / system.folder
+
+
+def _send(hub: Hub, flow: Flow, result: RunResult, progress: Progress) -> None:
+    """What the flow's outbox holds goes out behind what came in; a system that is down now gets it later."""
+    try:
+        result.sent = push_locked(hub, flow, progress).as_json()
+    except RetryLater as waits:
+        result.notices.append(f"{flow.system}: nothing was sent: {waits.message}")
+
+
+def _run_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, trigger: str, progress: Progress,
+                dagster_run: str | None) -> RunResult:
+    if file is not None:
+        raise ConfigurationError(f"{flow.system} is no folder, so it reads no files", where=f"flow {flow.flow}",
+                                 todo="leave out --file")
+    return read_remote(hub, flow, full=flow.read.full if full is None else full, trigger=trigger, progress=progress,
+                       dagster_run=dagster_run)
 
 
 def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, dagster_run: str | None

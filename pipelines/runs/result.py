@@ -28,6 +28,7 @@ class RunResult:
     notices: list[str] = field(default_factory=list)
     detected: dict[str, str] = field(default_factory=dict)
     report: str | None = None
+    sent: dict[str, Any] | None = None  # of a flow that writes: what went to its system afterwards
 
     @property
     def exit_code(self) -> int:
@@ -39,6 +40,7 @@ class RunResult:
             "run_id": self.run_id, "flow": self.flow, "state": self.state, "seconds": round(self.seconds, 3),
             "source": self.source, "full": self.full, "rows_read": self.rows_read, "into": self.into,
             "problem": self.problem, "notices": self.notices, "detected": self.detected, "report": self.report,
+            "sent": self.sent,
         }
 
     def total(self, outcome: str) -> int:

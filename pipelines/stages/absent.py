@@ -81,6 +81,19 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
     )
 
 
+def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any]:
+    """`absent_entries` of a read of changes: those whose rows the system itself says were deleted, and that are not
+    there again."""
+    x, record = plan.crosswalk.alias("x"), plan.record
+    present = _present(tables)
+    return (
+        select(x.c.key, x.c.record_id, masters_archived(plan, record).label("archive"))
+        .join_from(x, record, record.c.id == x.c.record_id)
+        .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
+               x.c.key.in_(select(gone.c.key)), ~exists().where(present.c.key == x.c.key))
+    )
+
+
 def _present(tables: IntoStaging) -> Any:
     return union_all(
         select(tables.rows.c.key), select(tables.same.c.key),

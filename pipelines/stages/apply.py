@@ -45,6 +45,7 @@ from pipelines.stages.conflicts import disputed_fields, log_conflicts, settle_co
 from pipelines.stages.decide import APPLIED, outcome_of
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.match import match_rows
+from pipelines.stages.outbox import queue
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
@@ -166,11 +167,9 @@ class IntoApply:
             )
         record = self.plan.record
         linked = select(fate.c.record_id).where(*mine, fate.c["class"].in_(LINKED))
-        connection.execute(
-            select(func.count()).select_from(
-                select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
-            )
-        )
+        locked = select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
+        with index_lookups(connection):
+            connection.execute(select(func.count()).select_from(locked))
 
     def _take_over(self, connection: Connection, bounds: dict[str, int]) -> None:
         """The landing's own decision, where nobody has changed anything since."""
@@ -242,6 +241,9 @@ class IntoApply:
         new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
         connection.execute(insert(record).from_select(list(values), new))
         self._entries_of_new(connection)
+        if self.plan.writes and any(field.map.default is not None for field in self.plan.fields):
+            # What the mapping gave a new record, the system does not have yet.
+            queue(connection, self.plan.feed, select(m.c.record_id).where(m.c["class"] == "new"))
 
     def _plain(self, name: str, said: Any) -> ColumnElement[Any]:
         """A value that the mapping writes down, as the record's column holds it."""
@@ -299,6 +301,8 @@ class IntoApply:
             update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
         )
         self._entries_of_linked(connection)
+        if self.plan.writes and not self.plan.read_back:
+            queue(connection, self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))
         moved = or_(z.c.changed, z.c.back)
         groups = select(moved, z.c.open, func.count()).group_by(moved, z.c.open)
         outcomes: Counter[Outcome] = Counter()
@@ -324,8 +328,9 @@ class IntoApply:
             other.c.key != s.c.key,
         )
         values = self._entry_values() | {
-            "is_primary": first, "fingerprint": case((z.c.open, null()), else_=self._fingerprint()),
-            "base_set": z.c.base_set, "remote": z.c.remote, "absent_since": null(),
+            "is_primary": first,
+            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=self._fingerprint()),
+            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": null(),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_store import hub_tables as hub
 from crm_store.entity_tables import EntityTables, columns_of
+from mappings.codecs.encode import may_be_sent
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Refers
 from mappings.language.flow import Flow, Into
@@ -21,7 +22,7 @@ from mappings.language.project import Entity, Mastery, Project
 from mappings.language.spaces import spaces_filled, spaces_referred
 from mappings.words import KEY_SEPARATOR
 
-Role = Literal["this", "this_unlocked", "other", "shared", "ranked"]
+Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "sent", "adopted"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class FieldPlan:
     ranks: tuple[str, ...] = ()  # role "ranked": systems before this one
     policy: str = "review"
     reference: Reference | None = None
+    sent: bool = False  # whether the flow ever writes it to its system
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,25 @@ class IntoPlan:
     key_pattern: str | None = None  # which keys a file speaks of, where parts of its name are parts of the key
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
     base_set: int = 0  # the field set of all mapped fields
+
+    adopting: bool = False  # rows are linked, and nothing is written on either side
+    read_back: bool = False  # the rows are what the system made of values that we wrote
+
+    @property
+    def writes(self) -> bool:
+        """Whether the flow writes to its system at all."""
+        return any(item.sent for item in self.fields)
+
+    def adopt(self) -> IntoPlan:
+        """The plan that links what fits: no record is made or changed; only what both sides agree on gets a base."""
+        fields = tuple(replace(item, roles={"else": "adopted"}) for item in self.fields)
+        into = self.into.model_copy(update={"create": False, "on_match": "update"})
+        return replace(self, into=into, fields=fields, adopting=True)
+
+    def reading_back(self) -> IntoPlan:
+        """The plan for rows read again after they were written: nothing is decided, the remote image is kept."""
+        fields = tuple(replace(item, roles={"else": "sent"}) for item in self.fields)
+        return replace(self, fields=fields, read_back=True)
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -161,10 +182,10 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
 
 def with_base_set(connection: Connection, plan: IntoPlan) -> IntoPlan:
     """Adds the field set of a row whose every mapped field is agreed on."""
-    return replace(plan, base_set=_field_set(connection, plan.into.entity, sorted(f.name for f in plan.fields)))
+    return replace(plan, base_set=field_set(connection, plan.into.entity, sorted(f.name for f in plan.fields)))
 
 
-def _field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
+def field_set(connection: Connection, entity: str, fields: Sequence[str]) -> int:
     table = hub.field_set
     found: int | None = connection.scalar(
         select(table.c.id).where(table.c.entity == entity, table.c.fields == list(fields))
@@ -238,7 +259,7 @@ def _field(
             ranks = mastery.systems[: mastery.systems.index(flow.system)]
     return FieldPlan(
         name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles,
-        ranks=ranks,
+        ranks=ranks, sent=flow.direction != "in" and mapped.out is not False and may_be_sent(masters, flow.system),
         policy=entity.on_conflict.get(name, "review"),
         reference=_reference(connection, name, spec, mapped, flow, project),
     )

@@ -3,13 +3,16 @@
 For one field, r is the row's value, c the record's, and the base is what both had when they last agreed::
 
     since the base       this system is master     crm or another is master    shared
-    only r changed       c := r                    keep c                      c := r
-    only c changed       c := r (unlocked: keep)   keep c                      keep c
-    both, different      c := r, loser logged      keep c, loser logged        by `on_conflict`
-    no base known        c := r                    c := r where c is empty     c := r where c is empty,
+    only r changed       c := r                    keep c, send it             c := r
+    only c changed       c := r (unlocked: keep)   send c                      send c
+    both, different      c := r, loser logged      send c, loser logged        by `on_conflict`
+    no base known        c := r                    c := r where c is empty,    c := r where c is empty,
+                                                   else send c                 send c where r is,
                                                                                different: by `on_conflict`
 
-What is kept although r differs is a *difference*: the base then holds both images (`b_…` and `remote`).
+*Send* in a flow that only reads is a difference: the base then holds both images (`b_…` and `remote`). In a flow that
+writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
+not send, the next one sends.
 
 The statement has three storeys, each computed once for a row: the values of all sides, the verdict on each field, what
 follows from it.
@@ -60,8 +63,9 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 
     Columns: row_no, record_id, changed, back (the record was archived as absent and is in the source again), open (a
     conflict nobody has decided), base_set (null where it is another than that of all mapped fields), base_fields (then
-    the fields that have a base from now on), remote, n_<column> (the record's new value), b_<column> (the new base)
-    and w_<field> (crm, remote or open, where both sides changed).
+    the fields that have a base from now on), remote, pending (the fields that are to be sent; null for none),
+    n_<column> (the record's new value), b_<column> (the new base) and w_<field> (crm, remote or open, where both sides
+    changed).
     """
     v = verdicts(plan, staging, matched)
     taken = [and_(v.c[f"t_{field.name}"], v.c[f"d_{field.name}"]) for field in plan.fields]
@@ -70,11 +74,12 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     for field in plan.fields:
         for column in field.columns:
             new[column] = case((v.c[f"t_{field.name}"], v.c[f"r_{column}"]), else_=v.c[f"c_{column}"])
-            base[column] = case((_as_before(v, field), v.c[f"b_{column}"]), else_=new[column])
+            agreed = v.c[f"b_{column}"]
+            base[column] = agreed if plan.read_back else case((_unsettled(v, field), agreed), else_=new[column])
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
-        *_base(plan, v), _remote(plan, v, new).label("remote"),
+        *_base(plan, v), _remote(plan, v, base).label("remote"), _pending(plan, v).label("pending"),
         *[value.label(f"n_{column}") for column, value in new.items()],
         *[value.label(f"b_{column}") for column, value in base.items()],
         *[v.c[f"w_{field.name}"] for field in plan.fields],
@@ -83,15 +88,15 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
-    known?), s_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?) and w_ (who won a conflict,
-    or null)."""
+    known?), e_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and
+    w_ (who won a conflict, or null)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
-        take, winner, differ = _decide(plan, field, sides)
+        (take, winner, send), differ = _decide(plan, field, sides)
         decided += [
             func.coalesce(take, false()).label(f"t_{field.name}"), winner.label(f"w_{field.name}"),
-            differ.label(f"d_{field.name}"),
+            differ.label(f"d_{field.name}"), func.coalesce(send, false()).label(f"s_{field.name}"),
         ]
     # OFFSET keeps the planner from copying each expression into every place that uses it.
     return select(*sides.c, *decided).offset(0).subquery("verdicts")
@@ -109,7 +114,10 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     for field in plan.fields:
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
         silent = func.coalesce(s.c[f"keep_{field.name}"], false())
-        columns += [known.label(f"k_{field.name}"), silent.label(f"s_{field.name}")]
+        columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
+        if plan.read_back:
+            waits = func.coalesce(literal(field.name, Text) == any_(x.c.pending), false())
+            columns.append(waits.label(f"p_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
@@ -176,12 +184,12 @@ class _Facts:
         return and_(~self.known, self.c_empty, ~self.r_empty)
 
 
-Verdict = tuple[ColumnElement[bool], ColumnElement[Any]]
+Verdict = tuple[ColumnElement[bool], ColumnElement[Any], ColumnElement[bool]]
+"""Is r taken? Who won a conflict? Is c to be sent?"""
 
 
-def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnElement[bool], ColumnElement[Any],
-                                                                      ColumnElement[bool]]:
-    """(is r taken?, who won, do they differ?) for one field."""
+def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, ColumnElement[bool]]:
+    """The verdict on one field, and whether r and c differ."""
     first = field.columns[0]
     facts = _Facts(
         known=v.c[f"k_{field.name}"], differ=_distinct(v, field, "r", "c"), r_changed=_distinct(v, field, "r", "i"),
@@ -189,40 +197,53 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnElem
         c_empty=v.c[f"c_{first}"].is_(None),
     )
     by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
-    take, winner = by_role[field.roles["else"]]
+    take, winner, send = by_role[field.roles["else"]]
     named = [(v.c.record_type == kind, by_role[role]) for kind, role in field.roles.items() if kind != "else"]
     if named and len(by_role) > 1:
         take = case(*[(condition, verdict[0]) for condition, verdict in named], else_=take)
         winner = case(*[(condition, verdict[1]) for condition, verdict in named], else_=winner)
+        send = case(*[(condition, verdict[2]) for condition, verdict in named], else_=send)
     if plan.into.on_match == "keep":
         fresh = v.c["class"] == "link"
-        take, winner = and_(take, ~fresh), case((fresh, null()), else_=winner)
-    return take, winner, facts.differ
+        take, winner, send = and_(take, ~fresh), case((fresh, null()), else_=winner), and_(send, ~fresh)
+    return (take, winner, send if field.sent else false()), facts.differ
 
 
 def _distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnElement[bool]:
     return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
 
 
-def _settle(role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause) -> Verdict:
+def _settle(  # noqa: PLR0911 - one row of the table each
+    role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause
+) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
-        return facts.differ, _won(facts.both, "remote")
+        return facts.differ, _won(facts.both, "remote"), false()
     if role == "this_unlocked":
-        return and_(facts.differ, or_(~facts.known, facts.r_changed)), _won(facts.both, "remote")
+        return and_(facts.differ, or_(~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
     if role == "other":
-        return facts.fills, _won(or_(facts.both, facts.strangers), "crm")
+        send = and_(facts.differ, or_(facts.r_changed, facts.c_changed, ~facts.known), ~facts.fills)
+        return facts.fills, _won(or_(facts.both, facts.strangers), "crm"), send
     if role == "shared":
         fight = or_(facts.both, facts.strangers)
         wins, winner = _policy(plan, field, v)
         quiet = and_(facts.known, facts.differ, facts.r_changed, ~facts.c_changed)
-        return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null())
+        ours = or_(and_(facts.known, facts.differ, facts.c_changed, ~facts.r_changed),
+                   and_(~facts.known, facts.r_empty, ~facts.c_empty), and_(fight, winner == "crm"))
+        return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null()), ours
+    if role == "adopted":
+        return false(), null(), false()
+    if role == "sent":
+        # What we wrote was read back: r is what the system made of it, and becomes the remote image. What the CRM
+        # changed meanwhile has a marker of its own.
+        return false(), null(), v.c[f"p_{field.name}"]
     if role == "ranked":
         mine, theirs = (_settle(other, facts, plan, field, v) for other in ("this", "other"))
         # A system that says nothing leaves the field to the next: it clears only what it had said itself.
         says = or_(~facts.r_empty, and_(facts.known, facts.r_changed, ~facts.c_changed))
         yields = or_(higher_rank_says(plan, field.ranks, field.columns[0], v.c.record_id), ~says)
-        return case((yields, theirs[0]), else_=mine[0]), case((yields, theirs[1]), else_=mine[1])
+        return (case((yields, theirs[0]), else_=mine[0]), case((yields, theirs[1]), else_=mine[1]),
+                and_(yields, theirs[2]))
     assert_never(role)
 
 
@@ -230,7 +251,7 @@ def _won(fight: ColumnElement[bool], winner: str) -> ColumnElement[Any]:
     return case((fight, literal(winner, String)), else_=null())
 
 
-def _policy(plan: IntoPlan, field: FieldPlan, v: FromClause) -> Verdict:
+def _policy(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
     """(does the row win?, the winner's name) of a fight over a shared field."""
     if field.policy == "newest":
         ours = _last_change(v, field)
@@ -274,16 +295,33 @@ def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     return func.coalesce(v.c[f"w_{field.name}"] == "open", false())
 
 
-def _as_before(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
-    """The row settles nothing about the field: what both sides had agreed on stays, both images of it."""
-    return or_(_open(v, field), v.c[f"s_{field.name}"])
+def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
+    """The row settles nothing about the field, so what both sides had agreed on stays, both images of it: it says
+    nothing on it, a person must decide, or the system must take first what is sent."""
+    silent = v.c[f"e_{field.name}"]
+    if set(field.roles.values()) == {"adopted"}:
+        return or_(silent, v.c[f"d_{field.name}"])
+    return or_(silent, _open(v, field), v.c[f"s_{field.name}"]) if field.sent else or_(silent, _open(v, field))
+
+
+def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
+    sent = [case((v.c[f"s_{field.name}"], literal(field.name, Text))) for field in plan.fields if field.sent]
+    nothing = cast(null(), ARRAY(Text))
+    if not sent:
+        return nothing
+    listed: array[Any] = array(sent)
+    some = or_(false(), *[v.c[f"s_{field.name}"] for field in plan.fields if field.sent])
+    return case((some, func.array_remove(listed, cast(null(), Text))), else_=nothing)
 
 
 def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """base_set and base_fields: this run's fields added to those that had a base, but for those that never had one and
     that nobody has decided or said anything about."""
+    if plan.read_back:
+        every = case((v.c.known.is_(None), literal(plan.base_set, Integer)))
+        return every.label("base_set"), v.c.known.label("base_fields")
     mapped = cast([field.name for field in plan.fields], ARRAY(Text))
-    open_ones = [case((and_(_as_before(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
+    open_ones = [case((and_(_unsettled(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
     listed: array[Any] = array(open_ones)
     undecided = func.array_remove(listed, cast(null(), Text))
     known = func.coalesce(v.c.known, cast(literal("{}", Text), ARRAY(Text)))
@@ -301,7 +339,7 @@ def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElem
     )
 
 
-def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+def _remote(plan: IntoPlan, v: FromClause, base: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
     """The sparse second image: columns where the remote has another value than the CRM; null where there are none."""
     nothing = cast(literal("{}", Text), JSONB)
     pieces: list[ColumnElement[Any]] = []
@@ -309,8 +347,8 @@ def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -
     for field in plan.fields:
         for column in field.columns:
             name = literal(column, Text)
-            other = and_(~_as_before(v, field), v.c[f"r_{column}"].is_distinct_from(new[column]))
-            kept = and_(_as_before(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
+            other = and_(~_unsettled(v, field), v.c[f"r_{column}"].is_distinct_from(base[column]))
+            kept = and_(_unsettled(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
             pieces.append(case(
                 (other, func.jsonb_build_object(name, func.to_jsonb(v.c[f"r_{column}"]))),
                 (kept, func.jsonb_build_object(name, func.jsonb_extract_path(v.c.remote, name))), else_=nothing,
@@ -318,7 +356,7 @@ def _remote(plan: IntoPlan, v: FromClause, new: dict[str, ColumnElement[Any]]) -
             differs += [other, kept]
     if not pieces:
         return v.c.remote
-    whole: ColumnElement[Any] = func.coalesce(v.c.remote.op("-")(array([*new], type_=Text)), nothing)
+    whole: ColumnElement[Any] = func.coalesce(v.c.remote.op("-")(array([*base], type_=Text)), nothing)
     for piece in pieces:
         whole = whole.op("||")(piece)
     return case((or_(*differs, v.c.remote.is_not(None)), func.nullif(whole, nothing)), else_=cast(null(), JSONB))

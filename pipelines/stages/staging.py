@@ -7,6 +7,7 @@ For each into (`n` is its position), unlogged and dropped with the run::
     staging.r<run>_<n>_held    rows refused while landing, with causes and raw content
     staging.r<run>_<n>_fate    row_no, class, record_id, …: what was decided (pipelines.stages.decide)
     staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
+    staging.r<run>_gone        key: rows that the system itself says were deleted
     staging.r<run>_pages       the raw rows behind `rows`, a compressed Arrow table a page
     staging.r<run>_answers     row_no, held, mark: the held rows that rows of the run answer (pipelines.stages.answers)
 """
@@ -70,6 +71,7 @@ class Staging:
     metadata: MetaData
     intos: tuple[IntoStaging, ...]
     pages: Table
+    gone: Table
     answers: Table
 
     def create(self, connection: Connection) -> None:
@@ -93,9 +95,10 @@ def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:
         metadata, f"r{run_id}_pages",
         Column("first", BigInteger), Column("last", BigInteger), Column("payload", LargeBinary),
     )
+    gone = _table(metadata, f"r{run_id}_gone", Column("key", Text))
     answers = _table(metadata, f"r{run_id}_answers", Column("row_no", BigInteger),
                      Column("held", BigInteger), Column("mark", BigInteger))
-    return Staging(metadata, intos, pages, answers)
+    return Staging(metadata, intos, pages, gone, answers)
 
 
 def staged_type(plan: IntoPlan, column: str) -> Column[Any]:

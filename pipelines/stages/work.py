@@ -62,7 +62,7 @@ def work_tables(plan: IntoPlan, number: int) -> Work:
     z: list[Column[Any]] = [
         Column("row_no", BigInteger), Column("record_id", BigInteger), Column("changed", Boolean),
         Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
-        Column("base_fields", ARRAY(Text)), Column("remote", JSONB),
+        Column("base_fields", ARRAY(Text)), Column("remote", JSONB), Column("pending", ARRAY(Text)),
     ]
     for field in plan.fields:
         for column in field.columns:

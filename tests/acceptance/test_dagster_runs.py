@@ -78,18 +78,18 @@ class House:
         return Told(made, self.instance)
 
     def look(self, cursor: str | None = None, sensor: str = "erp_folder") -> Any:
-        context = build_sensor_context(
+        with build_sensor_context(
             self.instance, cursor=cursor, resources={"hub": _Opened(project=str(self.root))},
             repository_def=self.definitions.get_repository_def(),
-        )
-        return self.definitions.get_repository_def().get_sensor_def(sensor)(context)
+        ) as context:
+            return self.definitions.get_repository_def().get_sensor_def(sensor)(context)
 
     def due(self, schedule: str) -> Any:
-        context = build_schedule_context(
+        with build_schedule_context(
             self.instance, scheduled_execution_time=datetime(2026, 11, 22, 6, tzinfo=UTC),
             resources={"hub": _Opened(project=str(self.root))},
-        )
-        return self.definitions.get_repository_def().get_schedule_def(schedule)(context)
+        ) as context:  # left open, it stays the process's own instance after its folder is gone
+            return self.definitions.get_repository_def().get_schedule_def(schedule)(context)
 
 
 def _op(job: str) -> str:

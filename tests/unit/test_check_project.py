@@ -436,7 +436,7 @@ def test_a_flow_that_writes_back_has_one_into_and_a_key_nobody_edits(tmp_path: P
     problems = flow_told(tmp_path, text.replace("NOM", "CODE"))
     assert problems == [
         "7:14: name is part of the key (CODE) and can be edited in the CRM; lock it, or leave it out",
-        "8:12: warning: direction: two-way is understood, but this version only reads",
+        "8:12: direction: two-way, but erp is a folder, and this version writes to systems that answer (sql, tryton)",
     ]
 
 

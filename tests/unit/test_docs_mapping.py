@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from mappings.check.project import check_project
 from mappings.codecs.into import decode_into
 from mappings.codecs.registry import CODECS
-from mappings.language import entity, flow, read, system
+from mappings.language import entity, flow, read, system, write
 from mappings.language import field as field_models
 from mappings.language.complaints import read_model
 from mappings.language.project import Project, dump, read_project
@@ -195,6 +195,7 @@ def _shown(values: pd.DataFrame, number: int, name: str) -> str:
 
 SECTIONS: dict[type[BaseModel], str] = {
     system.System: "4. Systems",
+    system.Limits: "4. Systems",
     entity.EntityFile: "Keys of an entity file",
     entity.FieldSpec: "Keys of a field",
     entity.MasterRule: "Masters",
@@ -211,6 +212,11 @@ SECTIONS: dict[type[BaseModel], str] = {
     flow.Into: "9. into: keys, matching, children",
     flow.MatchRule: "match",
     flow.Owner: "Children: owner, whole, each",
+    write.Write: "18. The way back: write",
+    write.RecordsAre: "18. The way back: write",
+    write.Key: "18. The way back: write",
+    write.Live: "18. The way back: write",
+    field_models.Out: "18. The way back: write",
     field_models.FieldMap: "10. fields: from a column to a value",
     field_models.Join: "Where it comes from",
     field_models.Part: "Choosing and steering the codec",
@@ -235,7 +241,7 @@ def section(title: str) -> str:
 def language_models() -> list[type[BaseModel]]:
     return [
         model
-        for module in (system, entity, flow, read, field_models)
+        for module in (system, entity, flow, read, write, field_models)
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
     ]

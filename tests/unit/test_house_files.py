@@ -61,7 +61,7 @@ def test_every_module_says_in_a_sentence_what_it_is() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["lock.txt", "bench.txt", "uv.txt"])
+@pytest.mark.parametrize("name", ["lock.txt", "bench.txt", "tryton.txt", "uv.txt"])
 def test_lock_files_hold_versions_and_hashes_and_nothing_else(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text("utf-8")
     assert "://" not in text

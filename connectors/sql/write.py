@@ -1,0 +1,154 @@
+"""Writing: changes of one operation in one transaction, one statement for each set of columns.
+
+::
+
+    insert / update / delete … RETURNING ─▶ delivered
+       not returned ─▶ look once more ─▶ there, another version ─▶ stale      there ─▶ refused (passed over)
+                                         not there ─▶ refused (gone); a delete is delivered
+    an error ─▶ the batch wrote nothing: every change is told the same, retry or refused
+    COMMIT without an answer ─▶ unclear
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from sqlalchemy import ColumnElement, Delete, Text, Update, and_, cast, delete, func, insert, null, or_, select, update
+from sqlalchemy.sql.selectable import TableValuedAlias
+
+from connectors.remote import Change, Key, Receipt, RemoteDown, State
+from connectors.sql.batch import Batch, batches
+from connectors.sql.cells import XID, cell, given_rows, own, value
+from connectors.sql.faults import is_lost, message_of, write_receipt
+from connectors.sql.relation import Relation
+from connectors.sql.session import Connection, run
+from mappings.errors import ConfigurationError
+
+_GONE = ("gone", "there is no row with this key")
+_PASSED = ("skipped", "the database passed over the row without an error: a trigger or a policy of its own")
+
+
+def written(connection: Connection, relation: Relation, version: str | None, changes: Sequence[Change], where: str
+            ) -> list[Receipt]:
+    """A receipt for each change, in order. Raises RemoteDown when the connection was lost before COMMIT was sent."""
+    receipts: dict[int, Receipt] = {}
+    try:
+        connection.execute("BEGIN")
+        for batch in batches(changes):
+            told = _one(connection, relation, version, batch)
+            receipts.update(zip(batch.places, told, strict=True))
+    except psycopg.Error as error:
+        if is_lost(error):
+            raise RemoteDown(
+                f"the connection was lost before anything was written: {message_of(error)}", where=where,
+                todo="try again",
+            ) from error
+        connection.execute("ROLLBACK")
+        return [write_receipt(error)] * len(changes)
+    except ConfigurationError:
+        connection.execute("ROLLBACK")
+        raise
+    try:
+        connection.execute("COMMIT")
+    except psycopg.Error as error:
+        if connection.broken or is_lost(error):
+            return [Receipt("unclear", code=error.sqlstate or "", message=message_of(error))] * len(changes)
+        return [write_receipt(error)] * len(changes)  # a deferred constraint: the server rolled back
+    return [receipts[place] for place in range(len(changes))]
+
+
+def _one(connection: Connection, relation: Relation, version: str | None, batch: Batch) -> list[Receipt]:
+    if batch.changes[0].operation == "create":
+        return _created(connection, relation, version, batch)
+    return _touched(connection, relation, version, batch)
+
+
+def _created(connection: Connection, relation: Relation, version: str | None, batch: Batch) -> list[Receipt]:
+    """Rows come back in the order in which they were put in, since an INSERT takes them one by one from the sort."""
+    assert relation.target is not None
+    given = given_rows(batch.values)
+    values = [value(given.c[f"c{at}"], relation.field(name)) for at, name in enumerate(batch.columns)]
+    names = [relation.target.c[name] for name in batch.columns]
+    statement = insert(relation.target).from_select(names, select(*values).order_by(given.c.place))
+    rows = run(connection, statement.returning(*_told(relation, version))).fetchall()
+    if len(rows) != len(batch.changes):  # which of them was passed over, nobody could say
+        raise _PassedOver
+    return [_delivered(relation, row) for row in rows]
+
+
+class _PassedOver(psycopg.IntegrityError):
+    """The whole batch is refused, and halved by the caller down to the row that a trigger passes over."""
+
+    def __str__(self) -> str:
+        return _PASSED[1]
+
+
+def _touched(connection: Connection, relation: Relation, version: str | None, batch: Batch) -> list[Receipt]:
+    """Updates and deletes by key."""
+    assert relation.target is not None
+    width = len(relation.key)
+    given = given_rows([*batch.keys, batch.versions, *batch.values])
+    mine, wanted = _same_key(relation, given), given.c[f"c{width}"]
+    meant = [mine]
+    if version is not None:
+        held = func.coalesce(cell(relation.target.c[version], relation.field(version)), "")  # as it was read
+        meant.append(or_(wanted.is_(None), held == wanted))
+    statement: Update | Delete
+    if batch.changes[0].operation == "delete":
+        statement = delete(relation.target).where(*meant)
+        back = [*_key_cells(relation), null()]
+    else:
+        sets = {relation.target.c[name]: value(given.c[f"c{width + 1 + at}"], relation.field(name))
+                for at, name in enumerate(batch.columns)}
+        statement = update(relation.target).values(sets).where(*meant)
+        back = _told(relation, version)
+    empty = not batch.columns and batch.changes[0].operation != "delete"  # nothing to set: is the row there?
+    rows = [] if empty else run(connection, statement.returning(given.c.place, *back)).fetchall()
+    done = {place: _delivered(relation, row) for place, *row in rows}
+    if len(done) == len(batch.changes):
+        return [done[place] for place in range(1, len(batch.changes) + 1)]
+    look = select(given.c.place, *_key_cells(relation), _version_cell(relation, version))
+    there = {place: row for place, *row in run(
+        connection, look.select_from(relation.target.join(given, mine))).fetchall()}
+    return [done.get(place) or _undone(relation, version, change, there.get(place), empty=empty)
+            for place, change in enumerate(batch.changes, 1)]
+
+
+def _undone(
+    relation: Relation, version: str | None, change: Change, row: list[str | None] | None, *, empty: bool
+) -> Receipt:
+    if row is None:
+        gone: State = "delivered" if change.operation == "delete" else "refused"
+        return Receipt(gone, change.key, code=_GONE[0], message=_GONE[1])
+    now = _delivered(relation, row)
+    if version is not None and change.version is not None and (now.version or "") != change.version:
+        return Receipt("stale", now.key, now.version, "stale", "the row has another version now")
+    return now if empty else Receipt("refused", change.key, code=_PASSED[0], message=_PASSED[1])
+
+
+def _same_key(relation: Relation, given: TableValuedAlias) -> ColumnElement[bool]:
+    return and_(*[relation.rows.c[field.name] == value(given.c[f"c{at}"], field)
+                  for at, field in enumerate(relation.keyed())])
+
+
+def _key_cells(relation: Relation) -> list[ColumnElement[Any]]:
+    return [cell(relation.rows.c[field.name], field) for field in relation.keyed()]
+
+
+def _version_cell(relation: Relation, version: str | None) -> ColumnElement[Any]:
+    return null() if version is None else cell(relation.rows.c[version], relation.field(version))
+
+
+def _told(relation: Relation, version: str | None) -> list[ColumnElement[Any]]:
+    """Key and version as they are after the write; the xmin of what we write is our transaction's number."""
+    if version == "xmin":
+        return [*_key_cells(relation), cast(cast(own.pg_current_xact_id(), XID), Text)]
+    return [*_key_cells(relation), _version_cell(relation, version)]
+
+
+def _delivered(relation: Relation, row: Sequence[str | None]) -> Receipt:
+    key: Key = tuple(one or "" for one in row[: len(relation.key)])
+    return Receipt("delivered", key, row[len(relation.key)])
+

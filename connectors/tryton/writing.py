@@ -1,0 +1,165 @@
+"""Writing: one call for all changes of a batch, which Tryton takes whole or not at all.
+
+::
+
+    cells ─▶ typed values ──▶ create [v, v …] | write ids, v, ids, v … | delete ids    context: _timestamp of each id
+      │ no value, no row                │
+      ▼                                 ├─ done                  delivered
+    refused, alone                      ├─ Refused               refused, all: halve to find the bad one
+                                        ├─ Stale                 those that are newer; the others are written again
+                                        └─ AnswerLost            unclear, all
+
+A receipt holds no version: between our write and our reading of it somebody else may have written, and his version
+would pass for ours. Read the row back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.remote import Change, Operation, Receipt, Resource, State
+from connectors.tryton.answer import Refused, Stale
+from connectors.tryton.cells import cells_of
+from connectors.tryton.encode import Encoder
+from connectors.tryton.model import VERSION
+from connectors.tryton.query import Query
+from connectors.tryton.session import Session
+from connectors.tryton.values import BadCell
+from connectors.tryton.wire import AnswerLost
+from mappings.errors import NavetteError
+
+ACTIVE = "active"
+WRITES = 2
+"""Calls for one batch: the second one without what turned out to be stale."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A change ready to go: `place` among the changes, the record's `id` (none yet: 0), its typed values."""
+
+    place: int
+    change: Change
+    id: int
+    values: dict[str, Any]
+
+
+@dataclass
+class Writer:
+    session: Session
+    query: Query  # of the key's columns
+    encoder: Encoder
+
+    def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
+        operations = {change.operation for change in changes}
+        if len(operations) > 1:
+            raise ValueError(f"one call takes one operation, not {sorted(operations)}")
+        receipts: dict[int, Receipt] = {}
+        for operation in operations:
+            sent = self._ready(resource, operation, changes, receipts)
+            for _ in range(WRITES):
+                if not sent:
+                    break
+                sent = self._send(operation, sent, receipts)
+            for one in sent:
+                receipts[one.place] = Receipt("retry", one.change.key, message="others of its batch were stale")
+        return [receipts[place] for place in range(len(changes))]
+
+    def _ready(self, resource: Resource, operation: Operation, changes: Sequence[Change],
+               receipts: dict[int, Receipt]) -> list[Sent]:
+        ids = {} if operation == "create" else self.encoder.ids_of(self.query, [one.key for one in changes if one.key])
+        written = (name for one in changes for name in one.values)
+        self.encoder.prepare(written, (number for found in ids.values() for number in found))
+        ready = []
+        for place, change in enumerate(changes):
+            try:
+                number = 0 if operation == "create" else self._id(change, ids)
+                cells: Mapping[str, str] = {ACTIVE: "false"} if operation == "archive" else change.values
+                if operation == "create" and resource.reference and change.reference is not None:
+                    cells = {**cells, resource.reference: change.reference}
+                values = {} if operation == "delete" else self.encoder.values(cells, number)
+            except BadCell as bad:
+                receipts[place] = Receipt("refused", change.key, code="value", message=str(bad))
+            else:
+                ready.append(Sent(place, change, number, values))
+        return ready
+
+    @staticmethod
+    def _id(change: Change, ids: Mapping[tuple[str, ...], list[int]]) -> int:
+        found = ids.get(change.key or (), [])
+        if len(found) != 1:
+            shown = ", ".join(change.key or ())
+            raise BadCell(f"there is no row {shown}" if not found else f"{len(found)} rows have the key {shown}")
+        return found[0]
+
+    def _send(self, operation: Operation, sent: list[Sent], receipts: dict[int, Receipt]) -> list[Sent]:
+        """Writes into `receipts`; returns what is to be written again."""
+        try:
+            told = self._call(operation, sent)
+        except Stale as stale:
+            return self._without_stale(sent, stale, receipts)
+        except Refused as refused:
+            state: State = "retry" if refused.transient else "refused"
+            self.encoder.forget()  # a record that was linked to may be gone
+            for one in sent:
+                receipts[one.place] = Receipt(state, one.change.key, code=refused.code, message=refused.message)
+        except AnswerLost as lost:
+            for one in sent:
+                receipts[one.place] = Receipt("unclear", one.change.key, message=lost.message)
+        else:
+            self._delivered(operation, sent, told, receipts)
+        return []
+
+    def _call(self, operation: Operation, sent: list[Sent]) -> Any:
+        method, model = f"model.{self.query.model}.", self.query.model
+        if operation == "create":
+            return self.session.write(f"{method}create", [one.values for one in sent])
+        versions = {f"{model},{one.id}": one.change.version for one in sent if one.change.version}
+        context = {VERSION: versions} if versions else None
+        if operation == "delete":
+            return self.session.write(f"{method}delete", list(dict.fromkeys(one.id for one in sent)), context=context)
+        return self.session.write(f"{method}write", *_pairs(sent), context=context)
+
+    def _without_stale(self, sent: list[Sent], stale: Stale, receipts: dict[int, Receipt]) -> list[Sent]:
+        """Tryton does not say which record is newer: their versions do."""
+        versions = Query(self.session, self.query.model, ())
+        rows = versions.rows([["id", "in", [one.id for one in sent]]], len(sent), extra=(VERSION,))
+        now = {row["id"]: row[VERSION] for row in rows}
+        newer = [one for one in sent if one.change.version and now.get(one.id) != one.change.version]
+        for one in newer or sent:
+            receipts[one.place] = Receipt("stale", one.change.key, code=stale.code, message=stale.message)
+        return [one for one in sent if one not in newer] if newer else []
+
+    def _delivered(self, operation: Operation, sent: list[Sent], told: Any, receipts: dict[int, Receipt]) -> None:
+        if operation != "create":
+            for one in sent:
+                receipts[one.place] = Receipt("delivered", one.change.key)
+            return
+        names = [column.name for column in self.query.columns]
+        keys = {number: (str(number),) for number in told}
+        if names != ["id"]:
+            try:
+                rows = self.query.rows([["id", "in", told]], len(told))
+            except NavetteError as error:
+                for one, number in zip(sent, told, strict=True):
+                    receipts[one.place] = Receipt("unclear", message=f"created with id {number}; its key could not be "
+                                                                     f"read: {error.message}")
+                return
+            cells = [cells_of(column, rows) for column in self.query.columns]
+            keys = dict(zip((row["id"] for row in rows), zip(*cells, strict=True), strict=True))
+        for one, number in zip(sent, told, strict=True):
+            receipts[one.place] = Receipt("delivered", keys.get(number))
+
+
+def _pairs(sent: list[Sent]) -> list[Any]:
+    """ids, values, ids, values …: records that follow each other with equal values share a pair; none twice in one,
+    which Tryton refuses."""
+    pairs: list[tuple[list[int], dict[str, Any]]] = []
+    for one in sent:
+        if pairs and pairs[-1][1] == one.values and one.id not in pairs[-1][0]:
+            pairs[-1][0].append(one.id)
+        else:
+            pairs.append(([one.id], one.values))
+    return [part for pair in pairs for part in pair]
+

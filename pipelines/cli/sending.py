@@ -1,0 +1,158 @@
+"""`navette push`, `outbox`, `adopt`, `pause` and `resume`: the way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
+from pipelines.cli.lines import line
+
+if TYPE_CHECKING:
+    from pipelines.runs.push import PushResult
+
+State = Literal["waiting", "sending", "refused", "unclear", "all"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (push, outbox, adopt, pause, resume):
+        app.command()(command)
+
+
+def push(
+    flow: Annotated[str | None, typer.Argument(help="The flow; none: every flow that has something to send.")] = None,
+    everything: Annotated[bool, typer.Option(
+        "--everything", help="Queue every record first: for a system that is filled for the first time.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Send what the outbox holds to the flow's system.
+
+    Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 4 the system could not be reached.
+
+    Examples:
+
+      navette push
+      navette push erp_customers --json
+      navette push erp_customers --everything
+    """
+    from mappings.errors import ConfigurationError
+    from pipelines.hub import open_hub
+    from pipelines.ops.outgoing import queue_everything
+    from pipelines.runs.pushing import push_all, push_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        if everything:
+            if flow is None:
+                raise ConfigurationError("which flow?", todo="navette push FLOW --everything")
+            queue_everything(hub, flow)
+        with progress_shown(flow or "all flows", quiet=json) as progress:
+            results = push_all(hub, progress) if flow is None else [push_flow(hub, flow, progress)]
+        if json:
+            told = [result.as_json() for result in results]
+            answer(told[0] if flow is not None else {"pushes": told})
+        else:
+            _show(results)
+    raise typer.Exit(max((result.exit_code for result in results), default=0))
+
+
+def _show(results: list[PushResult]) -> None:
+    if not results:
+        out.print("nothing is due")
+        return
+    names = ("created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear")
+    shown = table("flow", "system", *[f"#{name}" for name in names], "#s")
+    for result in results:
+        shown.add_row(result.flow, result.system, *[f"{result.counts[name] or '·'}" for name in names],
+                      f"{result.seconds:.1f}")
+    out.print(shown)
+    for result in results:
+        if result.problem:
+            line(f"{result.flow}: {result.problem}")
+        if result.counts["refused"] or result.counts["unclear"]:
+            line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
+
+
+def outbox(
+    flow: Annotated[str | None, typer.Argument(help="Only this flow's records.")] = None,
+    state: Annotated[State, typer.Option(help="Only records in this state.")] = "all",
+    limit: Annotated[int, typer.Option(help="How many at most; 0 for all.", min=0)] = 100,
+    json: JsonFlag = False,
+) -> None:
+    """List the records that systems still have to receive, and what keeps each.
+
+    Examples:
+
+      navette outbox
+      navette outbox erp_customers --state refused --json
+    """
+    from pipelines.hub import open_hub
+    from pipelines.ops.outgoing import STATES, counts, outgoing, standings
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        found = outgoing(hub, flow, STATES if state == "all" else (state,), limit or None)
+        systems = [standing for standing in standings(hub) if standing.state != "up"]
+        if json:
+            answer({"counts": counts(hub), "records": [one.as_json() for one in found],
+                    "systems": [vars(standing) for standing in standings(hub)]})
+            return
+        shown = table("flow", "entity", "#record", "state", "#tries", "why")
+        for one in found:
+            shown.add_row(one.flow, one.entity, str(one.record_id), one.state, str(one.tries or "·"), one.why)
+        out.print(shown if found else "nothing is to be sent")
+        for standing in systems:
+            line(f"{standing.system} is {standing.state}: {standing.why}")
+
+
+def adopt(flow: str, json: JsonFlag = False) -> None:
+    """Link everything that the flow's system has with what the CRM has; write nothing on either side.
+
+    What fits no record waits (parked) until the next run; what differs is decided by the next run, as the masters say.
+
+    Example:
+
+      navette adopt erp_customers
+    """
+    from pipelines.cli.running import show_results
+    from pipelines.hub import open_hub
+    from pipelines.runs.intake import adopt_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        with progress_shown(flow, quiet=json) as progress:
+            result = adopt_flow(hub, flow, progress)
+        show_results(flow, [result], json)
+    raise typer.Exit(result.exit_code)
+
+
+def pause(system: str, why: Annotated[str, typer.Option(help="For those who wonder.")] = "paused by hand") -> None:
+    """Stop calling a system: nothing is read from it or sent to it until `navette resume`.
+
+    Example:
+
+      navette pause erp --why "moving to the new server"
+    """
+    from pipelines.hub import open_hub
+    from pipelines.runs.standing import pause as pause_system
+
+    with errors_told():
+        pause_system(open_hub(settings.project), system, why)
+        out.print(f"{system} is paused; what is to be sent to it waits", highlight=False)
+
+
+def resume(system: str) -> None:
+    """Call a system again that is paused, or that did not answer.
+
+    Example:
+
+      navette resume erp
+    """
+    from pipelines.hub import open_hub
+    from pipelines.runs.standing import resume as resume_system
+
+    with errors_told():
+        resume_system(open_hub(settings.project), system)
+        out.print(f"{system} is called again", highlight=False)

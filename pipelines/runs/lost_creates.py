@@ -1,0 +1,98 @@
+"""Creates whose answer was lost: looked for at the system before another row is made.
+
+::
+
+    open or unclear ─ after `settle` ─▶ looked for by our reference, else by the match keys
+                                          ├─ one row that nobody knows ─▶ linked: the create was done
+                                          ├─ none ─▶ dropped: the record is sent again
+                                          └─ several ─▶ unclear: a person links one of them
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import RowMapping, func, select, update
+
+from connectors.page import Page
+from connectors.remote import Remote, Resource
+from crm_store import hub_tables as tables
+from mappings.codecs.keys import keys_of
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.sources import seconds
+from pipelines.stages.agree import link_found
+from pipelines.stages.plan import IntoPlan
+
+
+def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource) -> None:
+    """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`."""
+    intent = tables.intent
+    with hub.engine.connect() as connection:
+        left = connection.execute(
+            select(intent, func.extract("epoch", func.now() - intent.c.at).label("age"))
+            .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)
+        ).mappings().all()
+    creates = [row for row in left if row["operation"] == "create"]
+    _close(hub, [row["id"] for row in left if row["operation"] != "create"])
+    if not creates:
+        return
+    wait = seconds(hub.project.systems[flow.system].settle) - min(float(row["age"]) for row in creates)
+    if wait > 0:
+        time.sleep(wait)
+    for row in creates:
+        _settle(hub, plan, remote, resource, row)
+
+
+def _close(hub: Hub, intents: list[int]) -> None:
+    """Writes to rows that exist need no search: the row itself is read before it is written again."""
+    if intents:
+        table = tables.intent
+        with hub.engine.begin() as connection:
+            connection.execute(update(table).where(table.c.id.in_(intents)).values(
+                state="unclear", code="read_again", answered_at=func.now()))
+            connection.execute(update(table).where(table.c.id.in_(intents)).values(state="dropped"))
+
+
+def _settle(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> None:
+    found = [key for key in _looked_for(plan, remote, resource, row) if key is not None]
+    table, box, x = tables.intent, tables.outbox, plan.crosswalk
+    with hub.engine.begin() as connection:
+        among = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.key.in_(found or [""]))
+        known = set(connection.scalars(among))
+        free = [key for key in found if key not in known]
+        if len(free) == 1:
+            link_found(connection, plan, row["record_id"], free[0])
+        state = {0: "dropped", 1: "delivered"}.get(len(free), "unclear")
+        connection.execute(update(table).where(table.c.id == row["id"]).values(
+            state=state, code="found" if free else "not_found", key=free[0] if len(free) == 1 else None,
+            message=", ".join(free[:10]) or None, answered_at=func.now(),
+        ))
+        if state != "unclear":
+            connection.execute(update(box).where(box.c.feed == plan.feed, box.c.record_id == row["record_id"])
+                               .values(state="waiting", due_at=func.now(), why=None))
+
+
+def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> list[Any]:
+    """The keys of the rows that may be the lost one."""
+    if resource.reference is not None:
+        return _keys(plan, remote.find(resource, {resource.reference: str(row["record_id"])}))
+    for rule in plan.into.match:
+        where = _cells_of(plan, rule.on, row["values"])
+        if where:
+            return _keys(plan, remote.find(resource, where))
+    sent = {column: cell for column, cell in row["values"].items() if cell != ""}
+    return _keys(plan, remote.find(resource, sent)) if sent else []
+
+
+def _cells_of(plan: IntoPlan, names: tuple[str, ...], cells: Mapping[str, str]) -> dict[str, str]:
+    """The cells that were sent of these fields; nothing unless all of them were."""
+    columns = [str(item.map.from_) for item in plan.fields if item.name in names and item.map.from_ is not None]
+    found = {column: cells[column] for column in columns if cells.get(column)}
+    return found if len(found) == len(names) else {}
+
+
+def _keys(plan: IntoPlan, page: Page) -> list[Any]:
+    return list(keys_of(page.frame, plan.into.key, {}).dropna()) if len(page.frame) else []

@@ -1,0 +1,50 @@
+"""How far a source that tells what changed was read, and which keys it said were deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from connectors.page import Source
+from connectors.remote import Key, Position
+from crm_store import hub_tables as hub
+from mappings.codecs.keys import joined
+from pipelines.stages.staging import Staging, copy_frame
+
+
+def position_of(connection: Connection, flow: str) -> Position | None:
+    """Where the next read of changes begins; None before the first."""
+    mark = connection.scalar(select(hub.position.c.mark).where(hub.position.c.flow == flow))
+    return Position(mark) if mark else None
+
+
+def reached(source: Source) -> dict[str, Any] | None:
+    """After the last page: where the next read of changes begins; None for a source that has no such thing."""
+    position: Position | None = getattr(source, "position", None)
+    return None if position is None else dict(position.mark)
+
+
+def stage_gone(connection: Connection, source: Source, staging: Staging) -> int:
+    """Notes the keys that the system says were deleted; returns how many."""
+    keys: Sequence[Key] = getattr(source, "gone", ())
+    if keys:
+        parts = [pa.array([key[place] for key in keys], pa.string()) for place in range(len(keys[0]))]
+        copy_frame(connection, staging.gone, pa.table({"key": joined(parts)}))
+    return len(keys)
+
+
+def keep_position(connection: Connection, run_id: int, mark: dict[str, Any] | None) -> None:
+    """Moves the position of the run's flow, in the transaction of its last batch."""
+    if mark is None:
+        return
+    run, position = hub.run, hub.position
+    row = insert(position).from_select(
+        ["flow", "mark", "run_id"], select(run.c.flow, literal(mark, JSONB), run.c.id).where(run.c.id == run_id)
+    )
+    connection.execute(row.on_conflict_do_update(index_elements=["flow"], set_={
+        "mark": row.excluded.mark, "run_id": row.excluded.run_id, "at": func.now(),
+    }))

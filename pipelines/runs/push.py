@@ -1,0 +1,236 @@
+"""Push: what the outbox of a flow holds goes to its system.
+
+::
+
+    claim ─▶ read the rows as they are there ─▶ down the road: news comes in, conflicts are decided, the rest is pending
+                                                   │
+    agree ◀─ read back ◀─ receipts ◀─ write ◀─ intents ◀─ encode what is pending
+      └▶ what the system made of it is the remote image
+
+The caller holds the flow's lock, so nobody else reads or writes for this flow meanwhile. A process that is killed
+leaves markers in state `sending` and open intents: the next push reads the rows first, so that an update which was done
+is seen to be done, and looks for a create that was lost before it makes another (pipelines.runs.lost_creates).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
+from crm_store import hub_tables as tables
+from mappings.codecs.keys import keys_of
+from mappings.errors import ConfigurationError
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.delivery import Answered, deliver
+from pipelines.runs.executing import Order, Progress, execute, quiet
+from pipelines.runs.lost_creates import settle_creates
+from pipelines.runs.remote import FetchedSource, resource_of, session
+from pipelines.stages.agree import agree_on, link_made
+from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
+from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
+from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates
+
+BATCH = 500
+"""Markers claimed at once."""
+
+
+@dataclass
+class PushResult:
+    """What one push came to: writes by operation, and markers that were not delivered, by what became of them."""
+
+    run_id: int
+    flow: str
+    system: str
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    problem: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return 4 if self.problem else 0
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear")
+        return {"run_id": self.run_id, "flow": self.flow, "system": self.system, "seconds": round(self.seconds, 3),
+                **{name: self.counts[name] for name in names}, "problem": self.problem}
+
+
+DONE = {"create": "created", "update": "updated", "archive": "archived", "delete": "deleted"}
+
+
+def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push") -> PushResult:
+    """Sends everything that is due; the caller holds the flow's lock.
+
+    Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
+    """
+    if flow.direction == "in":
+        raise ConfigurationError("this flow only reads", where=f"flow {flow.flow}",
+                                 todo="say direction: two-way, and what is written under `write`")
+    began = time.monotonic()
+    with hub.engine.begin() as connection:
+        plan = with_base_set(connection, compile_flow(connection, flow, hub.project, hub.tables)[0])
+        release_interrupted(connection, plan.feed)
+    result = PushResult(_start(hub, flow, trigger), flow.flow, flow.system)
+    try:
+        with session(hub, flow.system) as remote:
+            resource = resource_of(flow)
+            push = _Push(hub, flow, plan, remote, resource, remote.capabilities(resource), result, progress)
+            settle_creates(hub, flow, plan, remote, resource)
+            push.all()
+    finally:
+        result.seconds = time.monotonic() - began
+        _end(hub, result)
+    return result
+
+
+def _start(hub: Hub, flow: Flow, trigger: str) -> int:
+    with hub.engine.begin() as connection:
+        run_id: int = connection.execute(insert(tables.run).values(
+            flow=flow.flow, system=flow.system, trigger=trigger, mapping="", source="outbox", state="applying",
+        ).returning(tables.run.c.id)).scalar_one()
+        return run_id
+
+
+def _end(hub: Hub, result: PushResult) -> None:
+    with hub.engine.begin() as connection:
+        connection.execute(update(tables.run).where(tables.run.c.id == result.run_id).values(
+            state="done", ended_at=func.now(), detected={name: str(count) for name, count in result.counts.items()},
+        ))
+
+
+@dataclass
+class _Push:
+    """One session's work on one flow's outbox."""
+
+    hub: Hub
+    flow: Flow
+    plan: IntoPlan
+    remote: Remote
+    resource: Resource
+    can: Capabilities
+    result: PushResult
+    progress: Progress
+
+    def all(self) -> None:
+        """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then."""
+        while True:
+            with self.hub.engine.begin() as connection:
+                markers = claim(connection, self.plan.feed, BATCH)
+            if not markers:
+                return
+            made = self.batch(markers)
+            self.progress("sending", sum(self.result.counts[done] for done in DONE.values()))
+            if made:
+                with self.hub.engine.begin() as connection:
+                    hasten(connection, self.plan.feed, "link_unknown")
+
+    def batch(self, markers: Sequence[Marker]) -> bool:
+        """Sends one batch; returns whether anything was made there."""
+        try:
+            lost = self._bring_in(markers)
+            sends = self._encoded([marker for marker in markers if marker.record_id not in lost])
+            answered = deliver(self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends)
+        except RemoteDown as error:
+            with self.hub.engine.begin() as connection:
+                set_aside(connection, self.plan.feed, markers, "waiting",
+                          {"code": "system_down", "message": error.message}, after=1.0)
+            raise
+        self._settle(markers, lost, sends, answered)
+        return any(one.send.operation == "create" and one.receipt.state == "delivered" for one in answered)
+
+    def _bring_in(self, markers: Sequence[Marker]) -> set[int]:
+        """Reads the rows of linked records and takes their news in; returns records whose row is gone there."""
+        with self.hub.engine.connect() as connection:
+            known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
+        keys = [key for every in known.values() for key in every]
+        if not keys:
+            return set()
+        there = self._read([remote_key(key) for key in keys], read_back=False)
+        return {record_id for record_id, every in known.items() if not there.intersection(every)}
+
+    def _read(self, keys: Sequence[Key], *, read_back: bool) -> set[str]:
+        """Fetches rows and sends them down the road; returns the keys that are there."""
+        page = self.remote.fetch(self.resource, keys)
+        if not len(page.frame):
+            return set()
+        execute(self.hub, Order(
+            flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False, read_back=read_back,
+            trigger="readback" if read_back else "push", dagster_run=None,
+        ))
+        return set(keys_of(page.frame, self.plan.into.key, {}).dropna())
+
+    def _encoded(self, markers: Sequence[Marker]) -> list[Send]:
+        records = [marker.record_id for marker in markers]
+        with self.hub.engine.connect() as connection:
+            sends = updates(connection, self.plan, self.flow.write, records)
+            sends += creates(connection, self.plan, self.flow.write, records)
+        encode(self.plan, sends, self.hub.project.codes)
+        for send in sends:
+            if send.fault is None and not getattr(self.can, send.operation):
+                send.fault = {"code": "not_able", "operation": send.operation}
+        return sends
+
+    def _settle(self, markers: Sequence[Marker], lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
+                ) -> None:
+        """Bases, markers and counts; then reads back what was written."""
+        good = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
+        by_record = {marker.record_id: marker for marker in markers}
+        why = _reasons(lost, sends, answered)
+        plan, feed = self.plan, self.plan.feed
+        with self.hub.engine.begin() as connection:
+            agree_on(connection, plan, [send for send in good if send.operation != "create"])
+            link_made(connection, plan, [send for send in good if send.operation == "create"])
+            delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
+            for record_id, (state, reason, after) in why.items():
+                set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)
+                self.result.counts[state] += 1
+        for send in good:
+            self.result.counts[DONE[send.operation]] += 1
+        written = {send.record_id for send in sends}
+        self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
+        back = [send.key for send in good if send.operation in ("create", "update") and send.key is not None]
+        if back:
+            self._read([remote_key(key) for key in back], read_back=True)
+
+
+Reason = tuple[str, dict[str, Any], float | None]
+"""The marker's new state, why, and in how many seconds it is tried again (None: growing delays)."""
+
+
+def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]) -> dict[int, Reason]:
+    """For each record that was not delivered, what becomes of its marker."""
+    why: dict[int, Reason] = {record: ("refused", {"code": "gone_there"}, None) for record in lost}
+    for send in sends:
+        if send.fault is not None:
+            waits = send.fault["code"] == "link_unknown"
+            why[send.record_id] = ("waiting" if waits else "refused", send.fault, None)
+    for one in answered:
+        receipt, record = one.receipt, one.send.record_id
+        told = {"code": receipt.code or receipt.state, "message": receipt.message, "operation": one.send.operation}
+        if receipt.state == "refused":
+            why[record] = ("refused", told, None)
+        elif receipt.state == "unclear" and one.send.operation == "create":
+            why[record] = ("unclear", told, None)
+        elif receipt.state == "stale":
+            why[record] = ("waiting", told, 0.0)
+        elif receipt.state in ("retry", "unclear"):
+            why[record] = ("waiting", told, None)
+    return why
+
+
+def due(hub: Hub, flow: Flow) -> int:
+    """How many markers of the flow are due."""
+    box, feed = tables.outbox, tables.feed
+    with hub.engine.connect() as connection:
+        count = connection.scalar(
+            select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
+            .where(feed.c.flow == flow.flow, box.c.state == "waiting", box.c.due_at <= func.now())
+        )
+    return int(count or 0)

@@ -1,0 +1,82 @@
+"""Reading from a system that answers: everything, or what changed since the last read; and single rows by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from connectors.page import PAGE_ROWS, Page
+from connectors.registry import open_remote
+from connectors.remote import Remote, Resource
+from mappings.errors import ConfigurationError
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.executing import Look, Order, Progress, execute
+from pipelines.runs.position import position_of
+from pipelines.runs.result import RunResult
+from pipelines.runs.sources import columns_wanted, seconds
+from pipelines.runs.standing import answering
+
+
+@dataclass
+class FetchedSource:
+    """One page that was read already."""
+
+    page: Page
+    detected: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(map(str, self.page.frame.columns))
+
+    def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
+        """The page, in one piece: what was fetched by key is a batch already."""
+        yield self.page
+
+
+@contextmanager
+def session(hub: Hub, system: str) -> Iterator[Remote]:
+    """A session with the system, watched: a system that is paused or down is not called, and what happens is noted.
+
+    Raises RetryLater (paused, down), ConfigurationError, RemoteDown, LoginRefused.
+    """
+    with answering(hub, system):
+        remote = open_remote(system, hub.project.systems[system].connector, hub.project.connections[system])
+        try:
+            yield remote
+        finally:
+            remote.close()
+
+
+def resource_of(flow: Flow) -> Resource:
+    """What the flow wants of its system. Raises ConfigurationError where it names no resource."""
+    name = flow.read.resource or flow.write.resource
+    if name is None and flow.read.query is None:
+        raise ConfigurationError("which resource? the flow names none", where=f"flow {flow.flow}",
+                                 todo="write read: {resource: …}: the table, view or model")
+    wanted = [str(column) for column in flow.into[0].key] + columns_wanted(flow)
+    return Resource(
+        name=name or flow.flow, key=tuple(map(str, flow.into[0].key)), columns=tuple(dict.fromkeys(wanted)),
+        changed=None if flow.read.changed_since is None else str(flow.read.changed_since),
+        overlap=seconds(flow.read.overlap), version=None if flow.read.version is None else str(flow.read.version),
+        query=flow.read.query, reference=None if flow.write.reference is None else str(flow.write.reference),
+    )
+
+
+def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Progress, dagster_run: str | None = None,
+                preview: Look | None = None, adopting: bool = False) -> RunResult:
+    """One run on what the system has: all of it (`full`, or the first time), or what changed since.
+
+    Raises what `session` raises; the caller holds the flow's lock.
+    """
+    with session(hub, flow.system) as remote:
+        resource = resource_of(flow)
+        remote.capabilities(resource)
+        with hub.engine.connect() as connection:
+            since = None if full else position_of(connection, flow.flow)
+        source = remote.read(resource, since)
+        whole = since is None
+        order = Order(flow=flow, source=source, name=resource.name, full=whole, trigger=trigger,
+                      dagster_run=dagster_run, adopting=adopting, guarded=not adopting)
+        return execute(hub, order, progress, preview=preview)

@@ -1,0 +1,104 @@
+"""How a system stands: up, down (left alone for a growing time) or paused by a person; kept in sync.system_state.
+
+::
+
+    up ── does not answer ──▶ down until … ── time is up: one try ──▶ up, or down for longer
+     ▲                          │
+     └──── navette resume ──── paused ◀── navette pause, or a login that was refused
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from connectors.remote import LoginRefused, RemoteDown
+from crm_store import hub_tables as tables
+from mappings.errors import ConfigurationError, RetryLater
+from pipelines.hub import Hub
+
+LONGEST_DOWN = timedelta(minutes=5)
+_state = tables.system_state
+
+
+@contextmanager
+def answering(hub: Hub, system: str) -> Iterator[None]:
+    """The block calls the system, unless it is paused or was found down a moment ago (RetryLater).
+
+    A refused login pauses the system: a few more would lock the account, so a person has to look first.
+    """
+    _ask(hub, system)
+    try:
+        yield
+    except RemoteDown as error:
+        with hub.engine.begin() as connection:
+            _note_down(connection, system, error.message)
+        raise
+    except LoginRefused as error:
+        pause(hub, system, error.message)
+        raise
+    else:
+        _note_up(hub, system)
+
+
+def pause(hub: Hub, system: str, why: str) -> None:
+    """The system is not called any more until somebody resumes it; what is to be sent waits."""
+    _known(hub, system)
+    with hub.engine.begin() as connection:
+        _set(connection, system, state="paused", until=None, tries=0, why=why)
+
+
+def resume(hub: Hub, system: str) -> None:
+    """The system is called again, from now on."""
+    _known(hub, system)
+    with hub.engine.begin() as connection:
+        _set(connection, system, state="up", until=None, tries=0, why=None)
+
+
+def _known(hub: Hub, system: str) -> None:
+    if system not in hub.project.systems:
+        raise ConfigurationError(f"there is no system {system!r}", todo=f"one of: {', '.join(hub.project.systems)}")
+
+
+def _ask(hub: Hub, system: str) -> None:
+    query = select(_state.c.state, _state.c.why, _state.c.until > func.now()).where(_state.c.system == system)
+    with hub.engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return
+    state, why, still = row
+    if state == "paused":
+        raise RetryLater(f"the system is paused: {why}", where=f"system {system}",
+                         todo=f"navette resume {system}, once that is put right")
+    if state == "down" and still:
+        raise RetryLater(f"the system did not answer: {why}", where=f"system {system}",
+                         todo=f"it is tried again by itself; at once after navette resume {system}")
+
+
+def _note_down(connection: Connection, system: str, why: str) -> None:
+    """Left alone for a second, then twice as long each time."""
+    tries = _state.c.tries
+    delay = func.least(func.power(2, func.least(tries, 20)), LONGEST_DOWN.total_seconds())
+    row = insert(_state).values(system=system, state="down", tries=1, why=why,
+                                until=func.now() + timedelta(seconds=1))
+    connection.execute(row.on_conflict_do_update(index_elements=["system"], set_={
+        "state": "down", "why": why, "tries": tries + 1, "since": func.now(),
+        "until": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay),
+    }, where=_state.c.state != "paused"))
+
+
+def _note_up(hub: Hub, system: str) -> None:
+    with hub.engine.connect() as connection:
+        was = connection.scalar(select(_state.c.state).where(_state.c.system == system))
+    if was == "down":
+        with hub.engine.begin() as connection:
+            _set(connection, system, state="up", until=None, tries=0, why=None)
+
+
+def _set(connection: Connection, system: str, **values: object) -> None:
+    row = insert(_state).values(system=system, since=func.now(), **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["system"], set_={**values, "since": func.now()}))

@@ -1,0 +1,135 @@
+"""Agree: what a system has taken becomes the base of its crosswalk entry; set-based, in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    all_,
+    any_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.types import BigInteger
+
+from pipelines.stages.plan import IntoPlan, field_set
+from pipelines.stages.sending import Send
+from pipelines.stages.staging import staged_type
+
+
+def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
+    """Updates and ends that were delivered: the base of the sent fields is what was sent, and nothing of it is pending.
+
+    The remote image of these fields is what we sent until the row was read back; no fingerprint, so that it will be.
+    """
+    if not sends:
+        return
+    x = plan.crosswalk
+    t = _sent(connection, plan, sends)
+    values: dict[str, Any] = {
+        "fingerprint": null(), "base_set": t.c.base_set,
+        "pending": _less(x, t),
+        "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
+    }
+    names: list[Any] = []
+    for item in plan.fields:
+        for column in item.columns:
+            sent = literal(item.name, Text) == any_(t.c.fields)
+            values[f"b_{column}"] = case((sent, t.c[f"v_{column}"]), else_=x.c[f"b_{column}"])
+            names.append(case((sent, literal(column, Text))))
+    if names:
+        gone = func.array_remove(array(names), null())
+        values["remote"] = func.nullif(x.c.remote.op("-")(gone), func.jsonb_build_object())
+    connection.execute(
+        update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == t.c.key).values(values)
+    )
+    gone_there = select(t.c.key).where(t.c.deleted)
+    connection.execute(
+        delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there))
+    )
+
+
+def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
+    """Records that the system has made: an entry under the key it gave, with what was sent as the base."""
+    if not sends:
+        return
+    x = plan.crosswalk
+    t = _sent(connection, plan, sends)
+    other = x.alias("other")
+    values: dict[str, Any] = {
+        "id_space": literal(plan.id_space), "key": t.c.key, "feed": literal(plan.feed), "record_id": t.c.record_id,
+        "is_primary": ~exists().where(other.c.record_id == t.c.record_id, other.c.id_space == plan.id_space,
+                                      other.c.is_primary),
+        "base_set": t.c.base_set,
+    }
+    for item in plan.fields:
+        for column in item.columns:
+            values[f"b_{column}"] = t.c[f"v_{column}"]
+    rows = select(*values.values())
+    connection.execute(upsert(x).from_select(list(values), rows).on_conflict_do_nothing())
+
+
+def link_found(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> None:
+    """A row that was found to be one we had made: an entry without a base, which its next reading decides on."""
+    nothing = field_set(connection, plan.into.entity, [])
+    connection.execute(
+        upsert(plan.crosswalk).values(id_space=plan.id_space, key=key, feed=plan.feed, record_id=record_id,
+                                      is_primary=True, base_set=nothing).on_conflict_do_nothing()
+    )
+
+
+def _less(x: Table, t: Table) -> Any:
+    """What is pending still; null for nothing."""
+    each = func.unnest(x.c.pending).table_valued("item", name="each").render_derived()
+    rest = select(func.array_agg(each.c.item)).select_from(each).where(each.c.item != all_(t.c.fields))
+    return rest.correlate(x, t).scalar_subquery()
+
+
+def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> Table:
+    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, v_<column> as it was read."""
+    columns: list[Column[Any]] = [
+        Column("key", Text), Column("record_id", BigInteger), Column("fields", ARRAY(Text)),
+        Column("base_set", Integer), Column("ended", Boolean), Column("deleted", Boolean),
+    ]
+    every = [column for item in plan.fields for column in item.columns]
+    columns += [Column(f"v_{column}", staged_type(plan, column).type) for column in every]
+    table = Table("sent_values", MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP",
+                  schema="pg_temp")
+    connection.execute(DropTable(table, if_exists=True))
+    connection.execute(CreateTable(table))
+    sets: dict[frozenset[str], int] = {}
+    rows = []
+    for send in sends:
+        known = frozenset({*send.known, *send.fields})
+        if send.operation == "create":
+            known = frozenset(send.fields)
+        if known not in sets:
+            sets[known] = field_set(connection, plan.into.entity, sorted(known))
+        rows.append({
+            "key": send.key, "record_id": send.record_id, "fields": list(send.fields), "base_set": sets[known],
+            "ended": send.operation == "archive", "deleted": send.operation == "delete",
+            **{f"v_{column}": send.values.get(column) for column in every},
+        })
+    connection.execute(insert(table), rows)
+    return table
+
+

@@ -1,0 +1,121 @@
+"""The outbox: one marker for each record that a feed still has to send; values are read when it is claimed.
+
+::
+
+    waiting ─ claim ─▶ sending ─┬─ delivered: gone, unless the record changed meanwhile ─▶ waiting
+       ▲                        ├─ may pass later, or hangs on another record ─▶ waiting, with a time to try again
+       └── the record changes ──┼─ will never be taken as it is ─▶ refused
+                                └─ the answer was lost ─▶ unclear
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Select,
+    any_,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from crm_store import hub_tables as hub
+
+LONGEST = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One claimed marker."""
+
+    record_id: int
+    generation: int
+    tries: int
+
+
+def queue(connection: Connection, feed: int, records: Select[Any]) -> None:
+    """Markers for `records` (one column of ids); where one is there already, it is enough."""
+    ids = records.subquery()
+    marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
+    connection.execute(insert(hub.outbox).from_select(["feed", "record_id"], marked).on_conflict_do_nothing())
+
+
+def claim(connection: Connection, feed: int, limit: int) -> list[Marker]:
+    """Takes at most `limit` markers whose time has come, oldest first; the caller holds the flow's lock."""
+    box = hub.outbox
+    due = (
+        select(box.c.record_id).where(box.c.feed == feed, box.c.state == "waiting", box.c.due_at <= func.now())
+        .order_by(box.c.queued_at, box.c.record_id).limit(limit).with_for_update(skip_locked=True)
+    )
+    taken = connection.execute(
+        update(box).where(box.c.feed == feed, box.c.record_id.in_(due)).values(state="sending")
+        .returning(box.c.record_id, box.c.generation, box.c.tries)
+    ).all()
+    return sorted((Marker(*row) for row in taken), key=lambda marker: marker.record_id)
+
+
+def release_interrupted(connection: Connection, feed: int) -> int:
+    """What a killed process was sending waits again: reading the system first tells what it had done."""
+    box = hub.outbox
+    return connection.execute(
+        update(box).where(box.c.feed == feed, box.c.state == "sending").values(state="waiting", due_at=func.now())
+    ).rowcount
+
+
+def delivered(connection: Connection, feed: int, markers: Collection[Marker]) -> None:
+    """Removes markers whose record is as it was when it was claimed; the others wait anew."""
+    box = hub.outbox
+    same = tuple_(box.c.record_id, box.c.generation).in_([(m.record_id, m.generation) for m in markers])
+    if markers:
+        connection.execute(delete(box).where(box.c.feed == feed, same))
+        connection.execute(
+            update(box).where(box.c.feed == feed, _among(markers), box.c.state == "sending")
+            .values(state="waiting", tries=0, why=None, due_at=func.now())
+        )
+
+
+def set_aside(connection: Connection, feed: int, markers: Sequence[Marker], state: str, why: Mapping[str, Any], *,
+              after: float | None = None) -> None:
+    """Markers that were not delivered: `refused`, `unclear`, or `waiting` for `after` seconds (None: growing delays).
+
+    A record that changed since it was claimed waits anew instead: the change may be what was needed.
+    """
+    box = hub.outbox
+    if not markers:
+        return
+    same = tuple_(box.c.record_id, box.c.generation).in_([(m.record_id, m.generation) for m in markers])
+    grown = func.least(func.power(2, func.least(box.c.tries, 20)), LONGEST.total_seconds())
+    delay = grown if after is None else literal(after)
+    connection.execute(
+        update(box).where(box.c.feed == feed, _among(markers), box.c.state == "sending").values(
+            state=case((same, literal(state)), else_="waiting"),
+            why=case((same, literal(dict(why), JSONB))),
+            tries=box.c.tries + 1,
+            due_at=case((same, func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay)), else_=func.now()),
+        )
+    )
+
+
+def hasten(connection: Connection, feed: int, code: str) -> None:
+    """What waits for `code` is due now."""
+    box = hub.outbox
+    connection.execute(
+        update(box).where(box.c.feed == feed, box.c.state == "waiting", box.c.why["code"].astext == code)
+        .values(due_at=func.now())
+    )
+
+
+def _among(markers: Collection[Marker]) -> Any:
+    return hub.outbox.c.record_id == any_(literal([m.record_id for m in markers], ARRAY(BigInteger)))

@@ -1,0 +1,218 @@
+"""What is sent: the pending fields of linked records, and records that the system does not have yet, as raw cells.
+
+Reads the store and writes nothing. Values are read typed (they become the base once the system has taken them) and
+encoded by the codecs that read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import FromClause
+
+from connectors.remote import Operation
+from crm_store import hub_tables as hub
+from mappings.codecs.cells import TEXT
+from mappings.codecs.conversion import HOLDS
+from mappings.codecs.encode import encode_field, one_way, way_out
+from mappings.codecs.keys import parts_of
+from mappings.codecs.lists import LIST
+from mappings.codecs.reading import arrow_type
+from mappings.codecs.values import Codes
+from mappings.language.entity import FieldSpec
+from mappings.language.write import RecordsAre, Write
+from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
+
+
+@dataclass
+class Send:
+    """One write that is to be made. `values` are the record's columns as they were read, `cells` what is written."""
+
+    record_id: int
+    operation: Operation
+    key: str | None
+    fields: tuple[str, ...]
+    values: Mapping[str, Any]
+    known: tuple[str, ...] = ()  # fields that had a base before
+    cells: dict[str, str] = field(default_factory=dict)
+    fault: dict[str, Any] | None = None  # why it cannot be sent: code and params
+
+
+def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -> dict[int, list[str]]:
+    """The keys under which the system knows these records, the primary one first."""
+    x = plan.crosswalk
+    rows = connection.execute(
+        select(x.c.record_id, x.c.key).where(x.c.record_id.in_(records), x.c.id_space == plan.id_space)
+        .group_by(x.c.record_id, x.c.key).order_by(func.bool_or(x.c.is_primary).desc(), x.c.key)
+    )
+    found: dict[int, list[str]] = {}
+    for record_id, key in rows:
+        found.setdefault(record_id, []).append(key)
+    return found
+
+
+def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
+    """What is pending of linked records; and their end, where they were archived here and the flow says so."""
+    x, r = plan.crosswalk, plan.record
+    known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
+    ended: ColumnElement[bool] = literal(False)
+    if write.archived != "ignore" and all(item.name != "archived" for item in plan.fields):
+        ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
+    query = _values(plan, [item for item in plan.fields if item.sent]).add_columns(
+        x.c.key.label("#key"), x.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
+    ).join(x, and_(x.c.record_id == r.c.id, x.c.feed == plan.feed, x.c.id_space == plan.id_space)).where(
+        r.c.id.in_(records), or_(x.c.pending.is_not(None), ended), _allowed(plan, write)
+    ).order_by(r.c.id, x.c.key)
+    found: list[Send] = []
+    for row in connection.execute(query).mappings():
+        end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
+        found.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
+                          tuple(row["#known"] or ())))
+    return found
+
+
+def creates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
+    """Records that the system does not know, and that may be made there."""
+    x, r = plan.crosswalk, plan.record
+    if not write.create:
+        return []
+    written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
+    query = _values(plan, written).where(
+        r.c.id.in_(records), r.c.archived_at.is_(None), _allowed(plan, write),
+        ~exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space),
+    ).order_by(r.c.id)
+    names = tuple(item.name for item in written)
+    return [Send(row["#id"], "create", None, names, dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _values(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:
+    """For each record its id (`#id`), its columns by name, and the keys of its links (`@NAME`)."""
+    r = plan.record
+    columns: list[ColumnElement[Any]] = [r.c.id.label("#id")]
+    source: FromClause = r
+    for item in fields:
+        for column in item.columns:
+            columns.append((r.c.archived_at.is_not(None) if column == "archived" else r.c[column]).label(column))
+        if item.reference is not None:
+            columns.append(_link_key(plan, item.reference).label(f"@{item.name}"))
+    return select(*columns).select_from(source)
+
+
+def _link_key(plan: IntoPlan, reference: Reference) -> ColumnElement[Any]:
+    """The external key (or field) of what a link leads to, in the system's own id spaces; an array for sets."""
+    r = plan.record
+    if reference.by is not None:
+        target = plan.records[reference.entity].alias(f"to_{reference.column}")
+        return select(cast(target.c[reference.by], Text)).where(target.c.id == r.c[reference.column]).scalar_subquery()
+    target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
+    spaces = target.c.id_space.in_(reference.spaces or (-1,))
+    if not reference.many:
+        return (
+            select(target.c.key).where(target.c.record_id == r.c[reference.column], spaces)
+            .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1).scalar_subquery()
+        )
+    each = func.unnest(r.c[reference.column]).column_valued(f"each_{reference.column}")
+    one = (
+        select(target.c.key).where(target.c.record_id == each, spaces)
+        .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1)
+        .correlate(each).scalar_subquery()
+    )
+    return select(cast(func.array_agg(one), ARRAY(Text))).select_from(each).correlate(r).scalar_subquery()
+
+
+def _allowed(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
+    """The record is one of those that `write.when` names."""
+    r = plan.record
+    asked: list[ColumnElement[bool]] = [true()]
+    for path, condition in write.when.items():
+        name, _, rest = path.partition(".")
+        value: ColumnElement[Any] = r.c.archived_at.is_not(None) if name == "archived" else r.c[name]
+        if rest:
+            spec = plan.specs(plan.into.entity, name)
+            target = plan.records[spec.to].alias(f"when_{name}")
+            value = select(target.c[rest]).where(target.c.id == r.c[name]).scalar_subquery()
+        said = condition.not_ if isinstance(condition, RecordsAre) else condition
+        among = or_(*[value.is_(None) if word is None else cast(value, Text) == _text(word) for word in said])
+        asked.append(~func.coalesce(among, False) if isinstance(condition, RecordsAre) else func.coalesce(among, False))
+    return and_(*asked)
+
+
+def _text(word: Any) -> str:
+    return str(word).lower() if isinstance(word, bool) else str(word)
+
+
+# -- encoding -----------------------------------------------------------------------------------------------------
+
+
+def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
+    """Fills the cells of every send; one that cannot be written gets a fault instead."""
+    for item in plan.fields:
+        mine = [send for send in sends if item.name in send.fields]
+        if not mine:
+            continue
+        if item.reference is not None and (waiting := [send for send in mine if _unlinked(item, send.values)]):
+            for send in waiting:
+                send.fault = {"code": "link_unknown", "field": item.name, "entity": item.reference.entity}
+            mine = [send for send in mine if send.fault is None]
+        spec = plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
+        written, refusals = encode_field(item.name, item.map, spec, _arrays(item, spec, mine), codes=codes)
+        for column, cells in written.items():
+            for send, cell in zip(mine, cells.to_pylist(), strict=True):
+                if cell is None:
+                    shown = send.values[f"@{item.name}" if item.reference is not None else item.name]
+                    send.fault = {"code": "not_writable", "field": item.name, "value": str(shown)}
+                else:
+                    send.cells[str(column)] = cell
+        for refusal in refusals:
+            for place, send in enumerate(mine):
+                if refusal.where[place]:
+                    send.fault = {"code": refusal.code, "field": item.name, **refusal.params}
+
+
+def _unlinked(item: FieldPlan, values: Mapping[str, Any]) -> bool:
+    """The record links to one that the system does not know yet."""
+    assert item.reference is not None
+    linked, keys = values[item.name], values[f"@{item.name}"]
+    if item.reference.many:
+        return bool(linked) and (keys is None or any(key is None for key in keys))
+    return linked is not None and keys is None
+
+
+def _arrays(item: FieldPlan, spec: FieldSpec, sends: Sequence[Send]) -> dict[str, Any]:
+    """The record's columns as arrow arrays, as the codecs give them."""
+    name = item.name if item.reference is None else f"@{item.name}"
+    main = [send.values[name] for send in sends]
+    if spec.type in ("choices", "links"):
+        return {item.name: pa.array(main, LIST)}
+    if spec.type == "link":
+        return {item.name: pa.array(main, TEXT)}
+    arrays = {item.name: pa.array(main, arrow_type(HOLDS[spec.type], spec.scale))}
+    for column in item.columns[1:]:
+        arrays[column] = pa.array([send.values[column] for send in sends], TEXT)
+    return arrays
+
+
+def remote_key(key: str) -> tuple[str, ...]:
+    """The parts of a crosswalk key, as the system has them."""
+    return tuple(parts_of(key))
+
+
+

@@ -1,0 +1,149 @@
+"""Both ways with real databases: who wins, what is sent, and that it comes to rest."""
+
+from __future__ import annotations
+
+from tests.both_ways_desk import SIRETS, Both, both
+
+__all__ = ["both"]
+
+
+def filled(both: Both, count: int = 3) -> None:
+    for number, siret in enumerate(SIRETS[:count], 1):
+        both.erp("INSERT INTO customer (name, siret, city, phone, credit) VALUES (%s, %s, %s, %s, %s)",
+                 f"Company {number}", siret, f"City {number}", f"+3314100000{number}", 100 * number)
+    both.run("erp_companies")
+
+
+def test_what_is_read_is_not_sent_back(both: Both) -> None:
+    filled(both)
+    assert both.run("erp_companies").total("unchanged") == 3
+    assert both.push("erp_companies").as_json()["updated"] == 0
+    assert both.erp.writes() == 3
+
+
+def test_an_edit_of_a_shared_field_reaches_the_system_once(both: Both) -> None:
+    filled(both)
+    both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+    assert both.outbox() == [("waiting", "")] * len(both.outbox())
+    assert both.push("erp_companies").counts["updated"] == 1
+    assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "Lyon"
+    before = both.erp.writes()
+    both.rounds()
+    assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "Lyon"
+    assert both.erp.writes() == before
+    assert both.outbox() == []
+
+
+def test_a_value_that_the_system_cuts_is_sent_once_and_stays_whole_here(both: Both) -> None:
+    filled(both)
+    both.crm("UPDATE crm.company SET city = 'Villeneuve-sur-Lot' WHERE siret = %s", SIRETS[0])
+    both.push("erp_companies")
+    before = both.erp.writes()
+    both.rounds(2)
+    assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "Villeneuve"
+    assert both.one("SELECT city FROM crm.company WHERE siret = %s", SIRETS[0]) == "Villeneuve-sur-Lot"
+    assert both.erp.writes() == before
+
+
+def test_a_change_there_of_a_cut_value_comes_in(both: Both) -> None:
+    filled(both)
+    both.crm("UPDATE crm.company SET city = 'Villeneuve-sur-Lot' WHERE siret = %s", SIRETS[0])
+    both.push("erp_companies")
+    both.erp("UPDATE customer SET city = 'Agen' WHERE siret = %s", SIRETS[0])
+    both.run("erp_companies")
+    assert both.one("SELECT city FROM crm.company WHERE siret = %s", SIRETS[0]) == "Agen"
+
+
+def test_a_change_from_one_system_reaches_the_other_through_the_crm(both: Both) -> None:
+    filled(both)
+    both.rounds()
+    assert both.books.one("SELECT count(*) FROM debtor") == 3
+    both.erp("UPDATE customer SET name = 'Renamed', city = 'Metz' WHERE siret = %s", SIRETS[1])
+    both.books("UPDATE debtor SET credit = 777 WHERE siret = %s", SIRETS[1])
+    both.rounds(2)
+    assert both.books("SELECT label, town FROM debtor WHERE siret = %s", SIRETS[1]) == [("Renamed", "Metz")]
+    assert both.erp.one("SELECT credit FROM customer WHERE siret = %s", SIRETS[1]) == 777
+
+
+def test_when_nobody_edits_a_second_pass_writes_nothing_anywhere(both: Both) -> None:
+    filled(both)
+    both.rounds()
+    before = (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal"))
+    both.rounds(2)
+    for flow in both.project.flows:
+        both.run(flow, full=True)
+        both.push(flow)
+    assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
+
+
+def test_a_field_of_another_master_is_put_right_there(both: Both) -> None:
+    filled(both)
+    both.rounds()
+    both.books("UPDATE debtor SET label = 'Wrong' WHERE siret = %s", SIRETS[0])
+    both.rounds(2)
+    assert both.books.one("SELECT label FROM debtor WHERE siret = %s", SIRETS[0]) == "Company 1"
+    assert both.one("SELECT name FROM crm.company WHERE siret = %s", SIRETS[0]) == "Company 1"
+
+
+def test_a_conflict_is_settled_by_its_policy_and_the_loser_is_kept(both: Both) -> None:
+    filled(both)
+    both.crm("UPDATE crm.company SET phone = '+33141000099', email = 'crm@example.org' WHERE siret = %s", SIRETS[0])
+    both.erp("UPDATE customer SET phone = '+33141000088', email = 'erp@example.org' WHERE siret = %s", SIRETS[0])
+    both.run("erp_companies")
+    both.push("erp_companies")
+    sides = both.sees("SELECT phone, email FROM crm.company WHERE siret = %s", SIRETS[0])
+    assert sides == [("+33141000099", "erp@example.org")]
+    assert both.erp("SELECT phone, email FROM customer WHERE siret = %s", SIRETS[0]) == sides
+    lost = both.sees("SELECT field, winner, ours, theirs FROM sync.conflict ORDER BY field")
+    assert [(row[0], row[1]) for row in lost] == [("email", "remote"), ("phone", "crm")]
+
+
+def test_a_conflict_that_waits_for_a_person_sends_nothing(both: Both) -> None:
+    filled(both)
+    both.crm("UPDATE crm.company SET city = 'Here' WHERE siret = %s", SIRETS[0])
+    both.erp("UPDATE customer SET city = 'There' WHERE siret = %s", SIRETS[0])
+    both.rounds(2)
+    assert both.one("SELECT city FROM crm.company WHERE siret = %s", SIRETS[0]) == "Here"
+    assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "There"
+    assert both.one("SELECT count(*) FROM sync.conflict WHERE state = 'open' AND field = 'city'") == 1
+
+
+def test_a_new_record_is_made_there_once_and_carries_our_id(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, siret, type, city) VALUES ('New', %s, 'customer', 'Nice')", SIRETS[0])
+    assert both.push("erp_companies").counts["created"] == 1
+    number = both.one("SELECT id FROM crm.company")
+    assert both.erp("SELECT name, city, external_ref FROM customer") == [("New", "Nice", str(number))]
+    both.rounds(2)
+    assert both.erp.one("SELECT count(*) FROM customer") == 1
+    assert both.books.one("SELECT count(*) FROM debtor") == 1
+    assert both.one("SELECT count(*) FROM crm.company") == 1
+
+
+def test_what_when_leaves_out_is_not_sent(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) VALUES ('Prospect', 'prospect')")
+    both.push("erp_companies")
+    assert both.erp.one("SELECT count(*) FROM customer") == 0
+    both.crm("UPDATE crm.company SET type = 'customer'")
+    assert both.push("erp_companies").counts["created"] == 1
+
+
+def test_parents_are_made_before_their_children(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) VALUES ('Child', 'customer'), ('Parent', 'customer')")
+    both.crm("UPDATE crm.company SET parent = (SELECT id FROM crm.company WHERE name = 'Parent') WHERE name = 'Child'")
+    assert both.push("erp_companies").counts["created"] == 2
+    assert both.erp("SELECT c.name, p.name FROM customer c JOIN customer p ON p.id = c.parent_id") == [
+        ("Child", "Parent")]
+    assert both.outbox() == [("waiting", "")] * 2  # of the other system, which was not sent to
+
+
+def test_one_bad_record_does_not_keep_the_others_and_says_why(both: Both) -> None:
+    names = ["Good 1", "Good 2", "FORBIDDEN", "Good 3", "Good 4"]
+    for name in names:
+        both.crm("INSERT INTO crm.company (name, type) VALUES (%s, 'customer')", name)
+    result = both.push("erp_companies")
+    assert (result.counts["created"], result.counts["refused"]) == (4, 1)
+    assert both.erp.one("SELECT count(*) FROM customer") == 4
+    why = both.one("SELECT why->>'message' FROM sync.outbox WHERE state = 'refused'")
+    assert "this name is not allowed here" in why
+    both.crm("UPDATE crm.company SET name = 'Allowed' WHERE name = 'FORBIDDEN'")
+    assert both.push("erp_companies").counts["created"] == 1

@@ -1,0 +1,340 @@
+"""What is Tryton's own: its log of deletions, its types and links, its warnings, its logins, its sessions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connectors.remote import Change, LoginRefused, Position, Receipt, Remote, Resource
+from connectors.tryton.open import TrytonRemote, open_tryton
+from connectors.tryton.session import Session
+from demo.tryton_server import TrytonServer
+from mappings.errors import ConfigurationError
+from tests.contract.remote_suite import end_of, only
+
+pytestmark = pytest.mark.timeout(900)  # the first on a machine sets Tryton up
+
+PARTY = Resource("party.party", ("id",), ("id", "code", "name", "active"), version="_timestamp")
+ADDRESS = Resource("party.address", ("id",), ("id", "party", "street_unstructured", "country.code"))
+CATEGORY = Resource("product.category", ("id",), ("id", "name", "parent"))
+
+
+@pytest.fixture
+def remote(tryton: TrytonServer) -> Iterator[TrytonRemote]:
+    remote = open_tryton(tryton.settings())
+    yield remote
+    remote.close()
+
+
+def made(remote: Remote, resource: Resource, *rows: dict[str, str]) -> list[tuple[str, ...]]:
+    receipts = remote.write(resource, [Change("create", None, row) for row in rows])
+    assert [receipt.state for receipt in receipts] == ["delivered"] * len(rows), receipts
+    return [receipt.key for receipt in receipts if receipt.key]
+
+
+def in_database(server: TrytonServer, statement: str, *values: object) -> list[Any]:
+    with closing(sqlite3.connect(server.database_file, timeout=30)) as database, database:
+        return database.execute(statement, values).fetchall()
+
+
+# what was deleted
+
+def test_deleted_rows_are_gone_with_the_next_read(remote: TrytonRemote, others: Session) -> None:
+    exact = replace(PARTY, overlap=0.0)
+    keys = made(remote, PARTY, *({"name": f"n° {number}"} for number in range(120)))  # ids of one, two and three digits
+    for key in keys[:2]:
+        others.write("model.party.party.delete", [int(key[0])])
+    position = end_of(remote.read(exact, None))
+    deleted = [*keys[3:9], keys[50], *keys[100:]]
+    others.write("model.party.party.delete", [int(key[0]) for key in deleted])
+    made(remote, PARTY, {"name": "one more"})
+    source = remote.read(exact, position)
+    assert source.gone == ()
+    after = end_of(source)
+    assert sorted(source.gone) == sorted([keys[1], *deleted]), "the one with the stamp of the position again, none older"
+    others.write("model.party.party.delete", [int(keys[2][0])])
+    again = remote.read(exact, Position(json.loads(json.dumps(dict(after.mark)))))
+    end_of(again)
+    assert sorted(again.gone) == sorted([keys[2], *deleted])
+
+
+def test_a_read_of_everything_tells_nothing_as_gone(remote: TrytonRemote, others: Session) -> None:
+    [key] = made(remote, CATEGORY, {"name": "short-lived"})
+    others.write("model.product.category.delete", [int(key[0])])
+    source = remote.read(CATEGORY, None)
+    end_of(source)
+    assert source.gone == ()
+
+
+def test_deletions_of_other_models_are_not_ours(remote: TrytonRemote, others: Session) -> None:
+    position = end_of(remote.read(CATEGORY, None))
+    [key] = made(remote, PARTY, {"name": "not a category"})
+    others.write("model.party.party.delete", [int(key[0])])
+    source = remote.read(CATEGORY, position)
+    end_of(source)
+    assert key not in source.gone
+
+
+def test_a_number_that_was_given_again_is_not_gone(remote: TrytonRemote, others: Session, tryton: TrytonServer) -> None:
+    [key, _] = made(remote, CATEGORY, {"name": "first"}, {"name": "beside"})
+    position = end_of(remote.read(CATEGORY, None))
+    others.write("model.product.category.delete", [int(key[0])])
+    in_database(tryton, "INSERT INTO product_category (id, name) VALUES (?, 'second')", int(key[0]))
+    source = remote.read(CATEGORY, position)
+    end_of(source)
+    assert key not in source.gone
+
+
+def test_without_the_right_to_read_the_log_the_rest_is_read(
+    tryton: TrytonServer, others: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    access = in_database(tryton, "SELECT a.id FROM ir_model_access a WHERE a.model = 'ir.model.log'")[0][0]
+    [group] = others.write("model.res.group.create", [{"name": "log readers"}])
+    others.write("model.res.user.create", [{"name": "Nobody", "login": "nobody", "password": "kein-Zutritt-7"}])
+    in_database(tryton, 'UPDATE ir_model_access SET "group" = ? WHERE id = ?', group, access)
+    others.write("model.ir.model.access.create", [
+        {"model": "ir.model.log", "perm_read": False, "perm_write": False, "perm_create": False, "perm_delete": False}])
+    remote = open_tryton(tryton.settings(user="nobody", password="kein-Zutritt-7", password_file=None))
+    try:
+        with caplog.at_level(logging.WARNING):
+            source = remote.read(CATEGORY, None)
+            source = remote.read(CATEGORY, end_of(source))
+            end_of(source)
+        assert source.gone == ()
+        assert "deletions are not told" in caplog.text
+    finally:
+        in_database(tryton, "DELETE FROM ir_model_access WHERE model = 'ir.model.log' AND id <> ?", access)
+        in_database(tryton, 'UPDATE ir_model_access SET "group" = NULL WHERE id = ?', access)
+        remote.close()
+
+
+# types, links, sets
+
+def test_every_type_goes_there_and_back(remote: TrytonRemote, others: Session) -> None:
+    product = Resource("product.template", ("id",), ("id", "name", "type", "list_price", "cost_price", "default_uom",
+                                                     "default_uom.name", "categories", "active"))
+    [unit] = others.read("model.product.uom.search", [["name", "=", "Unit"]], 0, 1, None)
+    categories = made(remote, CATEGORY, {"name": "a"}, {"name": "b"}, {"name": "c"})
+    both = json.dumps([int(key[0]) for key in categories[:2]])
+    [key] = made(remote, product, {"name": "Filtre", "type": "goods", "list_price": "1234567.8901", "default_uom": str(unit),
+                                   "categories": both})
+    row = only(remote.fetch(product, [key]))
+    assert (row["list_price"], row["type"], row["default_uom"], row["default_uom.name"], row["active"]) == (
+        "1234567.8901", "goods", str(unit), "Unit", "true")
+    assert json.loads(row["categories"]) == json.loads(both)
+    one = json.dumps([int(categories[2][0])])
+    [receipt] = remote.write(product, [Change("update", key, {"categories": one, "active": "false"})])
+    assert receipt.state == "delivered"
+    row = only(remote.fetch(product, [key]))
+    assert (json.loads(row["categories"]), row["active"]) == (json.loads(one), "false")
+    assert len(remote.fetch(CATEGORY, categories)) == 3, "what is no longer linked is not deleted"
+
+
+def test_hours_dates_and_bytes(remote: TrytonRemote, others: Session) -> None:
+    [party] = made(remote, PARTY, {"name": "Solène Quéré"})
+    employee = Resource("company.employee", ("id",), ("id", "party", "party.name", "company", "start_date"))
+    [worker] = made(remote, employee, {"party": party[0], "start_date": "2024-02-29"})
+    row = only(remote.fetch(employee, [worker]))
+    assert (row["party.name"], row["start_date"]) == ("Solène Quéré", "2024-02-29")
+    work = Resource("timesheet.work", ("id",), ("id", "name"))
+    [task] = made(remote, work, {"name": "Entretien"})
+    line = Resource("timesheet.line", ("id",), ("id", "employee", "work", "work.name", "date", "duration"))
+    [booked] = made(remote, line, {"employee": worker[0], "work": task[0], "date": "2026-03-02", "duration": "5400"})
+    row = only(remote.fetch(line, [booked]))
+    assert (row["date"], row["duration"], row["work.name"]) == ("2026-03-02", "5400", "Entretien")
+    note = Resource("ir.attachment", ("id",), ("id", "name", "resource", "data"))
+    [file] = made(remote, note, {"name": "plan", "resource": f"party.party,{party[0]}", "data": "AAECA//+"})
+    row = only(remote.fetch(note, [file]))
+    assert (row["resource"], row["data"]) == (f"party.party,{party[0]}", "AAECA//+")
+    cron = Resource("ir.cron", ("id",), ("id", "next_call"))
+    [job] = others.read("model.ir.cron.search", [], 0, 1, [["id", "ASC"]])
+    [receipt] = remote.write(cron, [Change("update", (str(job),), {"next_call": "2026-07-01T12:30:00+02:00"})])
+    assert receipt.state == "delivered"
+    assert only(remote.fetch(cron, [(str(job),)]))["next_call"] == "2026-07-01T10:30:00+00:00"
+
+
+def test_a_link_is_written_by_what_it_is_called(remote: TrytonRemote) -> None:
+    [party] = made(remote, PARTY, {"name": "Brest Froid"})
+    changes = [Change("create", None, {"party": party[0], "street_unstructured": f"{code} 1", "country.code": code})
+               for code in ("FR", "XX", "BE", "")]
+    receipts = remote.write(ADDRESS, changes)
+    assert [receipt.state for receipt in receipts] == ["delivered", "refused", "delivered", "delivered"]
+    assert receipts[1].message == "country.code: no country.country with code 'XX'"
+    page = remote.fetch(ADDRESS, [receipt.key for receipt in receipts if receipt.key])
+    assert page.frame["country.code"].tolist() == ["FR", "BE", ""]
+    assert len(remote.find(ADDRESS, {"party": party[0], "country.code": "FR"})) == 1
+    assert len(remote.find(ADDRESS, {"party": party[0], "country.code": ""})) == 1
+
+
+def test_two_that_are_called_alike_are_not_guessed(remote: TrytonRemote) -> None:
+    made(remote, PARTY, {"name": "Twin"}, {"name": "Twin"})
+    by_name = Resource("party.address", ("id",), ("id", "party.name"))
+    [receipt] = remote.write(by_name, [Change("create", None, {"party.name": "Twin"})])
+    assert receipt == Receipt("refused", None, code="value", message="party.name: 2 party.party with name 'Twin'")
+
+
+def test_children_are_read_although_their_parent_says_nothing_changed(remote: TrytonRemote) -> None:
+    exact = {"overlap": 0.0}
+    [party] = made(remote, PARTY, {"name": "Parent"})
+    [address] = made(remote, ADDRESS, {"party": party[0], "street_unstructured": "1 quai"})
+    made(remote, PARTY, {"name": "later"})
+    of_parties, of_addresses = end_of(remote.read(replace(PARTY, **exact), None)), end_of(remote.read(replace(ADDRESS, **exact), None))
+    remote.write(ADDRESS, [Change("update", address, {"street_unstructured": "2 quai"})])
+    changed = [key for page in remote.read(replace(PARTY, **exact), of_parties).pages() for key in page.frame["id"]]
+    assert party[0] not in changed
+    changed = [key for page in remote.read(replace(ADDRESS, **exact), of_addresses).pages() for key in page.frame["id"]]
+    assert address[0] in changed
+
+
+def test_a_column_behind_no_link_and_one_that_is_tryton_s_own_are_refused(remote: TrytonRemote) -> None:
+    with pytest.raises(ConfigurationError, match="'name' is no link"):
+        remote.capabilities(replace(PARTY, columns=("name.code",)))
+    with pytest.raises(ConfigurationError, match=r"(?s)'cod'.*'code'"):
+        remote.capabilities(replace(ADDRESS, columns=("country.cod",)))
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        remote.write(PARTY, [Change("create", None, {"id": "7"})])
+    with pytest.raises(ConfigurationError, match="not the version"):
+        remote.capabilities(replace(PARTY, version="write_date"))
+
+
+# keys that are no ids, references
+
+def test_rows_go_by_a_code_as_well(remote: TrytonRemote, others: Session) -> None:
+    parties = Resource("party.party", ("code",), ("code", "name", "active"), version="_timestamp")
+    receipts = remote.write(parties, [Change("create", None, {"name": "numbered by Tryton"}),
+                                      Change("create", None, {"name": "by us", "code": "C-042"})])
+    assert [receipt.state for receipt in receipts] == ["delivered", "delivered"]
+    numbered, ours = receipts[0].key, receipts[1].key
+    assert ours == ("C-042",)
+    assert numbered is not None
+    assert only(remote.fetch(parties, [numbered]))["name"] == "numbered by Tryton"
+    receipts = remote.write(parties, [Change("update", ours, {"name": "renamed"}), Change("update", ("C-04",), {"name": "x"})])
+    assert [receipt.state for receipt in receipts] == ["delivered", "refused"]
+    assert "C-04" in receipts[1].message
+    assert only(remote.fetch(parties, [ours]))["name"] == "renamed"
+    source = remote.read(parties, end_of(remote.read(parties, None)))
+    remote.write(parties, [Change("delete", ours, {})])
+    end_of(source)
+    assert source.gone == (), "the log knows ids only"
+
+
+def test_our_reference_is_written_and_found(remote: TrytonRemote) -> None:
+    parties = replace(PARTY, reference="code")
+    [receipt] = remote.write(parties, [Change("create", None, {"name": "ours"}, reference="navette-17")])
+    page = remote.find(parties, {"code": "navette-17"})
+    assert [(key,) for key in page.frame["id"]] == [receipt.key]
+
+
+def test_a_computed_column_s_own_search_finds_no_more_than_the_value(remote: TrytonRemote) -> None:
+    named = replace(PARTY, columns=("id", "rec_name"))
+    [key] = made(remote, PARTY, {"name": "Loïc Morvan", "code": "LM-1"})
+    assert len(remote.find(named, {"rec_name": "LM-1"})) == 0, "Tryton looks in the code too"
+    assert only(remote.find(named, {"rec_name": "Loïc Morvan"}))["id"] == key[0]
+
+
+# what the server says no to
+
+def test_a_warning_is_not_confirmed_in_silence(remote: TrytonRemote, others: Session) -> None:
+    [unit] = others.read("model.product.uom.search", [["name", "=", "Unit"]], 0, 1, None)
+    template = Resource("product.template", ("id",), ("id", "name", "active"))
+    [key] = made(remote, replace(template, columns=("id", "type", "default_uom")),
+                 {"name": "Chaudière", "type": "goods", "default_uom": str(unit)})
+    [product] = others.write("model.product.product.create", [{"template": int(key[0])}])
+    places = {kind: others.read("model.stock.location.search", [["type", "=", kind]], 0, 1, None)[0]
+              for kind in ("lost_found", "storage")}
+    [move] = others.write("model.stock.move.create", [{
+        "product": product, "unit": unit, "quantity": 3.0, "from_location": places["lost_found"],
+        "to_location": places["storage"]}])
+    others.write("model.stock.move.do", [move])
+    for _ in range(2):  # asking again does not confirm it either
+        [receipt] = remote.write(template, [Change("archive", key, {})])
+        assert (receipt.state, receipt.code) == ("refused", "UserWarning")
+        assert "Chaudière" in receipt.message
+        assert only(remote.fetch(template, [key]))["active"] == "true"
+
+
+def test_a_record_in_use_is_not_deleted(remote: TrytonRemote, others: Session) -> None:
+    [party] = others.read("model.party.party.search", [["name", "=", "Thermelec Maintenance"]], 0, 1, None)
+    [receipt] = remote.write(PARTY, [Change("delete", (str(party),), {})])
+    assert receipt.state == "refused"
+    assert receipt.message
+    assert "Traceback" not in receipt.message
+    assert len(remote.fetch(PARTY, [(str(party),)])) == 1
+
+
+def test_a_user_without_rights_is_refused_with_words(tryton: TrytonServer, others: Session, remote: TrytonRemote) -> None:
+    others.write("model.res.user.create", [{"name": "Guest", "login": "guest", "password": "nur-Lesen-42"}])
+    guest = open_tryton(tryton.settings(user="guest", password="nur-Lesen-42", password_file=None))
+    [key] = made(remote, CATEGORY, {"name": "locked"})
+    try:
+        [receipt] = guest.write(CATEGORY, [Change("update", key, {"name": "broken open"})])
+        assert receipt.state == "refused"
+        assert "Product Category" in receipt.message
+    finally:
+        guest.close()
+
+
+# logins and sessions
+
+def test_a_refused_login_is_tried_once(tryton: TrytonServer) -> None:
+    remote = open_tryton(tryton.settings(user="ghost", password="geheim-4711", password_file=None))
+    before = in_database(tryton, "SELECT count(*) FROM res_user_login_attempt WHERE login = 'ghost'")
+    for call in (lambda: remote.fetch(PARTY, []), lambda: remote.capabilities(PARTY), lambda: end_of(remote.read(PARTY, None)),
+                 lambda: remote.write(PARTY, [Change("create", None, {"name": "x"})])):
+        with pytest.raises(LoginRefused, match="ghost") as refused:
+            call()
+        assert "geheim-4711" not in str(refused.value)
+    remote.close()
+    after = in_database(tryton, "SELECT count(*) FROM res_user_login_attempt WHERE login = 'ghost'")
+    assert after[0][0] - before[0][0] == 1
+
+
+def test_a_locked_account_is_a_refused_login(tryton: TrytonServer) -> None:
+    for _ in range(6):
+        in_database(tryton, "INSERT INTO res_user_login_attempt (login, create_date, create_uid) "
+                            "VALUES ('locked', strftime('%Y-%m-%d %H:%M:%f', 'now'), 0)")
+    remote = open_tryton(tryton.settings(user="locked", password="anything", password_file=None))
+    with pytest.raises(LoginRefused, match="locked for some minutes"):
+        remote.fetch(PARTY, [])
+    remote.close()
+
+
+def test_a_session_that_is_over_is_renewed(remote: TrytonRemote, tryton: TrytonServer) -> None:
+    [key] = made(remote, PARTY, {"name": "before"})
+    in_database(tryton, "DELETE FROM ir_session")
+    assert len(remote.fetch(PARTY, [key])) == 1
+    in_database(tryton, "DELETE FROM ir_session")
+    assert [receipt.state for receipt in remote.write(PARTY, [Change("update", key, {"name": "after"})])] == ["delivered"]
+    remote.close()
+    assert in_database(tryton, "SELECT count(*) FROM ir_session") == [(0,)], "a closed session leaves none behind"
+
+
+def test_the_password_stands_in_no_message_and_no_repr(tryton: TrytonServer) -> None:
+    settings = tryton.settings(password="top-secret-9", password_file=None, database="nowhere")
+    remote = open_tryton(settings)
+    with pytest.raises(ConfigurationError) as failed:
+        remote.fetch(PARTY, [])
+    assert "top-secret-9" not in f"{failed.value} {settings!r} {remote!r} {vars(remote)}"
+    assert "404" in str(failed.value)
+
+
+# large answers
+
+def test_what_is_too_large_for_one_answer_is_read_in_halves(tryton: TrytonServer, remote: TrytonRemote) -> None:
+    keys = made(remote, CATEGORY, *({"name": "é" * 400} for _ in range(40)))
+    small = open_tryton(tryton.settings(largest_answer=9000))
+    try:
+        narrow = replace(CATEGORY, columns=("id", "name"))
+        small.models._known["product.category"] = remote.models.get("product.category")  # its description is larger
+        found = [key for page in small.read(narrow, None).pages() for key in page.frame["id"]]
+        assert {key for key, in keys} <= set(found)
+        assert len(found) == len(set(found))
+    finally:
+        small.close()
