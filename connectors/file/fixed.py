@@ -36,6 +36,8 @@ _TORN = re.compile(rb"^[\x80-\xbf]{1,3}|(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[
 
 _BEHIND = re.compile(rf" {MARK} .*\| {ANSWERS} (?P<answers>[0-9]+(?: [0-9]+)*)\s*$")
 """The reasons behind a line of an export; the last of them names the held rows."""
+_WRITTEN_OUT = r"\\x[0-9a-f]{2}"
+"""A byte that is no text, as `readable` shows it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class FixedSource:
     def _block(self, text: bytes, lines: Lines, before: int) -> Block:
         whole = _as_array(text, lines)
         bad = spoilt(text, lines.starts, lines.nexts, int(lines.nexts[-1]), utf8=not self.form.bytes)
+        if ANSWERS in self.series.columns:  # a damaged line that nobody has corrected is that line still
+            bad = sorted({*bad, *np.flatnonzero(np.asarray(pc.match_substring_regex(whole, _WRITTEN_OUT))).tolist()})
         plain = ~np.asarray(pc.match_substring_regex(whole, r"^[ \t\x1a\x0b\x0c\r\n]*$"))
         plain[bad] = False
         places = np.flatnonzero(plain).astype(np.int64)
@@ -119,7 +123,8 @@ class FixedSource:
     def _as_it_came(self, line: str) -> tuple[str, str]:
         """The text of a damaged line; of a line of an export, without the reasons, and the held rows it answers."""
         found = _BEHIND.search(line) if self.detected.get("export") else None
-        return (line[: found.start()], found["answers"]) if found else (line, "")
+        text, answers = (line[: found.start()], found["answers"]) if found else (line, "")
+        return text.rstrip(" "), answers  # padding comes and goes; the line is the same
 
     def _table(self, whole: pa.Array) -> tuple[pa.Table, Flags]:
         """The cells of the lines, trimmed; and the lines in which a cell cut in bytes is no text."""

@@ -12,6 +12,7 @@ from pipelines.cli.lines import BIGGEST, line
 if TYPE_CHECKING:
     from pipelines.ops.conflicts import OpenConflict, Side
     from pipelines.ops.reviews import WaitingRow, WaitingRun
+    from pipelines.runs.settling_gone import Choice
 
 group = typer.Typer(no_args_is_help=True, help="What waits for a person: runs, rows, conflicts.")
 
@@ -84,26 +85,53 @@ def row_(
     link: Annotated[int | None, typer.Option("--link", metavar="RECORD", help="It is this one.", max=BIGGEST)] = None,
     create: Annotated[bool, typer.Option("--create", help="It is a new record, whatever it looks like.")] = False,
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Drop it.")] = False,
+    archive: Annotated[bool, typer.Option("--archive", help="Absent: archive its record.")] = False,
+    unlink: Annotated[bool, typer.Option("--unlink", help="Absent: forget which record it was.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Absent: leave all as it is, and do not ask again.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Decide on one row: it is a record that exists, it is a new one, or it is dropped.
+    """Decide on one row: it is a record that exists, it is a new one, or it is dropped; of an absent one, what becomes
+    of its record.
 
     Examples:
 
       navette review row 31 --link 1204
       navette review row 31 --create
+      navette review row 32 --archive
     """
     from pipelines.cli.running import show_results
     from pipelines.hub import open_hub
     from pipelines.runs.settling import settle_row
+    from pipelines.runs.settling_gone import settle_gone
 
     with errors_told(json):
+        choice = _choice(archive, unlink, keep, other=link is not None or create or dismiss)
+        if choice is not None:
+            key = settle_gone(open_hub(settings.project), number, choice)
+            answer({"row": number, "key": key, "settled": choice}) if json else line(f"row {number}: {_DONE[choice]}")
+            return
         results = settle_row(open_hub(settings.project), number, link=link, create=create, dismiss=dismiss)
         if results or json:
             show_results(results[0].flow if results else None, results, json)
         else:
             line(f"row {number} dismissed")
     raise typer.Exit(max((result.exit_code for result in results), default=0))
+
+
+_DONE: dict[Choice, str] = {
+    "archive": "archived", "unlink": "unlinked", "keep": "kept as it is; it is asked about again when it has come back",
+}
+
+
+def _choice(archive: bool, unlink: bool, keep: bool, *, other: bool) -> Choice | None:
+    from mappings.errors import ConfigurationError
+
+    said: dict[Choice, bool] = {"archive": archive, "unlink": unlink, "keep": keep}
+    chosen = [choice for choice, wanted in said.items() if wanted]
+    if len(chosen) + other > 1:
+        raise ConfigurationError("one decision, please", todo="--archive, --unlink or --keep of a row that is absent; "
+                                 "--link RECORD, --create or --dismiss of another")
+    return chosen[0] if chosen else None
 
 
 @group.command()
@@ -160,7 +188,7 @@ def _row(waiting: WaitingRow) -> None:
     for record in waiting.candidates:
         line(f"    {row.entity} {named(record if 'type' in record else None, record['id'])}")
     gone = any(cause.code == "gone" for cause in row.causes)
-    choice = "--dismiss keeps the record" if gone else "--link RECORD, --create or --dismiss"
+    choice = "--archive, --unlink or --keep" if gone else "--link RECORD, --create or --dismiss"
     line(f"    -> navette review row {row.id} {choice}")
 
 

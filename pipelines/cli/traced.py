@@ -47,8 +47,9 @@ def event_lines(event: Traced) -> list[str]:
         name = "trace_agreed" if event.run_id else f"trace_settled_{event.said['winner']}"
     elif event.kind == "closed" and event.run_id is None:
         name = "trace_closed_person"
+    decision = event.said.get("decision") or {}
     head = said(name, **(facts | {"flow": event.flow or "", "run": str(event.run_id or ""),
-                                  "by": (event.said.get("decision") or {}).get("by", "")}))
+                                  "by": decision.get("by", ""), "what": decision.get("what", "")}))
     lines = [f"{shown(event.at)}  {head}"]
     if event.kind == "held":
         lines += [f"{' ' * 18}{sentence}" for sentence in event.said["causes"]]

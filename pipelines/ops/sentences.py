@@ -70,7 +70,7 @@ SENTENCES: dict[str, str] = {
     "trace_linked": "{flow}: {key} became {entity} {record_id}",
     "trace_held": "{flow}: row {id} ({into} {key}) was {outcome}, last by run {run} at {where}; it is {state} now",
     "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
-    "trace_closed_person": "{flow}: row {id} was closed",
+    "trace_closed_person": "{flow}: row {id} was settled by {by}: {what}",
     "trace_dismissed": "{flow}: row {id} was dismissed by {by}",
     "trace_conflict_crm": "{flow} run {run}: {field} had changed on both sides; the CRM's {ours} stands, not {theirs}",
     "trace_conflict_remote": "{flow} run {run}: {field} had changed on both sides; {theirs} stands, not the CRM's"

@@ -20,6 +20,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.replay import replay, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.unfinished import close_run, drop_staging, staging_is_whole
+from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.plan import mapping_digest
 from pipelines.stages.staging import staging_for
 
@@ -90,10 +91,13 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
     decision: dict[str, object] = {"by": getuser(), "at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "what": "link" if link is not None else "create" if create else "dismiss", "record_id": link}
     with hub.engine.begin() as connection:
-        row = _open_row(connection, held_id)
+        row = open_row(connection, held_id)
         if dismiss:
             _decided(connection, held_id, decision, state="dismissed")
             return []
+        if row["code"] == "gone":
+            raise ConfigurationError(f"row {held_id} is absent from its source: there is nothing to link or create",
+                                     todo="--archive, --unlink or --keep")
         if row["raw"] is None or row["key"] is None:
             raise ConfigurationError(f"row {held_id} has no key, so it cannot be linked or created",
                                      todo="correct it in an export (navette rejects export), or dismiss it")
@@ -107,7 +111,8 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
     return results
 
 
-def _open_row(connection: Connection, held_id: int) -> RowMapping:
+def open_row(connection: Connection, held_id: int) -> RowMapping:
+    """The held row with its flow, entity and id space; raises ConfigurationError unless it is open."""
     held, feed = tables.held, tables.feed
     row = connection.execute(
         select(held, feed.c.flow, feed.c.entity, feed.c.id_space)
@@ -126,6 +131,7 @@ def _link(hub: Hub, connection: Connection, row: RowMapping, record_id: int) -> 
     if not connection.scalar(select(exists().where(record.c.id == record_id))):
         raise ConfigurationError(f"there is no {row['entity']} with id {record_id}",
                                  todo="navette review list shows the candidates")
+    settle_unlinked(connection, row["feed"], [row["key"]], row["run_id"])
     first = ~exists().where(x.c.record_id == record_id, x.c.id_space == row["id_space"], x.c.is_primary)
     connection.execute(
         insert(x).values(id_space=row["id_space"], key=row["key"], feed=row["feed"], record_id=record_id,

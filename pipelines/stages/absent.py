@@ -7,6 +7,7 @@ left out does not. One unreadable key and nothing is absent. An absent entry is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -31,6 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import higher_rank_says
@@ -74,7 +76,7 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
     if not full:
         where.append(_owner_named(plan, record, parent))
     return (
-        select(x.c.key, x.c.record_id, and_(_masters_archived(plan, record), ~other_here).label("archive"))
+        select(x.c.key, x.c.record_id, and_(masters_archived(plan, record), ~other_here).label("archive"))
         .join_from(x, record, record.c.id == x.c.record_id).where(*where)
     )
 
@@ -85,7 +87,7 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
     x, record = plan.crosswalk.alias("x"), plan.record
     present = _present(tables)
     return (
-        select(x.c.key, x.c.record_id, _masters_archived(plan, record).label("archive"))
+        select(x.c.key, x.c.record_id, masters_archived(plan, record).label("archive"))
         .join_from(x, record, record.c.id == x.c.record_id)
         .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
                x.c.key.in_(select(gone.c.key)), ~exists().where(present.c.key == x.c.key))
@@ -99,7 +101,7 @@ def _present(tables: IntoStaging) -> Any:
     ).subquery("present")
 
 
-def _masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
+def masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
     """This system masters `archived` of the record: alone, or as the first of ranked ones that says something."""
     mine: dict[str, ColumnElement[bool]] = {}
     for kind, mastery in plan.entity.masters["archived"].items():
@@ -127,7 +129,6 @@ def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStag
 def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: Select[Any], action: Action,
                   held: Table, source: str) -> tuple[int, int]:
     """Archives, unlinks or sets aside for review; returns (archived, unlinked). One transaction."""
-    x, record = plan.crosswalk, plan.record
     gone = connection.execute(entries).all()
     if not gone or action == "ignore":
         return 0, 0
@@ -143,8 +144,15 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
         return 0, 0
     archive = [(key, record_id) for key, record_id, owned in gone if owned and action == "archive"]
     unlink = [key for key, _, owned in gone if not (owned and action == "archive")]
-    mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed)
-    ids = sorted({record_id for _, record_id in archive})
+    archive_entries(connection, plan, archive, run_id)
+    unlink_entries(connection, plan, unlink, run_id)
+    return len(archive), len(unlink)
+
+
+def archive_entries(connection: Connection, plan: IntoPlan, entries: Sequence[tuple[str, int]], run_id: int) -> None:
+    """Archives the records of these absent entries (key, record); they stay linked, and come back with their rows."""
+    record = plan.record
+    ids = sorted({record_id for _, record_id in entries})
     among = record.c.id == any_(literal(ids, ARRAY(BigInteger)))  # one parameter, however many they are
     connection.execute(
         select(func.count()).select_from(
@@ -152,12 +160,26 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
         )
     )
     connection.execute(update(record).where(among, record.c.archived_at.is_(None)).values(archived_at=func.now()))
+    keep_entries(connection, plan, [key for key, _ in entries], run_id)
+
+
+def keep_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int) -> None:
+    """The entries stay linked, and count as absent until their rows come back: they are not absent anew."""
+    x = plan.crosswalk
     connection.execute(
-        update(x).where(mine, x.c.key == any_(literal([key for key, _ in archive], ARRAY(Text))))
-        .values(absent_since=func.now(), fingerprint=None, run_id=run_id)
+        update(x).where(*_these(plan, keys)).values(absent_since=func.now(), fingerprint=None, run_id=run_id)
     )
-    connection.execute(delete(x).where(mine, x.c.key == any_(literal(unlink, ARRAY(Text)))))
-    return len(archive), len(unlink)
+
+
+def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int) -> None:
+    """Forgets the entries; what was disputed with them is not any more."""
+    connection.execute(delete(plan.crosswalk).where(*_these(plan, keys)))
+    settle_unlinked(connection, plan.feed, keys, run_id)
+
+
+def _these(plan: IntoPlan, keys: Sequence[str]) -> list[ColumnElement[bool]]:
+    x = plan.crosswalk
+    return [x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == any_(literal(list(keys), ARRAY(Text)))]
 
 
 def entries_of(connection: Connection, plan: IntoPlan) -> int:

@@ -1,7 +1,8 @@
 """Rows that answer held ones: of an export that was corrected, or of a replay. Whatever becomes of them, those close.
 
-A held row that is refused again, under the identity it had, stays the one it was; under another one it is held anew,
-and the old one closes. A damaged line of an export that nobody filled in is that damaged line again.
+A held row that is refused again stays the one it was, whatever its key is now, so that a file may be corrected again
+and again; only where another row is held under that key, or for elements of nested lists, the old one closes. A
+damaged line of an export that nobody filled in is that damaged line again.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, func, select, update
 
 from connectors.file.neutral import ANSWERS, KEPT, LINE, are_numbers
 from connectors.page import Page
 from crm_store import hub_tables as hub
+from pipelines.stages.held import not_newer
 from pipelines.stages.staging import Staging
 
 
@@ -61,7 +63,7 @@ def close_answered(connection: Connection, run_id: int, staging: Staging) -> Non
         .where(
             held.c.id == answers.c.held, held.c.state == "open", held.c.run_id < run_id,
             held.c.feed.in_(select(hub.feed.c.id).where(hub.feed.c.flow == flow)),
-            or_(held.c.mark.is_(None), answers.c.mark.is_(None), held.c.mark <= answers.c.mark),
+            not_newer(held, answers),
         )
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )

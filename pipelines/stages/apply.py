@@ -61,6 +61,7 @@ class IntoApply:
     def __init__(self, run: tuple[int, int | None], source: str, plans: tuple[IntoPlan, ...], staging: Staging,
                  number: int) -> None:
         self.run, self.source, self.plan, self.staging = run, source, plans[number], staging
+        self.answers: Table | None = None  # of an export or a replay: which held rows its rows answer
         self.pairs: Pairs = list(zip(plans, staging.intos, strict=True))
         self.tables: IntoStaging = staging.intos[number]
         self.work = work_tables(self.plan, number)
@@ -74,6 +75,10 @@ class IntoApply:
             connection.execute(DropTable(named("pg_temp", table.name), if_exists=True))
             connection.execute(CreateTable(table))
         self.disputed = disputed_fields(connection, self.plan)
+        answers = self.staging.answers
+        # Elements of a nested list have numbers of their own.
+        if not self.plan.into.each and connection.scalar(select(exists(select(answers)))):
+            self.answers = answers
 
     def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
                    ) -> Counter[Outcome]:
@@ -349,7 +354,7 @@ class IntoApply:
         connection.execute(insert(h).from_select(
             names, select(*[staged.c[name] for name in names]).where(staged.c.row_no > low, staged.c.row_no <= high)
         ))
-        hold(connection, self.run[0], self.plan.feed, h, self.source)
+        hold(connection, self.run[0], self.plan.feed, h, self.source, self.answers)
         self.clear(connection)
         fate = self.tables.fate
         self._hold(connection, fate, {"review", "rejected", "parked"}, fate.c.row_no > low, fate.c.row_no <= high)
@@ -368,7 +373,7 @@ class IntoApply:
         if not told:
             return Counter()
         copy_frame(connection, h, held_from(connection, self.staging, self.plan, list(told)))
-        hold(connection, self.run[0], self.plan.feed, h, self.source)
+        hold(connection, self.run[0], self.plan.feed, h, self.source, self.answers)
         return Counter(row["outcome"] for row in told)
 
     def _settle(self, connection: Connection, waiting: bool, lenient: bool, final: bool) -> None:

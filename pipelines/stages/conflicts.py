@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Table,
     Text,
+    any_,
     case,
     exists,
     false,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
@@ -52,10 +54,6 @@ def settle_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables
         if field.name not in disputed:
             continue
         value = _told(z, "n", field.columns)
-        decision = func.jsonb_build_object(
-            literal("by", Text), literal("navette", Text), literal("at", Text), func.now(), literal("what", Text),
-            literal("agreed", Text), literal("run_id", Text), literal(run_id), literal("value", Text), value,
-        )
         connection.execute(
             update(conflict)
             .where(conflict.c.entity == plan.into.entity, conflict.c.record_id == z.c.record_id,
@@ -63,10 +61,30 @@ def settle_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables
                    conflict.c.field == field.name, conflict.c.state == "open",
                    z.c[f"w_{field.name}"].is_distinct_from("open"),
                    ~func.coalesce(s.c[f"keep_{field.name}"], false()))
-            .values(state="settled", decision=decision,
+            .values(state="settled", decision=_decision("agreed", run_id, value),
                     winner=case((value == conflict.c.theirs, "remote"), (value == conflict.c.ours, "crm"),
                                 else_=conflict.c.winner))
         )
+
+
+def settle_unlinked(connection: Connection, feed: int, keys: Collection[str], run_id: int) -> None:
+    """Settles open conflicts of keys that are linked to their records no more."""
+    conflict = hub.conflict
+    if not keys:
+        return
+    connection.execute(
+        update(conflict)
+        .where(conflict.c.feed == feed, conflict.c.state == "open",
+               conflict.c.key == any_(literal(list(keys), ARRAY(Text))))
+        .values(state="settled", winner="crm", decision=_decision("unlinked", run_id, conflict.c.ours))
+    )
+
+
+def _decision(what: str, run_id: int, value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What a run decided, as pipelines.ops.decisions has it of a person: by, at, what, run_id and the value."""
+    told = {"by": literal("navette", Text), "at": func.now(), "what": literal(what, Text), "run_id": literal(run_id),
+            "value": value}
+    return func.jsonb_build_object(*[part for name, each in told.items() for part in (literal(name, Text), each)])
 
 
 def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, m: Table, z: Table) -> None:

@@ -16,11 +16,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     String,
     Table,
     and_,
     case,
     cast,
+    exists,
     func,
     literal,
     or_,
@@ -102,8 +104,11 @@ def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) ->
     return found
 
 
-def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str) -> None:
+def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str, answers: Table | None = None
+         ) -> None:
     """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity.
+
+    `answers` (row_no, held, mark): a row that answers a held one stays that one, also under another identity.
 
     A damaged line of an export that nobody filled in keeps its place and its cause.
     """
@@ -113,6 +118,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     numbered = select(rows, base.label("base"), nth.label("nth")).subquery()
     identity = case((numbered.c.nth == 1, numbered.c.base),
                     else_=numbered.c.base + "#" + cast(numbered.c.nth, String))
+    if answers is not None:
+        _stay_who_they_are(connection, run_id, feed, select(numbered.c.row_no, identity.label("identity")), answers)
     picked = select(
         literal(feed, Integer), literal(run_id), literal(source), identity, *[numbered.c[name] for name in NAMES]
     )
@@ -129,6 +136,24 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
             where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
         )
     )
+
+
+def _stay_who_they_are(connection: Connection, run_id: int, feed: int, rows: Select[Any], answers: Table) -> None:
+    """Gives held rows that are answered by rows held again the identity that these have now."""
+    held, other, again = hub.held, hub.held.alias("other"), rows.subquery("again")
+    theirs = (
+        select(again.c.identity, func.min(held.c.id).label("id"))
+        .join_from(again, answers, answers.c.row_no == again.c.row_no).join(held, held.c.id == answers.c.held)
+        .where(held.c.feed == feed, held.c.state == "open", held.c.run_id < run_id, not_newer(held, answers))
+        .group_by(again.c.identity).subquery("theirs")
+    )
+    taken = exists().where(other.c.feed == feed, other.c.state == "open", other.c.identity == theirs.c.identity)
+    connection.execute(update(held).where(held.c.id == theirs.c.id, ~taken).values(identity=theirs.c.identity))
+
+
+def not_newer(held: Table, answers: Table) -> ColumnElement[bool]:
+    """The held row is no newer news than the row that answers it."""
+    return or_(held.c.mark.is_(None), answers.c.mark.is_(None), held.c.mark <= answers.c.mark)
 
 
 def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromClause) -> None:

@@ -159,7 +159,7 @@ def land(what: Landing, progress: Progress) -> Landed:
 def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:
     """Each held row that is answered, with the order mark of the row that answers it; a damaged line has none."""
     marks = what.marks(page.frame, page.frame.index)[0].reindex(answers.index.unique()).loc[answers.index]
-    return pa.table({"held": pa.array(answers), "mark": pa.array(marks)})
+    return pa.table({"row_no": pa.array(answers.index), "held": pa.array(answers), "mark": pa.array(marks)})
 
 
 def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:

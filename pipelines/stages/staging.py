@@ -9,7 +9,7 @@ For each into (`n` is its position), unlogged and dropped with the run::
     staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
     staging.r<run>_gone        key: rows that the system itself says were deleted
     staging.r<run>_pages       the raw rows behind `rows`, a compressed Arrow table a page
-    staging.r<run>_answers     held, mark: the held rows that rows of the run answer (pipelines.stages.answers)
+    staging.r<run>_answers     row_no, held, mark: the held rows that rows of the run answer (pipelines.stages.answers)
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:
         Column("first", BigInteger), Column("last", BigInteger), Column("payload", LargeBinary),
     )
     gone = _table(metadata, f"r{run_id}_gone", Column("key", Text))
-    answers = _table(metadata, f"r{run_id}_answers", Column("held", BigInteger), Column("mark", BigInteger))
+    answers = _table(metadata, f"r{run_id}_answers", Column("row_no", BigInteger),
+                     Column("held", BigInteger), Column("mark", BigInteger))
     return Staging(metadata, intos, pages, gone, answers)
 
 

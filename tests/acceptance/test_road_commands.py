@@ -11,7 +11,10 @@ from pipelines.cli import main
 from pipelines.runs.lock import flow_lock
 from tests.road_desk import COMPANIES, OUTCOME_NAMES, Road, roads
 
-module_road, road = roads({"companies": COMPANIES + "guard: {archives: 10%}\n"})
+module_road, road = roads({
+    "companies": COMPANIES + "guard: {archives: 10%}\n",
+    "asked": COMPANIES.replace("flow: companies", "flow: asked").replace("absent: archive", "absent: review"),
+})
 HEAD = "CODE;NAME;ZIP;NOTES"
 
 
@@ -56,6 +59,20 @@ def test_review_held_back_supersede_and_settle_have_their_exit_codes(road: Road,
     assert (code, settled["state"], settled["into"]["company"]["archived"]) == (0, "done", 39)
     code, told = navette("review", "settle", str(again["run_id"]), "--approve")
     assert (code, "only a run in review" in told["error"]) == (1, True)
+
+
+def test_an_absent_row_is_settled_by_one_decision(road: Road, navette: Any) -> None:
+    road.run("asked", HEAD, *rows(1, 2, 3))
+    road.run("asked", HEAD, *rows(1))
+    two, three = (str(number) for (number,) in road.hub_sees("SELECT id FROM sync.held ORDER BY key"))
+    code, told = navette("review", "row", two, "--archive", "--keep")
+    assert (code, told["error"]) == (1, "one decision, please")
+    assert navette("review", "row", two, "--archive") == (0, {"row": int(two), "key": "2", "settled": "archive"})
+    assert navette("review", "row", three, "--keep") == (0, {"row": int(three), "key": "3", "settled": "keep"})
+    code, told = navette("review", "row", three, "--unlink")
+    assert (code, f"row {three} is closed" in told["error"]) == (1, True)
+    code, told = navette("trace", "erp", "2")
+    assert [event["said"]["decision"]["what"] for event in told["events"] if event["kind"] == "closed"] == ["archive"]
 
 
 def test_a_second_run_of_the_flow_is_told_so_and_a_wrong_name_lists_the_flows(road: Road, navette: Any) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mappings.errors import ConfigurationError
+from pipelines.ops.reviews import reviews
 from pipelines.runs.intake import HeldBack, run_flow
-from pipelines.runs.settling import settle_run
+from pipelines.runs.settling import settle_row, settle_run
+from pipelines.runs.settling_gone import settle_gone
 from tests.road_desk import COMPANIES, Road, roads, told
 
 FLOWS = {
@@ -32,6 +35,18 @@ into:
   key: CODE
   absent: review
   fields: {name: NAME}
+""",
+    "asked_clients": """
+flow: asked_clients
+system: cmms
+read: {full: true}
+into: {entity: company, key: CODE, match: [name], absent: review, fields: {name: NAME, email: {from: MAIL, as: text}}}
+""",
+    "asked_aliases": """
+flow: asked_aliases
+system: erp
+read: {full: true}
+into: {entity: company, key: CODE, match: [name], aliases: true, absent: review, fields: {name: NAME}}
 """,
     "guarded": COMPANIES.replace("flow: companies", "flow: guarded").replace("CLI_", "GRD_")
     + "guard: {rejects: 10%, creates: 20%, updates: 50%, archives: 10%}\n",
@@ -107,6 +122,89 @@ def test_absent_rows_that_somebody_must_judge_are_in_review_until_they_come_back
     assert road.held() == [("review", "2", "gone")], "told once"
     road.run("asked", "CODE;NAME", "1;One", "2;Two")
     assert road.held() == []
+
+
+@pytest.fixture
+def gone(road: Road) -> int:
+    """The number of the row that asks about key 2, which is absent."""
+    road.run("asked", "CODE;NAME", "1;One", "2;Two")
+    road.run("asked", "CODE;NAME", "1;One")
+    return int(road.one("SELECT id FROM sync.held WHERE code = 'gone'"))
+
+
+def test_an_absent_row_is_archived_as_decided_and_comes_back_with_its_row(road: Road, gone: int) -> None:
+    assert settle_gone(road.hub, gone, "archive") == "2"
+    assert (archived(road), keys(road), road.held()) == (["Two"], ["1"], [])
+    assert road.one("SELECT decision->>'what' FROM sync.held WHERE id = %s", gone) == "archive"
+    assert road.hub_sees("SELECT system FROM sync.journal ORDER BY id DESC LIMIT 1") == [("erp",)]
+    assert road.counts("asked", "CODE;NAME", "1;One") == {"unchanged": 1}
+    assert road.held() == []
+    assert road.counts("asked", "CODE;NAME", "1;One", "2;Two") == {"unchanged": 1, "updated": 1}
+    assert (archived(road), keys(road)) == ([], ["1", "2"])
+
+
+def test_an_absent_row_is_unlinked_as_decided(road: Road, gone: int) -> None:
+    settle_gone(road.hub, gone, "unlink")
+    assert (archived(road), keys(road, "true"), road.names(), road.held()) == ([], ["1"], ["One", "Two"], [])
+    assert road.counts("asked", "CODE;NAME", "1;One") == {"unchanged": 1}
+    assert road.held() == []
+
+
+def test_an_absent_row_that_is_kept_is_not_asked_about_before_it_has_come_back(road: Road, gone: int) -> None:
+    settle_gone(road.hub, gone, "keep")
+    for _ in range(2):
+        assert road.counts("asked", "CODE;NAME", "1;One") == {"unchanged": 1}
+        assert (road.held(), archived(road), keys(road, "true")) == ([], [], ["1", "2"])
+    assert road.counts("asked", "CODE;NAME", "1;One", "2;Two") == {"unchanged": 2}
+    assert keys(road) == ["1", "2"]
+    road.run("asked", "CODE;NAME", "1;One")
+    assert road.held() == [("review", "2", "gone")], "absent anew"
+
+
+def test_what_does_not_fit_an_absent_row_is_refused_and_settles_nothing(road: Road, gone: int) -> None:
+    with pytest.raises(ConfigurationError, match="nothing to link or create"):
+        settle_row(road.hub, gone, create=True)
+    road.run("asked", "CODE;NAME", "1;One", "2;Two")
+    with pytest.raises(ConfigurationError, match=f"row {gone} is closed"):
+        settle_gone(road.hub, gone, "archive")
+    road.run("companies", HEAD, "9;;59000;")
+    refused = road.one("SELECT id FROM sync.held WHERE state = 'open'")
+    with pytest.raises(ConfigurationError, match=f"row {refused} is not absent"):
+        settle_gone(road.hub, refused, "keep")
+    assert (archived(road), road.held()) == ([], [("rejected", "9", "required")])
+
+
+def test_a_record_whose_archiving_another_system_masters_is_not_archived_for_this_one(road: Road) -> None:
+    road.run("asked_clients", "CODE;NAME;MAIL", "1;One;a", "2;Two;a")
+    road.crm("UPDATE crm.company SET email = 'ours'")
+    road.run("asked_clients", "CODE;NAME;MAIL", "1;One;b", "2;Two;b")
+    road.run("asked_clients", "CODE;NAME;MAIL", "1;One;b")
+    number = road.one("SELECT id FROM sync.held WHERE code = 'gone'")
+    with pytest.raises(ConfigurationError, match="`archived` is mastered by erp"):
+        settle_gone(road.hub, number, "archive")
+    assert (archived(road), road.held()) == ([], [("review", "2", "gone")])
+    settle_gone(road.hub, number, "unlink")
+    assert [conflict.key for conflict in reviews(road.hub).conflicts] == ["1"], "nobody disputes what is linked no more"
+
+
+def test_a_record_that_another_key_still_has_is_not_archived_for_the_one_that_is_gone(road: Road) -> None:
+    road.run("asked_aliases", "CODE;NAME", "1;Same")
+    road.run("asked_aliases", "CODE;NAME", "1;Same", "2;Same")
+    assert len(road.names()) == 1
+    road.run("asked_aliases", "CODE;NAME", "1;Same")
+    number = road.one("SELECT id FROM sync.held WHERE code = 'gone'")
+    with pytest.raises(ConfigurationError, match="is also 1, which is not settled as absent"):
+        settle_gone(road.hub, number, "archive")
+    settle_gone(road.hub, number, "unlink")
+    assert (archived(road), keys(road)) == ([], ["1"])
+
+
+def test_a_row_whose_key_is_another_record_by_now_is_not_settled_for_the_old_one(road: Road, gone: int) -> None:
+    road.hub_sees("UPDATE sync.crosswalk_company SET record_id = (SELECT id FROM crm.company WHERE name = 'One')")
+    for choice in ("archive", "unlink", "keep"):
+        with pytest.raises(ConfigurationError, match="no longer linked"):
+            settle_gone(road.hub, gone, choice)  # type: ignore[arg-type]
+    assert (archived(road), keys(road)) == ([], ["1", "2"])
 
 
 @pytest.mark.parametrize("bad", [";Keyless;59000;", "7;damaged"])
