@@ -6,6 +6,7 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
+    Insert,
+    Select,
     Subquery,
+    Table,
     and_,
     case,
     delete,
@@ -21,7 +25,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
@@ -34,6 +37,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
 from pipelines.stages.match import match_rows, sides
 from pipelines.stages.plan import IntoPlan, Reference
@@ -57,21 +61,38 @@ class Decided:
     repeated_same: int
 
 
+class Matching:
+    """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into."""
+
+    def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
+        self.statement = _fates(tables, match_rows(plan, tables, run=run), waits=False)
+
+    def __call__(self, connection: Connection, low: int, high: int) -> None:
+        with index_lookups(connection):
+            connection.execute(self.statement, {"low": low, "high": high})
+
+
+def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
+              ) -> None:
+    """Matches what landing matches page by page: every staged row."""
+    for plan, tables in zip(plans, staging.intos, strict=True):
+        Matching(plan, tables, run)(connection, **EVERYTHING)
+
+
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
            ) -> list[Decided]:
-    """Fills every `fate` table, one line for each staged row, and every `wait` table."""
+    """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
+    every `wait` table."""
     repeated: list[int] = []
     for plan, tables in zip(plans, staging.intos, strict=True):
-        Index(None, tables.rows.c.row_no).create(connection, checkfirst=True)
         if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
             Index(None, tables.rows.c.key).create(connection, checkfirst=True)
         for index in value_indexes(plan, tables, plans):
             index.create(connection, checkfirst=True)
-        connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
-        repeated.append(_repeated_keys(connection, tables))
-        _match(connection, plan, tables, run)
         Index(None, tables.fate.c.row_no).create(connection)
-        connection.execute(text(f"ANALYZE {_name(connection, tables.fate)}"))
+        for table in (tables.rows, tables.fate):
+            connection.execute(ddl_on("ANALYZE %(fullname)s", table))
+        repeated.append(_repeated_keys(connection, tables))
         if plan.into.match and not plan.into.aliases:
             _twins(connection, plan, tables)
     _waiting(connection, plans, staging, run)
@@ -106,13 +127,13 @@ class Moment:
         return Moment(int(place or 0), not others)
 
 
-def _name(connection: Connection, table: Any) -> str:
-    return connection.dialect.identifier_preparer.format_table(table)
-
-
 def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
     """Of the rows with one key only the newest counts (mark, then place); returns how many lost among `same`."""
     rows, same, fate = tables.rows, tables.same, tables.fate
+    keys = union_all(select(rows.c.key), select(same.c.key)).subquery()
+    digest = func.hashtextextended(keys.c.key, 0)  # numbers are grouped in half the time and memory
+    if not connection.scalar(select(exists(select(digest).group_by(digest).having(func.count() > 1)))):
+        return 0
     everything = union_all(
         select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
         select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
@@ -126,36 +147,33 @@ def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
         .join(twice, twice.c.key == everything.c.key).subquery()
     )
     lost = select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
+    matched: dict[str, Any] = {column.name: null() for column in fate.c if column.name not in ("row_no", "waits")}
     connection.execute(
-        insert(fate).from_select(
-            ["row_no", "class", "waits"],
-            select(lost.c.row_no, literal("superseded"), false()).where(~lost.c.is_same),
-        )
+        update(fate).where(fate.c.row_no == lost.c.row_no, ~lost.c.is_same)
+        .values(matched | {"class": "superseded"})
     )
     return int(connection.scalar(select(func.count()).select_from(lost).where(lost.c.is_same)) or 0)
 
 
-def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None], *,
-           only_waiting: bool = False) -> None:
-    fate = tables.fate
-    if only_waiting:
-        waiting = select(fate.c.row_no).where(fate.c["class"] == "waits")
-        numbers = list(connection.scalars(waiting).all())
-        connection.execute(delete(fate).where(fate.c["class"] == "waits"))
-        connection.execute(insert(tables.wait).from_select(["row_no"], select(func.unnest(numbers))))
-        matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(tables.wait.c.row_no)), run, lenient=True)
-    else:
-        done = select(fate.c.row_no)
-        matched = match_rows(plan, tables, lambda s: s.c.row_no.not_in(done), run)
+def _match_waiting(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
+    """Matches the rows that wait once more, as if their links were there, and puts them on the waiting list."""
+    fate, wait = tables.fate, tables.wait
+    gone = delete(fate).where(fate.c["class"] == "waits").returning(fate.c.row_no).cte("gone")
+    connection.execute(insert(wait).from_select(["row_no"], select(gone.c.row_no)))
+    matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(wait.c.row_no)), run, lenient=True)
+    with index_lookups(connection):
+        connection.execute(_fates(tables, matched, waits=True), EVERYTHING)
+    settled = exists().where(fate.c.row_no == wait.c.row_no, ~fate.c.waits)
+    connection.execute(delete(wait).where(settled))
+
+
+def _fates(tables: IntoStaging, matched: Select[Any], *, waits: bool) -> Insert:
     inner = matched.subquery("matched")
     names = [column.name for column in inner.c]
+    fate = tables.fate
     # What is refused whatever comes is settled now: on the waiting list it would be counted again.
-    waits = inner.c["class"].in_(APPLIED) if only_waiting else false()
-    with index_lookups(connection):
-        connection.execute(insert(fate).from_select([*names, "waits"], select(*inner.c, waits)), EVERYTHING)
-    if only_waiting:
-        settled = exists().where(fate.c.row_no == tables.wait.c.row_no, ~fate.c.waits)
-        connection.execute(delete(tables.wait).where(settled))
+    waiting = inner.c["class"].in_(APPLIED) if waits else false()
+    return insert(fate).from_select([*names, "waits"], select(*inner.c, waiting))
 
 
 def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
@@ -177,7 +195,11 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
     )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
     since = _twins_before(connection, plan, tables)
+    if not connection.scalar(select(exists().where(or_(fate.c["class"] == "new", since)))):
+        return
     for rule in plan.into.match:
+        if not _alike(connection, plan, s, rule.on):
+            continue
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
@@ -207,6 +229,18 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
             update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
             .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
         )
+
+
+def _alike(connection: Connection, plan: IntoPlan, s: Table, names: Sequence[str]) -> bool:
+    """Whether any two staged rows have the same values in these fields; links, which are not staged, left out."""
+    links = {reference.column for reference in plan.references}
+    values = [sides(plan, plan.record, s, name, {})[1] for name in names if name not in links]
+    if not values:
+        return True
+    # Two expressions of the same text must be one in GROUP BY: a subquery names them.
+    staged = select(*[value.label(f"side{number}") for number, value in enumerate(values)]).select_from(s).subquery()
+    groups = select(*staged.c).where(*[side.is_not(None) for side in staged.c]).group_by(*staged.c)
+    return bool(connection.scalar(select(exists(groups.having(func.count() > 1)))))
 
 
 def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
@@ -283,7 +317,7 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             moved = moved or dropped > 0
     for plan, tables in pairs:
         if connection.scalar(select(exists().where(tables.fate.c["class"] == "waits"))):
-            _match(connection, plan, tables, run, only_waiting=True)
+            _match_waiting(connection, plan, tables, run)
 
 
 def _missing(fate: FromClause, s: FromClause, reference: Reference) -> ColumnElement[bool]:
