@@ -110,7 +110,7 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
             known.c.record_id == v.c.record_id, known.c.state == "open",
             known.c.theirs.is_not_distinct_from(told["r"]), ~overtaken,
         )
-        told_already = open_already
+        told_already: ColumnElement[bool] = open_already
         if field.sent:
             # What the CRM won is fought over until the system has taken it: the same fight, told once.
             logged = hub.conflict.alias("logged")
