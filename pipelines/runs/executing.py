@@ -62,6 +62,7 @@ class Order:
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
+    comparing: bool = False  # every row is decoded and decided on; only to be looked at
     dagster_run: str | None = None
 
 
@@ -139,6 +140,8 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
+        if order.comparing:
+            plans = tuple(plan.every_row() for plan in plans)
         plans = _of_kind(plans, order)
         return _of_file(connection, order.flow, plans, order.variables)
 

@@ -99,16 +99,21 @@ def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Sele
 
 def creates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """Records that the system does not know, and that may be made there."""
-    x, r = plan.crosswalk, plan.record
+    r = plan.record
     if not write.create:
         return []
     written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
     query = _values(plan, written).where(
-        r.c.id.in_(records), r.c.archived_at.is_(None), _allowed(plan, write),
-        ~exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space),
-    ).order_by(r.c.id)
+        r.c.id.in_(records), unknown_there(plan, write)).order_by(r.c.id)
     names = tuple(item.name for item in written)
     return [Send(row["#id"], "create", None, names, dict(row)) for row in connection.execute(query).mappings()]
+
+
+def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
+    """The record is one that a flow which makes new rows would make there."""
+    x, r = plan.crosswalk, plan.record
+    known = exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space)
+    return and_(r.c.archived_at.is_(None), ~known, _allowed(plan, write))
 
 
 def _values(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:
