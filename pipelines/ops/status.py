@@ -26,7 +26,7 @@ from pipelines.runs.lock import FLOW_LOCK
 GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
 GAPS_SHOWN = 5
-ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt")
+ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt", "reconcile")
 """Triggers of runs that read no source: they do not make a flow fresh."""
 
 Activity = Literal["idle", "running", "interrupted"]

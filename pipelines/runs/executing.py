@@ -63,6 +63,7 @@ class Order:
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
+    comparing: bool = False  # every row is decoded and decided on; only to be looked at
     dagster_run: str | None = None
 
 
@@ -140,6 +141,8 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
         plans = active_plans(order.flow, plans, tuple(order.source.columns), order.variables)
         if not order.matching:
             plans = tuple(plan.without_matching() for plan in plans)
+        if order.comparing:
+            plans = tuple(plan.every_row() for plan in plans)
         plans = _of_kind(plans, order)
         return _of_file(connection, order.flow, plans, order.variables)
 
