@@ -11,10 +11,10 @@ from sqlalchemy import Connection, and_, literal, null, or_, select
 from mappings.errors import ConfigurationError, RunStopped
 from pipelines.hub import Hub
 from pipelines.runs.executing import LandedRun, Order, Progress, execute, fail, quiet, result_of, start_failed
-from pipelines.runs.intake import waiting
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named
+from pipelines.runs.waiting import waiting
 from pipelines.stages.decide import outcome_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
