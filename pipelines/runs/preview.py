@@ -12,11 +12,11 @@ from mappings.errors import ConfigurationError, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import LandedRun, Order, Progress, execute, fail, quiet, result_of, start_failed
-from pipelines.runs.intake import waiting
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.remote import read_remote
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named
+from pipelines.runs.waiting import waiting
 from pipelines.runs.would_send import WouldSend, landed_sends, would_push
 from pipelines.stages.decide import outcome_of
 from pipelines.stages.plan import IntoPlan
