@@ -133,7 +133,8 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     return (
         select(
             matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
-            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"), *columns,
+            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"),
+            func.coalesce(~x.c.is_primary, false()).label("alias"), *columns,
         )
         .select_from(
             matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
@@ -167,6 +168,7 @@ class _Facts:
     c_changed: ColumnElement[bool]
     r_empty: ColumnElement[bool]
     c_empty: ColumnElement[bool]
+    alias: ColumnElement[bool]  # the record has another, primary key in the id space
 
     @property
     def both(self) -> ColumnElement[bool]:
@@ -194,7 +196,7 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, C
     facts = _Facts(
         known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=distinct(v, field, "r", "i"),
         c_changed=distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
-        c_empty=v.c[f"c_{first}"].is_(None),
+        c_empty=v.c[f"c_{first}"].is_(None), alias=v.c.alias,
     )
     by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
     take, winner, send = by_role[field.roles["else"]]
@@ -219,7 +221,8 @@ def _settle(  # noqa: PLR0911 - one row of the table each
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
-        return facts.differ, _won(facts.both, "remote"), false()
+        # Of two rows of one system the primary one speaks for the record; an alias only when it has news.
+        return and_(facts.differ, or_(~facts.alias, ~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
     if role == "this_unlocked":
         return and_(facts.differ, or_(~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
     if role == "other":
