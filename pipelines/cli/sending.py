@@ -1,4 +1,4 @@
-"""`navette push`, `outbox`, `adopt`, `pause` and `resume`: the way out."""
+"""`navette push`, `outbox`, `adopt`, `rebase`, `pause` and `resume`: the way out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["waiting", "sending", "refused", "unclear", "all"]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (push, outbox, adopt, pause, resume):
+    for command in (push, outbox, adopt, rebase, pause, resume):
         app.command()(command)
 
 
@@ -124,6 +124,36 @@ def adopt(flow: str, json: JsonFlag = False) -> None:
         hub = open_hub(settings.project)
         with progress_shown(flow, quiet=json) as progress:
             result = adopt_flow(hub, flow, progress)
+        show_results(flow, [result], json)
+    raise typer.Exit(result.exit_code)
+
+
+def rebase(
+    flow: str,
+    supersede: Annotated[bool, typer.Option("--supersede", help="Drop a run of it that waits in review.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Read everything again after the flow's mapping changed, and agree on it anew; nothing is sent.
+
+    Needed when a field was added, or is read otherwise (another codec, other code values): a plain run would take every
+    row that reads otherwise for an edit there, and send the CRM's value back wherever the CRM or another system is
+    master. What has no base yet is decided by its master; what differs from an older reading is taken where the system
+    may set it, and else noted as what the system holds. Run the flow before the change, so that no real edit is missed.
+
+    Exit: 0 done, 1 configuration, 3 waits in review, 4 failed.
+
+    Example:
+
+      navette run erp_customers && vi mappings/flows/erp_customers.yaml && navette rebase erp_customers
+    """
+    from pipelines.cli.running import show_results
+    from pipelines.hub import open_hub
+    from pipelines.runs.intake import rebase_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        with progress_shown(flow, quiet=json) as progress:
+            result = rebase_flow(hub, flow, supersede=supersede, progress=progress)
         show_results(flow, [result], json)
     raise typer.Exit(result.exit_code)
 
