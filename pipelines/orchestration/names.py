@@ -2,7 +2,7 @@
 
 ::
 
-    [system, flow] ──▶ [crm, entity]        assets; a flow's job bears the flow's name
+    [system, flow] ──▶ [crm, entity] ──▶ [system, flow_out]     assets; a flow's jobs bear these names
     [navette, status]
 """
 
@@ -30,6 +30,16 @@ CONSERVATION, REJECT_RATIO, REVIEW, FRESHNESS = "conservation", "reject_ratio", 
 def flow_key(flow: Flow) -> AssetKey:
     """What the flow brings in."""
     return AssetKey([flow.system, flow.flow])
+
+
+def out_key(flow: Flow) -> AssetKey:
+    """What the flow's system receives."""
+    return AssetKey([flow.system, out_name(flow)])
+
+
+def out_name(flow: Flow) -> str:
+    """The job, and the last part of the asset's key, of the way out."""
+    return f"{flow.flow}_out"
 
 
 def flow_op(flow: Flow) -> str:

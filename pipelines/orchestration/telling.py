@@ -70,6 +70,10 @@ def run_metadata(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     )
     if sum(len(result.into) for result in results) > 1:
         told["outcomes"] = _outcomes(results)
+    for result in results:
+        if result.sent is not None:
+            for name in ("created", "updated", "archived", "deleted", "refused", "waiting"):
+                told[f"sent_{name}"] = told.get(f"sent_{name}", 0) + result.sent[name]
     notices = [f"- {notice}" for result in results for notice in result.notices]
     if notices:
         told["notices"] = MetadataValue.md("\n".join(notices))

@@ -4,8 +4,9 @@
 
     held ──▶ first (each into) ──▶ waiting (passes over every into until nothing moves) ──▶ absent ──▶ done
 
-Every batch moves the cursor in its own transaction, so a killed run goes on behind its last whole batch. A row that the
-run applied before its staging was lost is known by its entry's run and row number, and is not counted twice.
+Every batch moves the cursor in its own transaction, so a killed run goes on behind its last whole batch. Only the last
+transaction waits for the disk: a power cut undoes batches from the end, and with each its cursor. A row that the run
+applied before its staging was lost is known by its entry's run and row number, and is not counted twice.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from mappings.words import OUTCOMES, Outcome
 from pipelines.hub import Hub
 from pipelines.runs.attempt import attempt, sqlstate
 from pipelines.runs.cursor import Cursor, Phase
+from pipelines.runs.lanes import LANES, Lanes
 from pipelines.runs.position import keep_position
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.answers import close_answered
@@ -88,6 +90,7 @@ def apply_run(what: Applying) -> None:
 class _Apply:
     def __init__(self, what: Applying, connection: Connection) -> None:
         self.what, self.connection, self.cursor = what, connection, what.cursor
+        self.settings = {"navette.system": what.system, "navette.run": str(what.run_id), "synchronous_commit": "off"}
         self.intos = [
             IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number)
             for number in range(len(what.plans))
@@ -116,17 +119,17 @@ class _Apply:
 
         def inside() -> None:
             # A try that the database undid must not be counted.
-            self.cursor.__dict__.update(before.model_copy(deep=True).__dict__)
-            for name, value in (("navette.system", self.what.system), ("navette.run", str(self.what.run_id))):
+            self.cursor.become(before)
+            for name, value in self.settings.items():
                 self.connection.execute(select(func.set_config(name, value, True)))
             work()
             self.cursor.save(self.connection, self.what.run_id)
 
         attempt(self.connection, inside)
-        self.what.progress("applying", sum(sum(into.applied.values()) for into in self.cursor.intos))
+        self._tell()
 
-    def _move(self, phase: Phase, into: int, row: int) -> None:
-        self.cursor.phase, self.cursor.into, self.cursor.row = phase, into, row
+    def _tell(self) -> None:
+        self.what.progress("applying", sum(sum(into.applied.values()) for into in self.cursor.intos))
 
     # -- phases ---------------------------------------------------------------------------------------------------
 
@@ -140,24 +143,41 @@ class _Apply:
 
                 def batch(into: IntoApply = into, low: int = low, high: int = high, number: int = number) -> None:
                     into.hold_decided(self.connection, low, high)
-                    self._move("held", number, high)
+                    self.cursor.move("held", number, high)
 
                 self._transaction(batch)
                 low = high
-        self._transaction(lambda: self._move("first", 0, 0))
+        self._transaction(lambda: self.cursor.move("first", 0, 0))
 
     def _first(self) -> None:
         start = (self.cursor.into, self.cursor.row)
         for number, into in enumerate(self.intos):
             if number < start[0]:
                 continue
-            low = start[1] if number == start[0] else 0
+            if number > self.cursor.into:
+                self._transaction(lambda number=number: self.cursor.move("first", number, 0))  # type: ignore[misc]
+            self._fill_gap(number)
             fate = into.tables.fate
             mine = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
-            for high in self._ends(mine, low, number):
-                self._rows(number, low, high)
-                low = high
-        self._transaction(lambda: self._move("waiting", 0, 0))
+            for high in self._in_lanes(number, self._ends(mine, self.cursor.row, number)):
+                self._rows(number, self.cursor.row, high)
+        self._transaction(lambda: self.cursor.move("waiting", 0, 0))
+
+    def _in_lanes(self, number: int, ends: list[int]) -> list[int]:
+        """Creates two batches at a time where there is nothing but creating to do; returns the ends that are left."""
+        lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings)
+        fit = lanes.fit(self.connection, self.cursor.row)
+        while fit and len(ends) >= LANES:
+            fit = lanes.create(self.connection, [self.cursor.row, *ends[:LANES]], self.cursor, self._ours_since)
+            self._fill_gap(number)
+            ends = [end for end in ends if end > self.cursor.row]
+            self._tell()
+        return ends
+
+    def _fill_gap(self, number: int) -> None:
+        """Applies the batch that one lane left out while the other went on."""
+        while self.cursor.beyond:
+            self._rows(number, self.cursor.row, self.cursor.beyond[0][0])
 
     def _ends(self, rows: Select[Any] | CompoundSelect[Any], low: int, number: int) -> list[int]:
         """Row numbers at which batches end, so that each has BATCH_ROWS of `rows` beyond `low`: none when there are
@@ -168,9 +188,8 @@ class _Apply:
         with self.connection.begin():
             if not self.connection.scalar(select(exists().where(chosen.c.row_no > low))):
                 return []
-            ends = self.connection.scalars(
-                select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
-            ).all()
+            every = select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
+            ends = self.connection.scalars(every).all()
         last = self.cursor.intos[number].last_row
         return list(ends) if ends and ends[-1] >= last else [*ends, last]
 
@@ -188,8 +207,8 @@ class _Apply:
                 into.first_pass(self.connection, low, high, stands=self._stands), into.undecided
             )
             # Our own lines of the journal change nothing that we have not decided ourselves.
-            self.cursor.journal = self._journal() if into.took_over and self._only_ours(before) else -1
-            self._move("first", number, high)
+            self.cursor.journal = self._ours_since(before) if into.took_over else -1
+            self.cursor.move("first", number, high)
 
         try:
             self._transaction(batch)
@@ -209,24 +228,23 @@ class _Apply:
         def refuse() -> None:
             self.cursor.intos[number].count(self.intos[number].refuse(self.connection, row_no, detail))
             if not waiting:
-                self._move("first", number, row_no)
+                self.cursor.move("first", number, row_no)
 
         self._transaction(refuse)
 
     def _stands(self) -> bool:
         """Whether nobody has changed anything since the decision."""
-        return self.cursor.quiet and self._journal() == self.cursor.journal
+        return self.cursor.quiet and self._ours_since(self.cursor.journal) >= 0
 
-    def _journal(self) -> int:
-        return Moment.now(self.connection).journal
-
-    def _only_ours(self, since: int) -> bool:
-        """Whether every line that the journal got since is one that this transaction has written."""
-        last = self._journal()
+    def _ours_since(self, since: int) -> int:
+        """The journal's place, if every line that it got since is this run's; else -1, for good."""
+        last = Moment.now(self.connection).journal
+        if since in (-1, last):
+            return since
         mine = select(func.count()).where(
             hub.journal.c.id > since, hub.journal.c.id <= last, hub.journal.c.run_id == self.what.run_id
         )
-        return bool(self.connection.scalar(mine) == last - since)
+        return last if self.connection.scalar(mine) == last - since else -1
 
     def _waiting(self) -> None:
         """Passes over the waiting rows of every into until one pass moves nothing."""
@@ -250,7 +268,7 @@ class _Apply:
                 ]
                 if not found or not any(found):
                     raise
-        self._transaction(lambda: self._move("absent", 0, 0))
+        self._transaction(lambda: self.cursor.move("absent", 0, 0))
 
     def _last_rows(self) -> None:
         """Rows that hang on each other come in together; what hangs on something that did not come is parked."""
@@ -308,6 +326,7 @@ class _Apply:
     def _finish(self) -> None:
         """Absent entries, the positions of the source, the counters and the state: together or not at all."""
         what, connection = self.what, self.connection
+        connection.execute(select(func.set_config("synchronous_commit", "on", True)))
         for number, (plan, into, counts) in enumerate(zip(what.plans, self.intos, self.cursor.intos, strict=True)):
             self._absent(number, plan, into)
             same = into.tables.same

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from crm_store import hub_tables as hub
 from mappings.words import Outcome
@@ -52,19 +52,43 @@ class IntoCursor(BaseModel):
 
 
 class Cursor(BaseModel):
-    """`phase`, `into` and `row` name the last batch that was applied whole."""
+    """`phase`, `into` and `row` name the last batch that was applied whole; `beyond` what lanes applied after a gap."""
 
     intos: list[IntoCursor]
     variables: dict[str, str] = {}
     phase: Phase = "held"
     into: int = 0
     row: int = 0
+    beyond: list[tuple[int, int]] = []  # (low, high] of batches applied before the one between `row` and them
     journal: int = -1  # the journal's last line when the run decided, or after its last batch if all since is its own
     position: dict[str, Any] | None = None  # how far the source was read; kept with the run's last batch
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
     gone: int = 0  # keys that the system itself says were deleted
     quiet: bool = False  # nothing else was under way when the run decided
+
+    @staticmethod
+    def of(connection: Connection, run_id: int, *, locked: bool = False) -> Cursor:
+        """The cursor as it stands; `locked`: nobody else moves it before this transaction ends."""
+        stored = select(hub.run.c.cursor).where(hub.run.c.id == run_id)
+        return Cursor.model_validate(connection.execute(stored.with_for_update() if locked else stored).scalar_one())
+
+    def become(self, other: Cursor) -> None:
+        """Takes over everything of `other`."""
+        self.__dict__.update(other.model_copy(deep=True).__dict__)
+
+    def move(self, phase: Phase, into: int, row: int) -> None:
+        """The batch that ends at `row` was applied, and with it what had been applied beyond it."""
+        self.phase, self.into, self.row = phase, into, row
+        while self.beyond and self.beyond[0][0] == self.row:
+            self.row = self.beyond.pop(0)[1]
+
+    def done(self, low: int, high: int) -> None:
+        """The batch (low, high] of this phase and into was applied, whether or not all before it was."""
+        if low == self.row:
+            self.move(self.phase, self.into, high)
+        else:
+            self.beyond = sorted([*self.beyond, (low, high)])
 
     def save(self, connection: Connection, run_id: int) -> None:
         connection.execute(

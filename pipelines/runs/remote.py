@@ -87,7 +87,7 @@ def resource_of(flow: Flow) -> Resource:
 
 
 def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Progress, dagster_run: str | None = None,
-                preview: Look | None = None, adopting: bool = False) -> RunResult:
+                preview: Look | None = None, adopting: bool = False, comparing: bool = False) -> RunResult:
     """One run on what the system has: all of it (`full`, or the first time), or what changed since.
 
     Raises what `session` raises; the caller holds the flow's lock.
@@ -100,5 +100,6 @@ def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Pro
         source = remote.read(resource, since)
         whole = since is None
         order = Order(flow=flow, source=source, name=resource.name, full=whole, trigger=trigger,
-                      dagster_run=dagster_run, adopting=adopting, guarded=not adopting)
+                      dagster_run=dagster_run, adopting=adopting, guarded=not (adopting or comparing),
+                      comparing=comparing)
         return execute(hub, order, progress, preview=preview)

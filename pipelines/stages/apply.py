@@ -18,11 +18,8 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     Table,
-    and_,
     case,
-    cast,
     delete,
     exists,
     func,
@@ -38,10 +35,9 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from crm_store import hub_tables as hub
 from crm_store.named_ddl import named
-from mappings.codecs.into import spec_of
-from mappings.codecs.literals import literals
 from mappings.words import Outcome
 from pipelines.stages.conflicts import disputed_fields, log_conflicts, settle_conflicts
+from pipelines.stages.creates import create_as_decided, create_matched, entry_values, fingerprint_of
 from pipelines.stages.decide import APPLIED, outcome_of
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.match import match_rows
@@ -49,10 +45,9 @@ from pipelines.stages.outbox import queue
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
+from pipelines.stages.turn import take_turn
 from pipelines.stages.waiting import Pairs, comes_in, still_waiting
 from pipelines.stages.work import held_from, work_tables
-
-CREATES_LOCK = 0x6E61  # first half of the advisory locks that serialise creates; the second is the entity's table
 
 
 class IntoApply:
@@ -111,9 +106,11 @@ class IntoApply:
         bounds = {"low": low, "high": high}
         self.undecided = 0
         self.clear(connection)
-        self._lock(connection, bounds, waiting)
+        linked = self._lock(connection, bounds, waiting)
         # Asked with the locks in hand: while we waited for them, another run made the records that we meant to make.
         self.took_over = stands is not None and stands()
+        if self.took_over and not linked:
+            return self.create_decided(connection, low, high)
         if self.took_over:
             self._take_over(connection, bounds)
         else:
@@ -125,7 +122,7 @@ class IntoApply:
         kinds: dict[str, int] = {row[0]: row[1] for row in groups}
         outcomes: Counter[Outcome] = Counter()
         if kinds.get("new"):
-            self._create(connection)
+            create_matched(connection, self.plan, self.run[0], m, self.tables.rows)
             outcomes["created"] += kinds["new"]
         if any(kind in LINKED for kind in kinds):
             outcomes += self._update(connection)
@@ -137,6 +134,13 @@ class IntoApply:
         outcomes["superseded"] += kinds.get("superseded", 0)
         self._settle(connection, waiting, lenient, final)
         return +outcomes
+
+    def create_decided(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
+        """Makes what the landing found new in (low, high], without a second look; nothing there is linked."""
+        fate = self.tables.fate
+        created = create_as_decided(connection, self.plan, self.tables, self.run[0], low, high)
+        self._close_refusals(connection, fate, fate.c.row_no > low, fate.c.row_no <= high, ~fate.c.waits)
+        return +Counter[Outcome]({"created": created})
 
     def refuse(self, connection: Connection, row_no: int, detail: str) -> Counter[Outcome]:
         """Rejects the one row that the store does not take, and says why."""
@@ -156,20 +160,17 @@ class IntoApply:
 
     # -- locking and matching -------------------------------------------------------------------------------------
 
-    def _lock(self, connection: Connection, bounds: dict[str, int], waiting: bool) -> None:
+    def _lock(self, connection: Connection, bounds: dict[str, int], waiting: bool) -> int:
+        """Takes the turn to create, and the linked records; returns how many those are."""
         fate = self.tables.fate
         mine = [fate.c.row_no > bounds["low"], fate.c.row_no <= bounds["high"], fate.c.waits == waiting]
         if waiting or connection.scalar(select(exists().where(*mine, fate.c["class"] == "new"))):
-            connection.execute(
-                select(func.pg_advisory_xact_lock(
-                    literal(CREATES_LOCK, Integer), func.hashtext(f"crm.{self.plan.record.name}")
-                ))
-            )
+            take_turn(connection, self.plan.record)
         record = self.plan.record
         linked = select(fate.c.record_id).where(*mine, fate.c["class"].in_(LINKED))
         locked = select(record.c.id).where(record.c.id.in_(linked)).order_by(record.c.id).with_for_update().subquery()
         with index_lookups(connection):
-            connection.execute(select(func.count()).select_from(locked))
+            return int(connection.scalar(select(func.count()).select_from(locked)) or 0)
 
     def _take_over(self, connection: Connection, bounds: dict[str, int]) -> None:
         """The landing's own decision, where nobody has changed anything since."""
@@ -219,66 +220,6 @@ class IntoApply:
 
     # -- creating and updating ------------------------------------------------------------------------------------
 
-    def _create(self, connection: Connection) -> None:
-        m, s, record, plan = self.work.m, self.tables.rows, self.plan.record, self.plan
-        values: dict[str, ColumnElement[Any]] = {"id": m.c.record_id}
-        for name, said in plan.into.defaults.items():
-            values[name] = self._plain(name, said)
-        if plan.into.owner and plan.into.owner.role:
-            values["role"] = literal(plan.into.owner.role)
-        for field in plan.fields:
-            for column in field.columns:
-                value: ColumnElement[Any] = (
-                    m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
-                )
-                if column == "archived":
-                    values["archived_at"] = case((value, func.now()))
-                    continue
-                fallback = values.get(column)
-                if field.map.default is not None and column == field.name:
-                    fallback = self._plain(column, field.map.default)
-                values[column] = value if fallback is None else func.coalesce(value, fallback)
-        new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
-        connection.execute(insert(record).from_select(list(values), new))
-        self._entries_of_new(connection)
-        if self.plan.writes and any(field.map.default is not None for field in self.plan.fields):
-            # What the mapping gave a new record, the system does not have yet.
-            queue(connection, self.plan.feed, select(m.c.record_id).where(m.c["class"] == "new"))
-
-    def _plain(self, name: str, said: Any) -> ColumnElement[Any]:
-        """A value that the mapping writes down, as the record's column holds it."""
-        column = self.plan.record.c[name]
-        value = literals([said], spec_of(self.plan.entity, name), name)[0].as_py()
-        return cast(literal(value, column.type), column.type)
-
-    def _entries_of_new(self, connection: Connection) -> None:
-        m, s, x, plan = self.work.m, self.tables.rows, self.plan.crosswalk, self.plan
-        values = self._entry_values() | {
-            "is_primary": literal(True), "fingerprint": self._fingerprint(), "base_set": literal(plan.base_set),
-        }
-        for field in plan.fields:
-            for column in field.columns:
-                values[f"b_{column}"] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
-        new = select(*values.values()).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new")
-        connection.execute(insert(x).from_select(list(values), new))
-
-    def _fingerprint(self) -> ColumnElement[Any]:
-        """The row's own; none where a link was left blank for want of its record: the row may find it next time."""
-        m, s = self.work.m, self.tables.rows
-        blank = [
-            func.coalesce(func.cardinality(m.c[f"l_{r.column}"]), 0) < func.cardinality(s.c[f"k_{r.column}"]) if r.many
-            else and_(s.c[f"k_{r.column}"].is_not(None), m.c[f"l_{r.column}"].is_(None))
-            for r in self.plan.references if r.otherwise == "blank"
-        ]
-        return case((or_(*blank), null()), else_=s.c.fingerprint) if blank else s.c.fingerprint
-
-    def _entry_values(self) -> dict[str, ColumnElement[Any]]:
-        m, s, plan = self.work.m, self.tables.rows, self.plan
-        return {
-            "id_space": literal(plan.id_space), "key": s.c.key, "feed": literal(plan.feed),
-            "record_id": m.c.record_id, "mark": s.c.mark, "run_id": literal(self.run[0]), "row_no": s.c.row_no,
-        }
-
     def _update(self, connection: Connection) -> Counter[Outcome]:
         m, z, record = self.work.m, self.work.z, self.plan.record
         resolved = resolve_rows(self.plan, self.tables, m)
@@ -327,9 +268,9 @@ class IntoApply:
             other.c.record_id == m.c.record_id, other.c.id_space == plan.id_space, other.c.is_primary,
             other.c.key != s.c.key,
         )
-        values = self._entry_values() | {
+        values = entry_values(plan, self.run[0], m, s) | {
             "is_primary": first,
-            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=self._fingerprint()),
+            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=fingerprint_of(plan, m, s)),
             "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": null(),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
@@ -378,13 +319,17 @@ class IntoApply:
 
     def _settle(self, connection: Connection, waiting: bool, lenient: bool, final: bool) -> None:
         """Closes older refusals of the keys that came through; takes what is settled off the waiting list."""
-        m, s, wait = self.work.m, self.tables.rows, self.tables.wait
-        if connection.scalar(select(exists().where(hub.held.c.feed == self.plan.feed, hub.held.c.state == "open"))):
-            good = (
-                select(s.c.key, s.c.row_no, s.c.mark).join_from(m, s, s.c.row_no == m.c.row_no)
-                .where(m.c["class"].in_(APPLIED)).subquery()
-            )
-            close_held(connection, self.run[0], self.plan, good)
+        m, wait = self.work.m, self.tables.wait
+        self._close_refusals(connection, m)
         if waiting and not lenient:
             settled = select(m.c.row_no) if final else select(m.c.row_no).where(m.c["class"] != "parked")
             connection.execute(delete(wait).where(wait.c.row_no.in_(settled)))
+
+    def _close_refusals(self, connection: Connection, m: Table, *where: ColumnElement[bool]) -> None:
+        s = self.tables.rows
+        if connection.scalar(select(exists().where(hub.held.c.feed == self.plan.feed, hub.held.c.state == "open"))):
+            good = (
+                select(s.c.key, s.c.row_no, s.c.mark).join_from(m, s, s.c.row_no == m.c.row_no)
+                .where(m.c["class"].in_(APPLIED), *where).subquery()
+            )
+            close_held(connection, self.run[0], self.plan, good)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -109,6 +110,16 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
             known.c.record_id == v.c.record_id, known.c.state == "open",
             known.c.theirs.is_not_distinct_from(told["r"]), ~overtaken,
         )
+        told_already: ColumnElement[bool] = open_already
+        if field.sent:
+            # What the CRM won is fought over until the system has taken it: the same fight, told once.
+            logged = hub.conflict.alias("logged")
+            told_already = or_(open_already, exists().where(
+                logged.c.feed == plan.feed, logged.c.key == s.c.key, logged.c.field == field.name,
+                logged.c.record_id == v.c.record_id, logged.c.state == "logged", winner == "crm",
+                logged.c.ours.is_not_distinct_from(told["c"]), logged.c.theirs.is_not_distinct_from(told["r"]),
+                logged.c.base.is_not_distinct_from(told["b"]),
+            ))
         values: dict[str, ColumnElement[Any]] = {
             "run_id": literal(run_id), "feed": literal(plan.feed), "key": s.c.key,
             "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
@@ -117,7 +128,7 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
         }
         rows = (
             select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no)
-            .where(winner.is_not(None), ~open_already)
+            .where(winner.is_not(None), ~told_already)
         )
         connection.execute(insert(hub.conflict).from_select(list(values), rows))
 

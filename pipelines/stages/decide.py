@@ -6,13 +6,17 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Index,
+    Insert,
+    Select,
     Subquery,
     and_,
     case,
@@ -21,7 +25,6 @@ from sqlalchemy import (
     false,
     func,
     insert,
-    literal,
     null,
     or_,
     select,
@@ -34,6 +37,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
 from pipelines.stages.match import match_rows, sides
 from pipelines.stages.plan import IntoPlan, Reference
@@ -57,29 +61,62 @@ class Decided:
     repeated_same: int
 
 
+class Matching:
+    """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into."""
+
+    def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
+        self.statement = _fates(tables, match_rows(plan, tables, run=run), waits=False)
+
+    def __call__(self, connection: Connection, low: int, high: int) -> None:
+        with index_lookups(connection):
+            connection.execute(self.statement, {"low": low, "high": high})
+
+
+def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
+              ) -> None:
+    """Matches what landing matches page by page: every staged row."""
+    for plan, tables in zip(plans, staging.intos, strict=True):
+        Matching(plan, tables, run)(connection, **EVERYTHING)
+
+
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
            ) -> list[Decided]:
-    """Fills every `fate` table, one line for each staged row, and every `wait` table."""
+    """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
+    every `wait` table."""
+    pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
-    for plan, tables in zip(plans, staging.intos, strict=True):
-        Index(None, tables.rows.c.row_no).create(connection, checkfirst=True)
-        if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
-            Index(None, tables.rows.c.key).create(connection, checkfirst=True)
-        for index in value_indexes(plan, tables, plans):
-            index.create(connection, checkfirst=True)
-        connection.execute(text(f"ANALYZE {_name(connection, tables.rows)}"))
-        repeated.append(_repeated_keys(connection, tables))
-        _match(connection, plan, tables, run)
-        Index(None, tables.fate.c.row_no).create(connection)
-        connection.execute(text(f"ANALYZE {_name(connection, tables.fate)}"))
-        if plan.into.match and not plan.into.aliases:
-            _twins(connection, plan, tables)
+    with ThreadPoolExecutor(2) as pool:  # what can be asked of the staged rows alone, beside what is done here
+        asked = [pool.submit(_ask, connection.engine, _some_repeated(tables)) for _, tables in pairs]
+        alike = [[pool.submit(_ask, connection.engine, some) for some in _some_alike(*pair)] for pair in pairs]
+        for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
+            repeated.append(_prepare(connection, plans, plan, tables, again, twins))
     _waiting(connection, plans, staging, run)
     decided = []
     for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
         _changes(connection, plan, tables)
         decided.append(Decided(*_outcomes(connection, tables), same))
     return decided
+
+
+def _prepare(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, tables: IntoStaging,
+             again: Future[bool], twins: list[Future[bool]]) -> int:
+    """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
+    if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
+        Index(None, tables.rows.c.key).create(connection, checkfirst=True)
+    for index in value_indexes(plan, tables, plans):
+        index.create(connection, checkfirst=True)
+    Index(None, tables.fate.c.row_no).create(connection)
+    for table in (tables.rows, tables.fate):
+        connection.execute(ddl_on("ANALYZE %(fullname)s", table))
+    lost = _repeated_keys(connection, tables) if again.result() else 0
+    if plan.into.match and not plan.into.aliases:
+        _twins(connection, plan, tables, [some.result() for some in twins])
+    return lost
+
+
+def _ask(engine: Engine, question: Select[Any]) -> bool:
+    with engine.connect() as connection:
+        return bool(connection.scalar(question))
 
 
 @dataclass(frozen=True)
@@ -106,8 +143,10 @@ class Moment:
         return Moment(int(place or 0), not others)
 
 
-def _name(connection: Connection, table: Any) -> str:
-    return connection.dialect.identifier_preparer.format_table(table)
+def _some_repeated(tables: IntoStaging) -> Select[Any]:
+    keys = union_all(select(tables.rows.c.key), select(tables.same.c.key)).subquery()
+    digest = func.hashtextextended(keys.c.key, 0)  # numbers are grouped in half the time and memory
+    return select(exists(select(digest).group_by(digest).having(func.count() > 1)))
 
 
 def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
@@ -126,39 +165,36 @@ def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
         .join(twice, twice.c.key == everything.c.key).subquery()
     )
     lost = select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
+    matched: dict[str, Any] = {column.name: null() for column in fate.c if column.name not in ("row_no", "waits")}
     connection.execute(
-        insert(fate).from_select(
-            ["row_no", "class", "waits"],
-            select(lost.c.row_no, literal("superseded"), false()).where(~lost.c.is_same),
-        )
+        update(fate).where(fate.c.row_no == lost.c.row_no, ~lost.c.is_same)
+        .values(matched | {"class": "superseded"})
     )
     return int(connection.scalar(select(func.count()).select_from(lost).where(lost.c.is_same)) or 0)
 
 
-def _match(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None], *,
-           only_waiting: bool = False) -> None:
-    fate = tables.fate
-    if only_waiting:
-        waiting = select(fate.c.row_no).where(fate.c["class"] == "waits")
-        numbers = list(connection.scalars(waiting).all())
-        connection.execute(delete(fate).where(fate.c["class"] == "waits"))
-        connection.execute(insert(tables.wait).from_select(["row_no"], select(func.unnest(numbers))))
-        matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(tables.wait.c.row_no)), run, lenient=True)
-    else:
-        done = select(fate.c.row_no)
-        matched = match_rows(plan, tables, lambda s: s.c.row_no.not_in(done), run)
+def _match_waiting(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
+    """Matches the rows that wait once more, as if their links were there, and puts them on the waiting list."""
+    fate, wait = tables.fate, tables.wait
+    gone = delete(fate).where(fate.c["class"] == "waits").returning(fate.c.row_no).cte("gone")
+    connection.execute(insert(wait).from_select(["row_no"], select(gone.c.row_no)))
+    matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(wait.c.row_no)), run, lenient=True)
+    with index_lookups(connection):
+        connection.execute(_fates(tables, matched, waits=True), EVERYTHING)
+    settled = exists().where(fate.c.row_no == wait.c.row_no, ~fate.c.waits)
+    connection.execute(delete(wait).where(settled))
+
+
+def _fates(tables: IntoStaging, matched: Select[Any], *, waits: bool) -> Insert:
     inner = matched.subquery("matched")
     names = [column.name for column in inner.c]
+    fate = tables.fate
     # What is refused whatever comes is settled now: on the waiting list it would be counted again.
-    waits = inner.c["class"].in_(APPLIED) if only_waiting else false()
-    with index_lookups(connection):
-        connection.execute(insert(fate).from_select([*names, "waits"], select(*inner.c, waits)), EVERYTHING)
-    if only_waiting:
-        settled = exists().where(fate.c.row_no == tables.wait.c.row_no, ~fate.c.waits)
-        connection.execute(delete(tables.wait).where(settled))
+    waiting = inner.c["class"].in_(APPLIED) if waits else false()
+    return insert(fate).from_select([*names, "waits"], select(*inner.c, waiting))
 
 
-def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
+def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: list[bool]) -> None:
     """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
 
     They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
@@ -177,7 +213,10 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
     )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
     since = _twins_before(connection, plan, tables)
-    for rule in plan.into.match:
+    news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
+    if connection.scalar(news.limit(1)) is None:
+        return
+    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some]:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
@@ -207,6 +246,19 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
             update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
             .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
         )
+
+
+def _some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
+    """For each rule, whether any two staged rows have its values in common; links, which are not staged, left out."""
+    links = {reference.column for reference in plan.references}
+    questions: list[Select[Any]] = []
+    for rule in () if plan.into.aliases else plan.into.match:
+        values = [sides(plan, plan.record, tables.rows, name, {})[1] for name in rule.on if name not in links]
+        staged = select(*[value.label(f"side{place}") for place, value in enumerate(values)]).select_from(tables.rows)
+        side = staged.subquery().c
+        groups = select(*side).where(*[value.is_not(None) for value in side]).group_by(*side)
+        questions.append(select(exists(groups.having(func.count() > 1))) if values else select(true()))
+    return questions
 
 
 def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
@@ -283,7 +335,7 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             moved = moved or dropped > 0
     for plan, tables in pairs:
         if connection.scalar(select(exists().where(tables.fate.c["class"] == "waits"))):
-            _match(connection, plan, tables, run, only_waiting=True)
+            _match_waiting(connection, plan, tables, run)
 
 
 def _missing(fate: FromClause, s: FromClause, reference: Reference) -> ColumnElement[bool]:

@@ -3,8 +3,8 @@
 ::
 
     reader thread          main thread                    writer thread
-    source pages         ─▶ which are the same?        ─▶ COPY
-    keys, fingerprints      decode ─▶ expect ─▶ faults    (rows, held, raw pages)
+    source pages         ─▶ which are the same?        ─▶ COPY (rows, held, raw pages)
+    keys, fingerprints      decode ─▶ expect ─▶ faults    match the rows of the page
 
 Only rows whose raw content differs from the one last applied (or that have no entry yet) are decoded.
 """
@@ -35,6 +35,7 @@ from mappings.errors import ConfigurationError, ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow
 from pipelines.stages.answers import split_answers
+from pipelines.stages.decide import Matching
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
@@ -46,7 +47,7 @@ from pipelines.stages.threads import Writer, read_ahead
 if TYPE_CHECKING:
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
-PAGE_ROWS = 50_000
+PAGE_ROWS = 25_000
 Progress = Callable[[str, int], None]
 
 
@@ -94,6 +95,13 @@ class Landing:
             marks = pd.Series(kept, index=frame.index, dtype="int64[pyarrow]")
         return marks, stamps
 
+    @property
+    def run(self) -> tuple[int, int | None]:
+        """The run's id, and its mark where rows have none of their own."""
+        read = self.flow.read
+        of_rows = read.version is not None or read.stamp is not None or self.row_marks is not None
+        return self.run_id, None if of_rows else self.mark
+
 
 def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ...], variables: Mapping[str, str]
                  ) -> tuple[IntoPlan, ...]:
@@ -132,12 +140,13 @@ def _known(known: set[str], columns: tuple[str, ...], column: int | str) -> bool
 
 def land(what: Landing, progress: Progress) -> Landed:
     """Stages every row of the source; raises SourceUnreadable, RunStopped (trailer, run-wide faults)."""
+    if "jemalloc" in pa.supported_memory_backends():
+        # The default keeps a quarter more memory where several threads pass pages on, the system's half as much again.
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
     landed = Landed([IntoLanded() for _ in what.plans], last_row=[0] * len(what.plans))
     workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
     with (
-        what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lookup,
-        what.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as writing,
-        Writer(writing) as writer,
+        what.engine.connect() as lookup, what.engine.connect() as writing, Writer(writing) as writer,
     ):
         same = [SameRows(lookup, plan, staging, what.run_id, afresh=what.afresh)
                 for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
@@ -152,6 +161,8 @@ def land(what: Landing, progress: Progress) -> Landed:
             if len(answers):
                 writer.copy(what.staging.answers, _answers_staged(what, page, answers))
             progress("landing", landed.rows_read)
+        for looked_up in same:
+            looked_up.close()
     judge_runs(what, workers, landed)
     return landed
 
@@ -222,6 +233,7 @@ class _IntoLanding:
         self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
                         *([what.flow.read.stamp] if what.flow.read.stamp else [])]
         self.expects, self.asked = bool(self.into.expect), False
+        self.matching = Matching(self.plan, self.tables, what.run)
         self.last_row = 0
 
     # Great Expectations takes seconds to import: only a run that has rows to judge pays for it.
@@ -296,6 +308,8 @@ class _IntoLanding:
             writer.copy(self.tables.held, faulty_frame(page, faults, keys, marks))
         if len(good):
             writer.copy(self.tables.rows, self._staged(page, decoded, good, keys, marks, stamps, hashes, lines))
+            low, high = int(good.min()) - 1, int(good.max())
+            writer.do(lambda connection: self.matching(connection, low, high))
         return pd.Index(page.parents.loc[good].unique()) if page.parents is not None else good
 
     def _refuse_orphans(self, read: ReadPart, taken: pd.Index[int], faults: Faults) -> None:

@@ -95,6 +95,10 @@ class IntoPlan:
         fields = tuple(replace(item, roles={"else": "sent"}) for item in self.fields)
         return replace(self, fields=fields, read_back=True)
 
+    def every_row(self) -> IntoPlan:
+        """The plan that decodes every row, also one that is as it was when it was last applied."""
+        return replace(self, salt=~self.salt)
+
     @property
     def references(self) -> tuple[Reference, ...]:
         return tuple(f.reference for f in self.fields if f.reference is not None)

@@ -192,8 +192,8 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, C
     """The verdict on one field, and whether r and c differ."""
     first = field.columns[0]
     facts = _Facts(
-        known=v.c[f"k_{field.name}"], differ=_distinct(v, field, "r", "c"), r_changed=_distinct(v, field, "r", "i"),
-        c_changed=_distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
+        known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=distinct(v, field, "r", "i"),
+        c_changed=distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
         c_empty=v.c[f"c_{first}"].is_(None),
     )
     by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
@@ -209,7 +209,8 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, C
     return (take, winner, send if field.sent else false()), facts.differ
 
 
-def _distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnElement[bool]:
+def distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnElement[bool]:
+    """Whether two sides of a field (r, c, b or i) differ."""
     return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
 
 

@@ -122,9 +122,9 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan) -> IntoStaging:
         values.append(Column(f"keep_{field.name}", Boolean))
     rows = _table(
         metadata, f"{prefix}_rows",
-        Column("row_no", BigInteger), Column("line", BigInteger), Column("key", Text), Column("mark", BigInteger),
-        *([Column("source_no", BigInteger)] if plan.into.each else []), Column("stamp", BigInteger),
-        Column("fingerprint", BigInteger), *values,
+        Column("row_no", BigInteger, index=True), Column("line", BigInteger), Column("key", Text),
+        Column("mark", BigInteger), *([Column("source_no", BigInteger)] if plan.into.each else []),
+        Column("stamp", BigInteger), Column("fingerprint", BigInteger), *values,
     )
     same = _table(metadata, f"{prefix}_same", Column("row_no", BigInteger), Column("key", Text),
                   Column("mark", BigInteger))

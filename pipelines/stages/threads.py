@@ -53,7 +53,10 @@ def read_ahead(pages: Iterator[T]) -> Iterator[T]:
 
 
 class Writer:
-    """COPYs in a thread of its own, two pages behind at most; the first error is raised at the next call."""
+    """COPYs, and what is to follow a COPY, in a thread of its own, two pages behind at most.
+
+    Each piece of work is a transaction; the first error is raised at the next call.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -72,24 +75,29 @@ class Writer:
 
     def copy(self, table: Table, frame: pd.DataFrame | pa.Table) -> None:
         """COPYs into `table`."""
-        self._add(lambda: copy_frame(self.connection, table, frame))
+        self.do(lambda connection: copy_frame(connection, table, frame))
 
     def pages(self, staging: Staging, rows: pd.DataFrame) -> None:
         """Keeps raw rows."""
         if rows.empty:
             return
 
-        def write() -> None:
-            self.connection.execute(
+        def write(connection: Connection) -> None:
+            connection.execute(
                 staging.pages.insert(),
                 {"first": int(rows.index[0]), "last": int(rows.index[-1]), "payload": pack(rows, rows.index)},
             )
 
-        self._add(write)
+        self.do(write)
 
-    def _add(self, work: Callable[[], None]) -> None:
+    def do(self, work: Callable[[Connection], None]) -> None:
+        """Does `work` after all that was given before."""
         self._settle(3)
-        self.waiting.append(self.pool.submit(work))
+        self.waiting.append(self.pool.submit(self._work, work))
+
+    def _work(self, work: Callable[[Connection], None]) -> None:
+        with self.connection.begin():
+            work(self.connection)
 
     def _settle(self, allowed: int) -> None:
         while len(self.waiting) > allowed:

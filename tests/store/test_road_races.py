@@ -14,8 +14,10 @@ import pytest
 
 from mappings.errors import RetryLater
 from pipelines.runs import applying
+from pipelines.runs.lanes import Lanes
 from pipelines.runs.lock import flow_lock
-from pipelines.stages.apply import CREATES_LOCK
+from pipelines.runs.result import RunResult
+from pipelines.stages.turn import GATE, TURN
 from tests.road_desk import OUTCOME_NAMES, Road, roads, told
 
 FLOW = """
@@ -106,13 +108,92 @@ def test_two_flows_that_bring_the_same_companies_at_once_make_each_once(road: Ro
 def test_what_another_run_makes_while_this_one_waits_for_its_turn_is_found(road: Road) -> None:
     """Run A has decided to create; B, which holds the turn, creates the same company; A must link to it."""
     with road.store.connect(road.store.roles.hub) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s, hashtext('crm.company'))", [CREATES_LOCK])
+        other.execute("SELECT pg_advisory_xact_lock(%s, hashtext('crm.company'))", [GATE])
         with in_background(lambda: told(road.run("left", HEAD, row(1), row(2)))) as [run]:
             waits_for_a_lock(road)
             other.execute("INSERT INTO crm.company (name, siret) VALUES ('Company 1', %s)", [siret(1)])
             other.commit()
             assert run.result() == {"created": 1, "unchanged": 1}
     assert road.names() == ["Company 1", "Company 2"]
+
+
+def test_a_lane_waits_for_another_s_creates_and_the_run_goes_on_by_what_they_left(road: Road, monkeypatch: Any) -> None:
+    """Run A would create in two lanes; B, which has the turn, makes one of the companies before A's gate closes."""
+    monkeypatch.setattr(applying, "BATCH_ROWS", 20)
+    with road.store.connect(road.store.roles.hub) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s, hashtext('crm.company'))", [TURN])
+        with in_background(lambda: told(road.run("left", HEAD, *[row(number) for number in range(60)]))) as [run]:
+            waits_for_a_lock(road)
+            other.execute("INSERT INTO crm.company (name, siret) VALUES ('Company 30', %s)", [siret(30)])
+            other.commit()
+            assert run.result() == {"created": 59, "unchanged": 1}
+    assert len(road.names()) == len(set(road.names())) == 60
+
+
+def test_who_would_create_waits_for_a_lane_whose_run_is_gone(road: Road) -> None:
+    """Run A was killed: its gate is open again, but a lane's COMMIT is on its way. B must find what the lane made."""
+    with road.store.connect(road.store.roles.hub) as lane:
+        lane.execute("SELECT pg_advisory_xact_lock_shared(%s, hashtext('crm.company'))", [TURN])
+        with in_background(lambda: told(road.run("left", HEAD, row(1), row(2)))) as [run]:
+            waits_for_a_lock(road)
+            lane.execute("INSERT INTO crm.company (name, siret) VALUES ('Company 1', %s)", [siret(1)])
+            lane.commit()
+            assert run.result() == {"created": 1, "unchanged": 1}
+    assert road.names() == ["Company 1", "Company 2"]
+
+
+def test_two_flows_that_create_the_same_companies_in_lanes_make_each_once(road: Road, monkeypatch: Any) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", 30)
+    lines = [row(number) for number in range(400)]
+    for turn in range(3):
+        mine = lines[turn * 100:turn * 100 + 200]
+        meet = threading.Barrier(2)
+
+        def run(flow: str, order: list[str], meet: threading.Barrier = meet) -> RunResult:
+            meet.wait()
+            return road.run(flow, HEAD, *order)
+
+        with in_background(lambda mine=mine: run("left", mine), lambda mine=mine: run("right", mine[::-1])) as both:
+            assert [future.result().state for future in both] == ["done", "done"]
+        assert len(road.names()) == len(set(road.names())) == turn * 100 + 200
+
+
+def test_a_run_killed_between_two_lanes_goes_on_with_the_one_that_is_missing(road: Road, monkeypatch: Any) -> None:
+    """The second lane has committed, the first dies with its process: its range is a gap in the cursor."""
+
+    class Killed(BaseException):
+        pass
+
+    alive = Lanes._lane
+
+    def dying(self: Lanes, low: int, high: int, journal: int) -> Any:
+        if low == 0:
+            raise Killed
+        return alive(self, low, high, journal)
+
+    monkeypatch.setattr(applying, "BATCH_ROWS", 20)
+    lines = [row(number) for number in range(70)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Lanes, "_lane", dying)
+        with pytest.raises(Killed):
+            road.run("left", HEAD, *lines, name="killed.csv")
+    left = road.hub_sees("SELECT cursor->'row', cursor->'beyond' FROM sync.run ORDER BY id DESC LIMIT 1")
+    assert left == [(0, [[20, 40]])]
+    assert road.one("SELECT count(*) FROM crm.company") == 20
+    assert told(road.run("left", HEAD, *lines, name="killed.csv")) == {"created": 70}
+    assert len(road.names()) == len(set(road.names())) == 70
+
+
+def test_of_two_lanes_the_one_that_is_refused_is_done_again_row_by_row(road: Road, monkeypatch: Any) -> None:
+    """Row 7 breaks a rule of the company's own: its lane is undone, the other one's batch stands, and is not repeated."""
+    monkeypatch.setattr(applying, "BATCH_ROWS", 20)
+    for refused in (7, 27, 47):
+        road.owner("ALTER TABLE crm.company DROP CONSTRAINT IF EXISTS lucky")
+        road.owner(f"ALTER TABLE crm.company ADD CONSTRAINT lucky CHECK (name <> '{refused} T{refused}X')")
+        lines = [row(100 * refused + number, name=f"{refused} T{number}X") for number in range(50)]
+        assert told(road.run("left", HEAD, *lines)) == {"created": 49, "rejected": 1}
+        assert road.one("SELECT count(*) FROM crm.company WHERE name LIKE %s", f"{refused} T%") == 49
+    road.owner("ALTER TABLE crm.company DROP CONSTRAINT lucky")
 
 
 def test_a_crm_edit_between_decision_and_apply_is_not_overwritten(road: Road) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mappings.check.expectations import EVERY, KNOWN, REFUSED, judges_rows
-from pipelines.stages.expectations.library import part
+from pipelines.stages.expectations.library import load, part
 
 OURS = {"id", "result_format", "catch_exceptions", "rendered_content", "windows", "batch_id", "library_metadata"}
 """What Navette sets itself, or has no use for."""
@@ -43,3 +43,10 @@ def test_a_share_is_judged_on_the_run() -> None:
     assert judges_rows(name, {"column": "x", "mostly": 1.0})
     assert not judges_rows(name, {"column": "x", "mostly": 0.99})
     assert not judges_rows("expect_column_values_to_be_unique", {"column": "x"})
+
+
+def test_what_the_library_seldom_uses_is_there_when_it_is_used() -> None:
+    load()
+    divergence = part("expectations.core.expect_column_kl_divergence_to_be_less_than")
+    assert divergence.stats.entropy([0.5, 0.5], [0.5, 0.5]) == 0
+    assert divergence.alt.Chart.__name__ == "Chart"

@@ -1,4 +1,4 @@
-"""Great Expectations, loaded when a flow has `expect` and not before: its import takes seconds and about 140 MB.
+"""Great Expectations, loaded when a flow has `expect` and not before: its import takes a second and about 100 MB.
 
 It is used below its contexts and data sources, which would profile, report and keep configuration: expectation
 classes, execution engines and metrics alone. No telemetry, no progress bars, no log lines of its own.
@@ -9,27 +9,50 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from string import Template
+from types import ModuleType
 from typing import Any
 
 from mappings.check.expectation_arguments import PARSER
 from mappings.errors import ConfigurationError
 
+_SELDOM_USED = ("altair", "scipy.stats")
+"""What the library imports for a chart and for tests of distributions: half the time of its import."""
+
 Expectation = Any
 """An expectation of the library; it has no type information that mypy could use without importing it."""
+
+
+class _Deferred(ModuleType):
+    """Stands in for a module until something of it is asked for.
+
+    importlib's own LazyLoader would load it at the first look over all modules that asks each for its `__file__`.
+    """
+
+    def __getattr__(self, wanted: str) -> Any:
+        if wanted.startswith("__"):
+            raise AttributeError(wanted)
+        return getattr(import_module(self.__name__), wanted)
 
 
 @cache
 def load() -> Any:
     """The package; the first call imports it."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        package = import_module("great_expectations")
+    deferred = [name for name in _SELDOM_USED if name not in sys.modules]
+    sys.modules |= {name: _Deferred(name) for name in deferred}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            package = import_module("great_expectations")
+    finally:
+        for name in deferred:
+            del sys.modules[name]  # others, and the stand-in itself, find the module
     # What a metric cannot do comes back as an error and is told by the caller, in words.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     return package

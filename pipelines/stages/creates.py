@@ -1,0 +1,127 @@
+"""Creating: what a new record and its crosswalk entry hold, and the statement that makes both as landing decided.
+
+::
+
+    matched (row_no, record_id, l_<link>…) ─┬▶ INSERT crm.<entity>            values, defaults, links
+    staged rows (key, v_<column>…)         ─┴▶ INSERT sync.crosswalk_<entity>  key, fingerprint, base
+
+`matched` and the staged rows may be one relation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, cast, func, insert, literal, null, or_, select
+from sqlalchemy.sql.selectable import FromClause
+
+from mappings.codecs.into import spec_of
+from mappings.codecs.literals import literals
+from pipelines.stages.outbox import queue
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import IntoStaging
+
+Values = dict[str, ColumnElement[Any]]
+
+
+def record_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:
+    """The columns of a record that is made from a matched row `m` and its staged row `s`."""
+    values: Values = {"id": m.c.record_id}
+    for name, said in plan.into.defaults.items():
+        values[name] = _plain(plan, name, said)
+    if plan.into.owner and plan.into.owner.role:
+        values["role"] = literal(plan.into.owner.role)
+    for field in plan.fields:
+        for column in field.columns:
+            value: ColumnElement[Any] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
+            if column == "archived":
+                values["archived_at"] = case((value, func.now()))
+                continue
+            fallback = values.get(column)
+            if field.map.default is not None and column == field.name:
+                fallback = _plain(plan, column, field.map.default)
+            values[column] = value if fallback is None else func.coalesce(value, fallback)
+    return values
+
+
+def _plain(plan: IntoPlan, name: str, said: Any) -> ColumnElement[Any]:
+    """A value that the mapping writes down, as the record's column holds it."""
+    column = plan.record.c[name]
+    value = literals([said], spec_of(plan.entity, name), name)[0].as_py()
+    return cast(literal(value, column.type), column.type)
+
+
+def new_entry_values(plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> Values:
+    """The columns of the entry of a record that was made: the row is what both sides agree on."""
+    values = entry_values(plan, run_id, m, s) | {
+        "is_primary": literal(True), "fingerprint": fingerprint_of(plan, m, s), "base_set": literal(plan.base_set),
+    }
+    for field in plan.fields:
+        for column in field.columns:
+            values[f"b_{column}"] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
+    return values
+
+
+def entry_values(plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> Values:
+    """The columns that every entry has from its row."""
+    return {
+        "id_space": literal(plan.id_space), "key": s.c.key, "feed": literal(plan.feed), "record_id": m.c.record_id,
+        "mark": s.c.mark, "run_id": literal(run_id), "row_no": s.c.row_no,
+    }
+
+
+def fingerprint_of(plan: IntoPlan, m: FromClause, s: FromClause) -> ColumnElement[Any]:
+    """The row's own; none where a link was left blank for want of its record: the row may find it next time."""
+    blank = [
+        func.coalesce(func.cardinality(m.c[f"l_{r.column}"]), 0) < func.cardinality(s.c[f"k_{r.column}"]) if r.many
+        else and_(s.c[f"k_{r.column}"].is_not(None), m.c[f"l_{r.column}"].is_(None))
+        for r in plan.references if r.otherwise == "blank"
+    ]
+    return case((or_(*blank), null()), else_=s.c.fingerprint) if blank else s.c.fingerprint
+
+
+def create_matched(connection: Connection, plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> None:
+    """Makes record and entry of each row of `m` that is new."""
+    new = m.join(s, s.c.row_no == m.c.row_no)
+    for table, values in (
+        (plan.record, record_values(plan, m, s)), (plan.crosswalk, new_entry_values(plan, run_id, m, s)),
+    ):
+        rows = select(*values.values()).select_from(new).where(m.c["class"] == "new")
+        connection.execute(insert(table).from_select(list(values), rows))
+    if gives_defaults(plan):
+        queue(connection, plan.feed, select(m.c.record_id).where(m.c["class"] == "new"))
+
+
+def gives_defaults(plan: IntoPlan) -> bool:
+    """Whether the mapping gives new records values that the system does not have yet, and that it is to receive."""
+    return plan.writes and any(field.map.default is not None for field in plan.fields)
+
+
+def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStaging, run_id: int, low: int, high: int
+                      ) -> int:
+    """Makes record and entry of each row in (low, high] that landing found new and that waits for nothing; how many.
+
+    One statement, so that a row is looked up and given its id once. Both sides name the range: a planner derives
+    equalities from one another, but not ranges.
+    """
+    s, fate = tables.rows, tables.fate
+    needed = [s.c.row_no, s.c.key, s.c.mark, s.c.fingerprint,
+              *[column for column in s.c if column.name.startswith(("v_", "k_"))]]
+    links = [fate.c[f"l_{reference.column}"] for reference in plan.references]
+    chosen = (
+        select(func.nextval("crm.record_id").label("record_id"), *needed, *links)
+        .join_from(fate, s, s.c.row_no == fate.c.row_no)
+        .where(fate.c.row_no > low, fate.c.row_no <= high, s.c.row_no > low, s.c.row_no <= high,
+               fate.c["class"] == "new", ~fate.c.waits)
+        .cte("chosen")
+    )
+    values = record_values(plan, chosen, chosen)
+    made = insert(plan.record).from_select(list(values), select(*values.values())).cte("made")
+    entry = new_entry_values(plan, run_id, chosen, chosen)
+    entries = insert(plan.crosswalk).from_select(list(entry), select(*entry.values())).add_cte(made)
+    count = connection.execute(entries.execution_options(preserve_rowcount=True)).rowcount
+    if gives_defaults(plan):
+        x = plan.crosswalk
+        queue(connection, plan.feed, select(x.c.record_id).where(
+            x.c.feed == plan.feed, x.c.run_id == run_id, x.c.row_no > low, x.c.row_no <= high))
+    return count
