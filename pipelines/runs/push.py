@@ -22,6 +22,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
+from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
@@ -39,6 +40,9 @@ from pipelines.stages.sending import Send, creates, encode, keys_known, remote_k
 
 BATCH = 500
 """Markers claimed at once."""
+
+Versions = dict[str, str | None]
+"""Key of a row that is there to its version; None where the flow reads none."""
 
 
 @dataclass
@@ -135,8 +139,8 @@ class _Push:
     def batch(self, markers: Sequence[Marker]) -> bool:
         """Sends one batch; returns whether anything was made there."""
         try:
-            lost = self._bring_in(markers)
-            sends = self._encoded([marker for marker in markers if marker.record_id not in lost])
+            lost, versions = self._bring_in(markers)
+            sends = self._encoded([marker for marker in markers if marker.record_id not in lost], versions)
             answered = deliver(self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends)
         except RemoteDown as error:
             with self.hub.engine.begin() as connection:
@@ -146,34 +150,44 @@ class _Push:
         self._settle(markers, lost, sends, answered)
         return any(one.send.operation == "create" and one.receipt.state == "delivered" for one in answered)
 
-    def _bring_in(self, markers: Sequence[Marker]) -> set[int]:
-        """Reads the rows of linked records and takes their news in; returns records whose row is gone there."""
+    def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Versions]:
+        """Reads the rows of linked records and takes their news in; returns records whose row is gone there, and the
+        versions of the others."""
         with self.hub.engine.connect() as connection:
             known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
         keys = [key for every in known.values() for key in every]
         if not keys:
-            return set()
+            return set(), {}
         there = self._read([remote_key(key) for key in keys], read_back=False)
-        return {record_id for record_id, every in known.items() if not there.intersection(every)}
+        return {record_id for record_id, every in known.items() if there.keys().isdisjoint(every)}, there
 
-    def _read(self, keys: Sequence[Key], *, read_back: bool) -> set[str]:
-        """Fetches rows and sends them down the road; returns the keys that are there."""
+    def _read(self, keys: Sequence[Key], *, read_back: bool) -> Versions:
+        """Fetches rows and sends them down the road; returns those that are there."""
         page = self.remote.fetch(self.resource, keys)
         if not len(page.frame):
-            return set()
+            return {}
         execute(self.hub, Order(
             flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False, read_back=read_back,
             afresh=True, trigger="readback" if read_back else "push",
         ))
-        return set(keys_of(page.frame, self.plan.into.key, {}).dropna())
+        return self._versions(page)
 
-    def _encoded(self, markers: Sequence[Marker]) -> list[Send]:
+    def _versions(self, page: Page) -> Versions:
+        """By key. A row that somebody changes after it was read is then not written over, but read again."""
+        there = keys_of(page.frame, self.plan.into.key, {}).dropna()
+        name = self.resource.version
+        if name is None or not self.can.versions:
+            return dict.fromkeys(there)
+        return dict(zip(there, (text or None for text in page.frame.loc[there.index, name]), strict=True))
+
+    def _encoded(self, markers: Sequence[Marker], versions: Versions) -> list[Send]:
         records = [marker.record_id for marker in markers]
         with self.hub.engine.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         encode(self.plan, sends, self.hub.project.codes)
         for send in sends:
+            send.version = None if send.key is None else versions.get(send.key)
             if send.fault is None and not getattr(self.can, send.operation):
                 send.fault = {"code": "not_able", "operation": send.operation}
         return sends

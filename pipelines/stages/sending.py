@@ -53,6 +53,7 @@ class Send:
     values: Mapping[str, Any]
     known: tuple[str, ...] = ()  # fields that had a base before
     cells: dict[str, str] = field(default_factory=dict)
+    version: str | None = None  # of the row that the write was decided on
     fault: dict[str, Any] | None = None  # why it cannot be sent: code and params
 
 
