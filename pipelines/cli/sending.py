@@ -25,11 +25,13 @@ def push(
     flow: Annotated[str | None, typer.Argument(help="The flow; none: every flow that has something to send.")] = None,
     everything: Annotated[bool, typer.Option(
         "--everything", help="Queue every record first: for a system that is filled for the first time.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Send also what the flow's guard asks about.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Send what the outbox holds to the flow's system.
 
-    Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 4 the system could not be reached.
+    Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 3 far more than usual (--approve sends it),
+    4 the system could not be reached.
 
     Examples:
 
@@ -49,7 +51,8 @@ def push(
                 raise ConfigurationError("which flow?", todo="navette push FLOW --everything")
             queue_everything(hub, flow)
         with progress_shown(flow or "all flows", quiet=json) as progress:
-            results = push_all(hub, progress) if flow is None else [push_flow(hub, flow, progress)]
+            results = push_all(hub, progress) if flow is None else [
+                push_flow(hub, flow, progress, approved=approve or everything)]
         if json:
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
@@ -71,6 +74,9 @@ def _show(results: list[PushResult]) -> None:
     for result in results:
         if result.problem:
             line(f"{result.flow}: {result.problem}")
+        for trip in result.tripped:
+            line(f"{result.flow}: nothing was sent: {trip.count:,} {trip.what} against {trip.of:,} entries (limit "
+                 f"{trip.limit:.0%}); navette push {result.flow} --approve sends it")
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
 
