@@ -38,7 +38,7 @@ demo: $(READY)  ## load the systems of a made-up company and show what happened
 	$(BIN)/python -m demo.run $(ARGS)
 
 test: $(READY)  ## all tests but the long ones (JOBS=2 at a time; ARGS="-k name" for some)
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-long: $(READY)  ## the long forms: many kills, millions of rows
 	$(BIN)/pytest -q -m long --timeout 7200 $(ARGS)

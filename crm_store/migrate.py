@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import psycopg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from crm_store.entity_migration import migrate_entities
 from crm_store.entity_tables import compile_entities
 from crm_store.hub_tables import applied
 from crm_store.masters import refresh_masters
@@ -33,10 +30,14 @@ from crm_store.triggers import grant, watch
 from mappings.errors import RetryLater, StoreError
 from mappings.language.project import Project
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 SQL = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 BEFORE_TABLES = ("schemas.sql", "values.sql", "clear.sql")
-AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "outbox.sql", "views.sql", "convert.sql")
+AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "outbox.sql", "views.sql", "convert.sql",
+                "mending.sql")
 _LOCK = 4_723_001  # one migration at a time on one database
 _DIGEST = "store"
 
@@ -84,6 +85,8 @@ def wanted_digest(project: Project) -> str:
 
 def alembic_config(connection: Connection) -> Config:
     """For Alembic's commands on the hub's own tables, over `connection`."""
+    from alembic.config import Config  # here: most commands find nothing to migrate
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
@@ -98,6 +101,8 @@ def run_file(connection: Connection, name: str) -> None:
 
 
 def _migrate(connection: Connection, project: Project) -> list[str]:
+    from crm_store.entity_migration import migrate_entities
+
     for name in BEFORE_TABLES:
         run_file(connection, name)
     done = _migrate_hub(connection)
@@ -123,6 +128,8 @@ def _migrate_hub(connection: Connection) -> list[str]:
         if known is None:
             return "none"
         return str(connection.execute(text("SELECT version_num FROM sync.alembic_version")).scalar())
+
+    from alembic import command
 
     before = version()
     command.upgrade(alembic_config(connection), "head")

@@ -20,6 +20,7 @@ from demo.tryton_server import running
 from mappings.errors import NavetteError
 
 BATCH = 100
+INTERNAL = "Interne"  # the category of parties that are no customers: employees, and the company itself
 WORKS = ("Dépannage", "Entretien", "Mise en service")
 
 
@@ -44,8 +45,13 @@ def fill(session: Session, seed: int = 1, sizes: Sizes | None = None) -> dict[st
     templates = _create(session, "product.template", _products(session, random, sizes.products))
     products = session.read("model.product.product.search", [["template", "in", templates]], 0, None, [["id", "ASC"]])
     sales = _create(session, "sale.sale", [_sale(session, random, parties, products) for _ in range(sizes.sales)])
-    people = _create(session, "party.party", [{"name": f"{random.choice(names.FIRST)} {random.choice(names.LAST)}"}
-                                              for _ in range(sizes.employees)])
+    [internal] = _create(session, "party.category", [{"name": INTERNAL}])
+    own = _one(session, "company.company", "currency.code", "EUR")
+    [company] = session.read("model.company.company.read", [own], ["party"])
+    session.write("model.party.party.write", [company["party"]], {"categories": [["add", [internal]]]})
+    people = _create(session, "party.party", [
+        {"name": f"{random.choice(names.FIRST)} {random.choice(names.LAST)}", "categories": [["add", [internal]]]}
+        for _ in range(sizes.employees)])
     employees = _create(session, "company.employee", [
         {"party": party, "start_date": _day(random, YEAR - 5, 5 * 365)} for party in people])
     works = _create(session, "timesheet.work", [{"name": name} for name in WORKS])

@@ -30,6 +30,18 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 _numbers = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file share a worker, and all of the real exports, whose days are read once. What takes long begins
+    first, so that no worker is left alone with it at the end."""
+    def weight(item: pytest.Item) -> int:
+        return {"real_exports": 0, "acceptance": 1, "contract": 2}.get(item.path.parent.name, 3)
+
+    for item in items:
+        room = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(room if room == "real_exports" else str(item.path)))
+    items.sort(key=weight)
+
+
 @dataclass
 class Server:
     """A running server; `store` is its first database, `superuser` opens an autocommit connection to any."""

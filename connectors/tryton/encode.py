@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.remote import Key
 from connectors.tryton.cells import cells_of
+from connectors.tryton.mechanisms import COLUMN, Mechanisms
 from connectors.tryton.model import MANY, ONE, VERSION, Column, Model, Models
 from connectors.tryton.query import SOME, Domain, Query
 from connectors.tryton.session import Session
@@ -27,6 +28,10 @@ class Encoder:
     model: Model
     looked_up: dict[tuple[str, str, str], int] = field(default_factory=dict)
     linked: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    mechanisms: Mechanisms = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mechanisms = Mechanisms(self.session)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a column that cannot be written."""
@@ -41,8 +46,15 @@ class Encoder:
 
     def values(self, cells: Mapping[str, str], number: int) -> dict[str, Any]:
         """For the record `number` (0: a new one). Raises BadCell."""
-        return {name.split(".")[0]: self._value(self.models.column(self.model, name), text, number)
-                for name, text in cells.items()}
+        reached = {name: text for name, text in cells.items() if self._reaches(name)}
+        values = {name.split(".")[0]: self._value(self.models.column(self.model, name), text, number)
+                  for name, text in cells.items() if name not in reached}
+        if changes := self.mechanisms.changes(reached, number):
+            values[COLUMN] = [*values.get(COLUMN, []), *changes]
+        return values
+
+    def _reaches(self, name: str) -> bool:
+        return "." not in name and self.models.column(self.model, name).reaches(self.model.name)
 
     def _value(self, column: Column, text: str, number: int) -> Any:
         try:
@@ -75,9 +87,10 @@ class Encoder:
     def prepare(self, names: Iterable[str], ids: Iterable[int]) -> None:
         """Reads the sets of links that are about to be changed: Tryton takes differences."""
         self.linked.clear()
-        columns = tuple(column for name in dict.fromkeys(names)
-                        if (column := self.models.column(self.model, name)).type in MANY)
-        numbers = list(dict.fromkeys(ids)) if columns else []
+        names, ids = list(dict.fromkeys(names)), list(dict.fromkeys(ids))
+        self.mechanisms.prepare((name for name in names if self._reaches(name)), ids)
+        columns = tuple(column for name in names if (column := self.models.column(self.model, name)).type in MANY)
+        numbers = ids if columns else []
         for at in range(0, len(numbers), SOME):
             for batch in Query(self.session, self.model.name, columns).by_id(
                     [["id", "in", numbers[at : at + SOME]]], SOME):

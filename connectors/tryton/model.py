@@ -14,6 +14,9 @@ from mappings.language.words import did_you_mean
 VERSION = "_timestamp"
 ONE = ("many2one", "one2one")
 MANY = ("one2many", "many2many")
+PARTY = "party.party"
+REACHED = ("phone", "mobile", "fax", "email", "website")
+"""Columns of a party that stand for its first contact mechanism of that type."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Column:
     @property
     def type(self) -> str:
         return self.path[-1].type
+
+    def reaches(self, model: str) -> bool:
+        """Whether it stands for a contact mechanism of a party; `model` is where the path begins."""
+        owner = model if len(self.path) == 1 else self.path[-2].relation
+        return owner == PARTY and self.name.rpartition(".")[2] in REACHED
 
     def of(self, rows: Iterable[dict[str, Any]]) -> list[Any]:
         """The values as they stand in rows of `read`, which nests the rows behind a link under `link.`"""

@@ -9,6 +9,7 @@ import typer
 
 from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
+from pipelines.cli.lines import line
 from pipelines.runs.result import RunResult
 
 File = Annotated[Path | None, typer.Option("--file", "-f", help="Read this file, wherever it is, and leave it there.")]
@@ -54,13 +55,16 @@ def run(
 
 
 def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Option("--full/--changes")] = None,
-            limit: Annotated[int, typer.Option(help="How many changed rows to show.")] = 20,
+            limit: Annotated[int, typer.Option(help="How many changed rows, and sends, to show.")] = 20,
             json: JsonFlag = False) -> None:
     """Show what a run would do: the same counters, and before and after of each field; writes nothing.
 
-    Example:
+    Of a flow that writes also what would be sent: each cell as it is there, and as it would be. Exit: as `run`.
+
+    Examples:
 
       navette preview sage_customers --file CLI_FR_20261122.csv
+      navette preview erp_customers --limit 100
     """
     from pipelines.hub import open_hub
     from pipelines.runs.preview import preview_flow
@@ -74,10 +78,21 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
         else:
             _table([seen.result])
             for change in seen.changes:
-                out.print(f"{change['into']} {change['key']}: {change['outcome']}", highlight=False)
-                for name, (before, after) in change["fields"].items():
-                    out.print(f"    {name}: {before!r} -> {after!r}", highlight=False, markup=False)
+                line(f"{change['into']} {change['key']}: {change['outcome']}")
+                _moves(change["fields"])
+            if seen.due:
+                line(f"{seen.due:,} records are due to be sent")
+            for send in seen.sends:
+                line(f"would {send['operation']} {send['key'] or 'a new row'} (record {send['record_id']})")
+                _moves(send["cells"])
+                if send["problem"]:
+                    line(f"    but: {send['problem']}")
     raise typer.Exit(seen.result.exit_code)
+
+
+def _moves(fields: dict[str, Any]) -> None:
+    for name, (before, after) in fields.items():
+        line(f"    {name}: {before!r} -> {after!r}")
 
 
 def _wanted(flow: str | None) -> str:
@@ -130,8 +145,8 @@ def _table(results: list[RunResult]) -> None:
             shown.add_row(result.flow, "", result.state)
     out.print(shown)
     for result in results:
-        for line in problem_lines(result):
-            out.print(line, markup=False, highlight=False)
+        for told in problem_lines(result):
+            out.print(told, markup=False, highlight=False)
         if result.report:
             out.print(f"report: {result.report}", markup=False, highlight=False)
 

@@ -20,13 +20,13 @@ from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
 from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
-from pipelines.runs.intake import waiting
 from pipelines.runs.lock import FLOW_LOCK
+from pipelines.runs.waiting import waiting
 
 GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
 GAPS_SHOWN = 5
-ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt")
+ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt", "reconcile")
 """Triggers of runs that read no source: they do not make a flow fresh."""
 
 Activity = Literal["idle", "running", "interrupted"]

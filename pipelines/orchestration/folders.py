@@ -35,8 +35,8 @@ from pipelines.orchestration.flow_jobs import UNFINISHED, FlowJob, last_run
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.names import TAG_FILE, TAG_FLOW, TAG_SYSTEM
 from pipelines.orchestration.standing import run_in_review
-from pipelines.runs.intake import folder_of, waiting
 from pipelines.runs.sources import seconds
+from pipelines.runs.waiting import folder_of, waiting
 
 EVERY_SECONDS = 15
 TRIES = 3

@@ -19,7 +19,7 @@ from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import FlowConfig
 from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, flow_op
 from pipelines.orchestration.standing import run_in_review
-from pipelines.runs.intake import folder_of, waiting
+from pipelines.runs.waiting import folder_of, waiting
 
 Kind = Literal["changes", "full"]
 

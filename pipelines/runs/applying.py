@@ -4,8 +4,9 @@
 
     held ──▶ first (each into) ──▶ waiting (passes over every into until nothing moves) ──▶ absent ──▶ done
 
-Every batch moves the cursor in its own transaction, so a killed run goes on behind its last whole batch. A row that the
-run applied before its staging was lost is known by its entry's run and row number, and is not counted twice.
+Every batch moves the cursor in its own transaction, so a killed run goes on behind its last whole batch. Only the last
+transaction waits for the disk: a power cut undoes batches from the end, and with each its cursor. A row that the run
+applied before its staging was lost is known by its entry's run and row number, and is not counted twice.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def apply_run(what: Applying) -> None:
 class _Apply:
     def __init__(self, what: Applying, connection: Connection) -> None:
         self.what, self.connection, self.cursor = what, connection, what.cursor
-        self.settings = (("navette.system", what.system), ("navette.run", str(what.run_id)))
+        self.settings = {"navette.system": what.system, "navette.run": str(what.run_id), "synchronous_commit": "off"}
         self.intos = [
             IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number)
             for number in range(len(what.plans))
@@ -119,7 +120,7 @@ class _Apply:
         def inside() -> None:
             # A try that the database undid must not be counted.
             self.cursor.become(before)
-            for name, value in self.settings:
+            for name, value in self.settings.items():
                 self.connection.execute(select(func.set_config(name, value, True)))
             work()
             self.cursor.save(self.connection, self.what.run_id)
@@ -165,8 +166,7 @@ class _Apply:
     def _in_lanes(self, number: int, ends: list[int]) -> list[int]:
         """Creates two batches at a time where there is nothing but creating to do; returns the ends that are left."""
         lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings)
-        with self.connection.begin():
-            fit = len(ends) >= LANES and lanes.fit(self.connection, self.cursor.row)
+        fit = lanes.fit(self.connection, self.cursor.row)
         while fit and len(ends) >= LANES:
             fit = lanes.create(self.connection, [self.cursor.row, *ends[:LANES]], self.cursor, self._ours_since)
             self._fill_gap(number)
@@ -188,9 +188,8 @@ class _Apply:
         with self.connection.begin():
             if not self.connection.scalar(select(exists().where(chosen.c.row_no > low))):
                 return []
-            ends = self.connection.scalars(
-                select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
-            ).all()
+            every = select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
+            ends = self.connection.scalars(every).all()
         last = self.cursor.intos[number].last_row
         return list(ends) if ends and ends[-1] >= last else [*ends, last]
 
@@ -327,6 +326,7 @@ class _Apply:
     def _finish(self) -> None:
         """Absent entries, the positions of the source, the counters and the state: together or not at all."""
         what, connection = self.what, self.connection
+        connection.execute(select(func.set_config("synchronous_commit", "on", True)))
         for number, (plan, into, counts) in enumerate(zip(what.plans, self.intos, self.cursor.intos, strict=True)):
             self._absent(number, plan, into)
             same = into.tables.same

@@ -77,7 +77,7 @@ def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
     cells = {column: cell for column, cell in send.cells.items() if ours or column not in keys}
     if send.operation == "create":
         cells = {column: cell for column, cell in cells.items() if cell != ""}  # a new row begins with its own defaults
-    return Change(send.operation, None if send.key is None else remote_key(send.key), cells,
+    return Change(send.operation, None if send.key is None else remote_key(send.key), cells, version=send.version,
                   reference=str(send.record_id) if send.operation == "create" and resource.reference else None)
 
 

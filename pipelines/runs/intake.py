@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, desc, insert, select, update
 
-from connectors.file.folder import DropFile, content_digest, is_stable, retire, waiting_files
+from connectors.file.folder import DropFile, content_digest, is_stable, retire
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import columns_needed
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
@@ -29,6 +29,7 @@ from pipelines.runs.replay import retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named, seconds
 from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
+from pipelines.runs.waiting import folder_of, waiting
 
 
 class HeldBack(NavetteError):
@@ -88,6 +89,23 @@ def adopt_flow(hub: Hub, name: str, progress: Progress = quiet) -> RunResult:
     return result
 
 
+def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progress = quiet) -> RunResult:
+    """Reads everything that the system has under a mapping that changed, and agrees on it anew; sends nothing.
+
+    A row that reads otherwise than it did is not taken for an edit there. Raises what `run_flow` raises.
+    """
+    flow = hub.flow(name)
+    if hub.project.systems[flow.system].connector == "file":
+        raise ConfigurationError("only a system that answers can be read again by itself", where=f"flow {name}",
+                                 todo="a file is decoded anew whenever the mapping changed: give the newest full one")
+    with flow_lock(hub, name):
+        finish_unfinished(hub, flow, progress)
+        held_back(hub, flow, supersede)
+        result = read_remote(hub, flow, full=True, trigger="rebase", progress=progress, rebasing=True)
+        result.report = str(write_report(hub, result.run_id))
+    return result
+
+
 def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
     """Every flow on what waits for it, in the order of their references; a flow in review does not stop the others."""
     results: list[RunResult] = []
@@ -104,20 +122,6 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[
                     result.notices.append(waiting.message)
                     results.append(result)
     return results
-
-
-def waiting(hub: Hub, flow: Flow) -> list[DropFile]:
-    """The files of the flow's drop folder that it has not taken yet, oldest first, moving ones included."""
-    folder = folder_of(hub, flow)
-    if folder is None or flow.read.files is None or not folder.is_dir():
-        return []
-    return list(waiting_files(folder, flow.read, marker=hub.project.systems[flow.system].marker))
-
-
-def folder_of(hub: Hub, flow: Flow) -> Path | None:
-    """The drop folder of the flow's system; None where it has none."""
-    system = hub.project.systems[flow.system]
-    return None if system.folder is None else hub.project.root / system.folder
 
 
 def _send(hub: Hub, flow: Flow, result: RunResult, progress: Progress) -> None:

@@ -13,7 +13,7 @@ who holds a parent of ours may be waiting for the gate, and of that circle the d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,7 +39,7 @@ class Lanes:
     run_id: int
     number: int
     into: IntoApply
-    settings: tuple[tuple[str, str], ...]
+    settings: Mapping[str, str]
 
     def fit(self, connection: Connection, low: int) -> bool:
         """Whether the rows beyond `low` are only to be created, each by itself."""
@@ -47,7 +47,8 @@ class Lanes:
             return False
         fate = self.into.tables.fate
         linked = exists().where(fate.c.row_no > low, fate.c["class"].in_(LINKED), ~fate.c.waits)
-        return not connection.scalar(select(linked))
+        with connection.begin():
+            return not connection.scalar(select(linked))
 
     def create(self, connection: Connection, ends: list[int], cursor: Cursor, journal: Callable[[int], int]) -> bool:
         """Creates the rows between `ends`, a lane for each range; False when not all was done: the cursor tells.
@@ -73,8 +74,8 @@ class Lanes:
         """One batch, or the fault for which nothing of it was written."""
         try:
             with self.engine.begin() as connection:
-                feed = ("navette.feed", str(self.into.plan.feed))
-                for name, value in (*self.settings, feed, ("lock_timeout", LOCK_TIMEOUT)):
+                mine = {"navette.feed": str(self.into.plan.feed), "lock_timeout": LOCK_TIMEOUT}
+                for name, value in (*self.settings.items(), *mine.items()):
                     connection.execute(select(func.set_config(name, value, True)))
                 share_turn(connection, self.into.plan.record)
                 outcomes = self.into.create_decided(connection, low, high)

@@ -9,38 +9,49 @@ from typing import Any
 from sqlalchemy import Connection, and_, literal, null, or_, select
 
 from mappings.errors import ConfigurationError, RunStopped
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import LandedRun, Order, Progress, execute, fail, quiet, result_of, start_failed
-from pipelines.runs.intake import waiting
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.remote import read_remote
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named
+from pipelines.runs.waiting import waiting
+from pipelines.runs.would_send import WouldSend, landed_sends, would_push
 from pipelines.stages.decide import outcome_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
+from pipelines.stages.sending import Send
 from pipelines.stages.staging import IntoStaging
 
 
 @dataclass
 class Preview:
     """The counters of a run that did not happen, and `changes`: into, key, line, outcome, record_id and, by field,
-    [before, after]."""
+    [before, after]; for a flow that writes also how many markers are `due`, and `sends`: operation, key, record_id,
+    cells (column to [as it is there, as it would be]) and what would keep it from being sent, or null."""
 
     result: RunResult
     changes: list[dict[str, Any]] = field(default_factory=list)
+    due: int = 0
+    sends: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        return {**self.result.as_json(), "preview": True, "changes": self.changes}
+        return {**self.result.as_json(), "preview": True, "changes": self.changes, "due": self.due,
+                "sends": self.sends}
 
 
 def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None = None, limit: int = 20,
                  progress: Progress = quiet) -> Preview:
-    """What `run` would do with `file`, or with the oldest file that waits; at most `limit` changed rows are shown.
+    """What `run` would do with `file`, with the oldest file that waits, or with what a system that answers has now; at
+    most `limit` changed rows are shown, and as many sends.
 
     Raises ConfigurationError and RetryLater as a run does.
     """
     flow = hub.flow(name)
     with flow_lock(hub, name):
+        if hub.project.systems[flow.system].connector != "file":
+            return _preview_remote(hub, flow, file, full, limit, progress)
         if file is None:
             files = waiting(hub, flow)
             if not files:
@@ -68,6 +79,30 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
                       full=whole, trigger="preview")
         result = execute(hub, order, progress, preview=look)
         return Preview(result, seen)
+
+
+def _preview_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, limit: int, progress: Progress
+                    ) -> Preview:
+    """Reads what a run would read and tells what would come in; then what would go out."""
+    if file is not None:
+        raise ConfigurationError(f"{flow.system} is no folder, so it reads no files", where=f"flow {flow.flow}",
+                                 todo="leave out --file")
+    seen: list[dict[str, Any]] = []
+    sends: list[Send] = []
+
+    def look(connection: Connection, landed: LandedRun) -> None:
+        for plan, staging in zip(landed.plans, landed.staging.intos, strict=True):
+            seen.extend(changes(connection, plan, staging, limit - len(seen)))
+        sends.extend(landed_sends(connection, flow, landed, (), limit))
+
+    result = RunResult(0, flow.flow, "done", 0.0, {})
+    if flow.direction != "out":
+        whole = flow.read.full if full is None else full
+        result = read_remote(hub, flow, full=whole, trigger="preview", progress=progress, preview=look)
+    found = WouldSend()
+    if flow.direction != "in" and result.state != "failed":
+        found = would_push(hub, flow, sends, limit)
+    return Preview(result, seen, found.due, found.sends)
 
 
 def changes(connection: Connection, plan: IntoPlan, staging: IntoStaging, limit: int) -> list[dict[str, Any]]:

@@ -6,18 +6,18 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Index,
     Insert,
     Select,
     Subquery,
-    Table,
     and_,
     case,
     delete,
@@ -83,24 +83,40 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
            ) -> list[Decided]:
     """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
     every `wait` table."""
+    pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
-    for plan, tables in zip(plans, staging.intos, strict=True):
-        if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
-            Index(None, tables.rows.c.key).create(connection, checkfirst=True)
-        for index in value_indexes(plan, tables, plans):
-            index.create(connection, checkfirst=True)
-        Index(None, tables.fate.c.row_no).create(connection)
-        for table in (tables.rows, tables.fate):
-            connection.execute(ddl_on("ANALYZE %(fullname)s", table))
-        repeated.append(_repeated_keys(connection, tables))
-        if plan.into.match and not plan.into.aliases:
-            _twins(connection, plan, tables)
+    with ThreadPoolExecutor(2) as pool:  # what can be asked of the staged rows alone, beside what is done here
+        asked = [pool.submit(_ask, connection.engine, _some_repeated(tables)) for _, tables in pairs]
+        alike = [[pool.submit(_ask, connection.engine, some) for some in _some_alike(*pair)] for pair in pairs]
+        for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
+            repeated.append(_prepare(connection, plans, plan, tables, again, twins))
     _waiting(connection, plans, staging, run)
     decided = []
     for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
         _changes(connection, plan, tables)
         decided.append(Decided(*_outcomes(connection, tables), same))
     return decided
+
+
+def _prepare(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, tables: IntoStaging,
+             again: Future[bool], twins: list[Future[bool]]) -> int:
+    """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
+    if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
+        Index(None, tables.rows.c.key).create(connection, checkfirst=True)
+    for index in value_indexes(plan, tables, plans):
+        index.create(connection, checkfirst=True)
+    Index(None, tables.fate.c.row_no).create(connection)
+    for table in (tables.rows, tables.fate):
+        connection.execute(ddl_on("ANALYZE %(fullname)s", table))
+    lost = _repeated_keys(connection, tables) if again.result() else 0
+    if plan.into.match and not plan.into.aliases:
+        _twins(connection, plan, tables, [some.result() for some in twins])
+    return lost
+
+
+def _ask(engine: Engine, question: Select[Any]) -> bool:
+    with engine.connect() as connection:
+        return bool(connection.scalar(question))
 
 
 @dataclass(frozen=True)
@@ -127,13 +143,15 @@ class Moment:
         return Moment(int(place or 0), not others)
 
 
+def _some_repeated(tables: IntoStaging) -> Select[Any]:
+    keys = union_all(select(tables.rows.c.key), select(tables.same.c.key)).subquery()
+    digest = func.hashtextextended(keys.c.key, 0)  # numbers are grouped in half the time and memory
+    return select(exists(select(digest).group_by(digest).having(func.count() > 1)))
+
+
 def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
     """Of the rows with one key only the newest counts (mark, then place); returns how many lost among `same`."""
     rows, same, fate = tables.rows, tables.same, tables.fate
-    keys = union_all(select(rows.c.key), select(same.c.key)).subquery()
-    digest = func.hashtextextended(keys.c.key, 0)  # numbers are grouped in half the time and memory
-    if not connection.scalar(select(exists(select(digest).group_by(digest).having(func.count() > 1)))):
-        return 0
     everything = union_all(
         select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
         select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
@@ -176,7 +194,7 @@ def _fates(tables: IntoStaging, matched: Select[Any], *, waits: bool) -> Insert:
     return insert(fate).from_select([*names, "waits"], select(*inner.c, waiting))
 
 
-def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
+def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: list[bool]) -> None:
     """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
 
     They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
@@ -195,11 +213,10 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
     )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
     since = _twins_before(connection, plan, tables)
-    if not connection.scalar(select(exists().where(or_(fate.c["class"] == "new", since)))):
+    news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
+    if connection.scalar(news.limit(1)) is None:
         return
-    for rule in plan.into.match:
-        if not _alike(connection, plan, s, rule.on):
-            continue
+    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some]:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
@@ -231,16 +248,17 @@ def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
         )
 
 
-def _alike(connection: Connection, plan: IntoPlan, s: Table, names: Sequence[str]) -> bool:
-    """Whether any two staged rows have the same values in these fields; links, which are not staged, left out."""
+def _some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
+    """For each rule, whether any two staged rows have its values in common; links, which are not staged, left out."""
     links = {reference.column for reference in plan.references}
-    values = [sides(plan, plan.record, s, name, {})[1] for name in names if name not in links]
-    if not values:
-        return True
-    # Two expressions of the same text must be one in GROUP BY: a subquery names them.
-    staged = select(*[value.label(f"side{number}") for number, value in enumerate(values)]).select_from(s).subquery()
-    groups = select(*staged.c).where(*[side.is_not(None) for side in staged.c]).group_by(*staged.c)
-    return bool(connection.scalar(select(exists(groups.having(func.count() > 1)))))
+    questions: list[Select[Any]] = []
+    for rule in () if plan.into.aliases else plan.into.match:
+        values = [sides(plan, plan.record, tables.rows, name, {})[1] for name in rule.on if name not in links]
+        staged = select(*[value.label(f"side{place}") for place, value in enumerate(values)]).select_from(tables.rows)
+        side = staged.subquery().c
+        groups = select(*side).where(*[value.is_not(None) for value in side]).group_by(*side)
+        questions.append(select(exists(groups.having(func.count() > 1))) if values else select(true()))
+    return questions
 
 
 def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:

@@ -52,6 +52,17 @@ def queue(connection: Connection, feed: int, records: Select[Any]) -> None:
     connection.execute(insert(hub.outbox).from_select(["feed", "record_id"], marked).on_conflict_do_nothing())
 
 
+def queue_anew(connection: Connection, feed: int, records: Select[Any]) -> int:
+    """Markers for `records`, due now, also where one was refused or waits; returns how many there are."""
+    ids, box = records.subquery(), hub.outbox
+    marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
+    statement = insert(box).from_select(["feed", "record_id"], marked)
+    queued = statement.on_conflict_do_update(index_elements=["feed", "record_id"], set_={
+        "generation": box.c.generation + 1, "due_at": func.now(), "tries": 0, "why": None, "state": "waiting",
+    }, where=box.c.state.in_(["waiting", "refused"])).returning(box.c.record_id).cte("queued")
+    return connection.scalar(select(func.count()).select_from(queued)) or 0
+
+
 def claim(connection: Connection, feed: int, limit: int) -> list[Marker]:
     """Takes at most `limit` markers whose time has come, oldest first; the caller holds the flow's lock."""
     box = hub.outbox

@@ -53,6 +53,7 @@ class Send:
     values: Mapping[str, Any]
     known: tuple[str, ...] = ()  # fields that had a base before
     cells: dict[str, str] = field(default_factory=dict)
+    version: str | None = None  # of the row that the write was decided on
     fault: dict[str, Any] | None = None  # why it cannot be sent: code and params
 
 
@@ -71,36 +72,49 @@ def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -
 
 def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """What is pending of linked records; and their end, where they were archived here and the flow says so."""
-    x, r = plan.crosswalk, plan.record
+    x = plan.crosswalk
+    mine = and_(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id.in_(records))
+    return updates_of(connection, plan, write, select(x.c.record_id, x.c.key, x.c.pending).where(mine))
+
+
+def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Select[Any], limit: int | None = None
+               ) -> list[Send]:
+    """`updates` for rows of `found` (record_id, key, pending), whose entries need not be there yet."""
+    x, r, f = plan.crosswalk, plan.record, found.subquery("found")
     known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
     ended: ColumnElement[bool] = literal(False)
     if write.archived != "ignore" and all(item.name != "archived" for item in plan.fields):
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
     query = _values(plan, [item for item in plan.fields if item.sent]).add_columns(
-        x.c.key.label("#key"), x.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
-    ).join(x, and_(x.c.record_id == r.c.id, x.c.feed == plan.feed, x.c.id_space == plan.id_space)).where(
-        r.c.id.in_(records), or_(x.c.pending.is_not(None), ended), _allowed(plan, write)
-    ).order_by(r.c.id, x.c.key)
-    found: list[Send] = []
+        f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
+    ).join(f, f.c.record_id == r.c.id).outerjoin(
+        x, and_(x.c.key == f.c.key, x.c.feed == plan.feed, x.c.id_space == plan.id_space)
+    ).where(or_(f.c.pending.is_not(None), ended), _allowed(plan, write)).order_by(r.c.id, f.c.key).limit(limit)
+    sends: list[Send] = []
     for row in connection.execute(query).mappings():
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
-        found.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
+        sends.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
                           tuple(row["#known"] or ())))
-    return found
+    return sends
 
 
 def creates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """Records that the system does not know, and that may be made there."""
-    x, r = plan.crosswalk, plan.record
+    r = plan.record
     if not write.create:
         return []
     written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
     query = _values(plan, written).where(
-        r.c.id.in_(records), r.c.archived_at.is_(None), _allowed(plan, write),
-        ~exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space),
-    ).order_by(r.c.id)
+        r.c.id.in_(records), unknown_there(plan, write)).order_by(r.c.id)
     names = tuple(item.name for item in written)
     return [Send(row["#id"], "create", None, names, dict(row)) for row in connection.execute(query).mappings()]
+
+
+def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
+    """The record is one that a flow which makes new rows would make there."""
+    x, r = plan.crosswalk, plan.record
+    known = exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space)
+    return and_(r.c.archived_at.is_(None), ~known, _allowed(plan, write))
 
 
 def _values(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:

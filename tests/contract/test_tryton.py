@@ -193,6 +193,34 @@ def test_children_are_read_although_their_parent_says_nothing_changed(remote: Tr
     assert address[0] in changed
 
 
+def test_a_party_s_phone_and_email_are_columns_both_ways(remote: TrytonRemote, others: Session) -> None:
+    party = Resource("party.party", ("id",), ("id", "name", "phone", "mobile", "email"), version="_timestamp")
+
+    def seen(key: tuple[str, ...]) -> list[str]:
+        return list(remote.fetch(party, [key]).frame[["name", "phone", "mobile", "email"]].iloc[0])
+
+    def mechanisms(key: tuple[str, ...], *wanted: str) -> list[dict[str, Any]]:
+        return list(others.read("model.party.contact_mechanism.search_read", [["party", "=", int(key[0])]], 0, None,
+                                [["id", "ASC"]], list(wanted), context={"active_test": False}))
+
+    [key, other] = made(remote, party, {"name": "Reached", "phone": "0199000001", "email": "a@example.org"},
+                        {"name": "Silent"})
+    others.write("model.party.contact_mechanism.create", [
+        {"party": int(key[0]), "type": "phone", "value": "0199000002", "name": "night"}])
+    others.write("model.party.contact_mechanism.write", [mechanisms(key)[0]["id"]], {"comment": "kept"})
+    written = remote.write(party, [
+        Change("update", key, {"name": "Reached again", "phone": "0199000009", "mobile": "0639980001"}),
+        Change("update", other, {"phone": "0199000003"})])
+    assert [receipt.state for receipt in written] == ["delivered"] * 2
+    assert seen(key) == ["Reached again", "0199000009", "0639980001", "a@example.org"]
+    assert seen(other) == ["Silent", "0199000003", "", ""]
+    assert remote.write(party, [Change("update", key, {"phone": "", "email": ""})])[0].state == "delivered"
+    assert seen(key)[1:] == ["0199000002", "0639980001", ""], "the next phone takes the place of the one that was ended"
+    kept = [(row["value"], row["comment"], bool(row["active"]))
+            for row in mechanisms(key, "type", "value", "comment", "active") if row["type"] == "phone"]
+    assert kept == [("0199000009", "kept", False), ("0199000002", None, True)]
+
+
 def test_a_column_behind_no_link_and_one_that_is_tryton_s_own_are_refused(remote: TrytonRemote) -> None:
     with pytest.raises(ConfigurationError, match="'name' is no link"):
         remote.capabilities(replace(PARTY, columns=("name.code",)))

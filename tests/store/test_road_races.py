@@ -14,6 +14,7 @@ import pytest
 
 from mappings.errors import RetryLater
 from pipelines.runs import applying
+from pipelines.runs.lanes import Lanes
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.result import RunResult
 from pipelines.stages.turn import GATE, TURN
@@ -155,6 +156,32 @@ def test_two_flows_that_create_the_same_companies_in_lanes_make_each_once(road: 
         with in_background(lambda mine=mine: run("left", mine), lambda mine=mine: run("right", mine[::-1])) as both:
             assert [future.result().state for future in both] == ["done", "done"]
         assert len(road.names()) == len(set(road.names())) == turn * 100 + 200
+
+
+def test_a_run_killed_between_two_lanes_goes_on_with_the_one_that_is_missing(road: Road, monkeypatch: Any) -> None:
+    """The second lane has committed, the first dies with its process: its range is a gap in the cursor."""
+
+    class Killed(BaseException):
+        pass
+
+    alive = Lanes._lane
+
+    def dying(self: Lanes, low: int, high: int, journal: int) -> Any:
+        if low == 0:
+            raise Killed
+        return alive(self, low, high, journal)
+
+    monkeypatch.setattr(applying, "BATCH_ROWS", 20)
+    lines = [row(number) for number in range(70)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Lanes, "_lane", dying)
+        with pytest.raises(Killed):
+            road.run("left", HEAD, *lines, name="killed.csv")
+    left = road.hub_sees("SELECT cursor->'row', cursor->'beyond' FROM sync.run ORDER BY id DESC LIMIT 1")
+    assert left == [(0, [[20, 40]])]
+    assert road.one("SELECT count(*) FROM crm.company") == 20
+    assert told(road.run("left", HEAD, *lines, name="killed.csv")) == {"created": 70}
+    assert len(road.names()) == len(set(road.names())) == 70
 
 
 def test_of_two_lanes_the_one_that_is_refused_is_done_again_row_by_row(road: Road, monkeypatch: Any) -> None:

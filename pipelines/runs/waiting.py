@@ -1,0 +1,23 @@
+"""What waits in a flow's drop folder; to look does not take what running takes (pandas, Arrow)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from connectors.file.folder import DropFile, waiting_files
+from mappings.language.flow import Flow
+from pipelines.hub import Hub
+
+
+def waiting(hub: Hub, flow: Flow) -> list[DropFile]:
+    """The files of the flow's drop folder that it has not taken yet, oldest first, moving ones included."""
+    folder = folder_of(hub, flow)
+    if folder is None or flow.read.files is None or not folder.is_dir():
+        return []
+    return list(waiting_files(folder, flow.read, marker=hub.project.systems[flow.system].marker))
+
+
+def folder_of(hub: Hub, flow: Flow) -> Path | None:
+    """The drop folder of the flow's system; None where it has none."""
+    system = hub.project.systems[flow.system]
+    return None if system.folder is None else hub.project.root / system.folder
