@@ -39,7 +39,8 @@ from pipelines.stages.staging import staged_type
 def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
     """Updates and ends that were delivered: the base of the sent fields is what was sent, and nothing of it is pending.
 
-    The remote image of these fields is what we sent until the row was read back; no fingerprint, so that it will be.
+    The remote image of these fields is what we sent until the row was read again, whoever reads it; no fingerprint, so
+    that it will be.
     """
     if not sends:
         return
@@ -47,7 +48,7 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     t = _sent(connection, plan, sends)
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
-        "pending": _less(x, t),
+        "pending": _less(x, t), "sent": _more(x, t),
         "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
     }
     names: list[Any] = []
@@ -79,7 +80,7 @@ def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> 
         "id_space": literal(plan.id_space), "key": t.c.key, "feed": literal(plan.feed), "record_id": t.c.record_id,
         "is_primary": ~exists().where(other.c.record_id == t.c.record_id, other.c.id_space == plan.id_space,
                                       other.c.is_primary),
-        "base_set": t.c.base_set,
+        "base_set": t.c.base_set, "sent": t.c.fields,
     }
     for item in plan.fields:
         for column in item.columns:
@@ -102,6 +103,12 @@ def _less(x: Table, t: Table) -> Any:
     each = func.unnest(x.c.pending).table_valued("item", name="each").render_derived()
     rest = select(func.array_agg(each.c.item)).select_from(each).where(each.c.item != all_(t.c.fields))
     return rest.correlate(x, t).scalar_subquery()
+
+
+def _more(x: Table, t: Table) -> Any:
+    """What was sent and not read again yet; null for nothing."""
+    each = func.unnest(func.array_cat(x.c.sent, t.c.fields)).table_valued("item", name="each_sent").render_derived()
+    return select(func.array_agg(each.c.item.distinct())).select_from(each).correlate(x, t).scalar_subquery()
 
 
 def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> Table:

@@ -227,7 +227,8 @@ class IntoApply:
         with index_lookups(connection):
             connection.execute(insert(z).from_select(names, resolved))
         self._name_base_sets(connection)
-        settle_conflicts(connection, self.run[0], self.plan, self.tables, z, self.disputed)
+        if not self.plan.adopting:  # which decides nothing
+            settle_conflicts(connection, self.run[0], self.plan, self.tables, z, self.disputed)
         log_conflicts(connection, self.run[0], self.plan, self.tables, m, z)
         values: dict[str, ColumnElement[Any]] = {}
         for field in self.plan.fields:
@@ -242,7 +243,7 @@ class IntoApply:
             update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
         )
         self._entries_of_linked(connection)
-        if self.plan.writes and not self.plan.read_back:
+        if self.plan.writes:
             queue(connection, self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))
         moved = or_(z.c.changed, z.c.back)
         groups = select(moved, z.c.open, func.count()).group_by(moved, z.c.open)
@@ -271,7 +272,8 @@ class IntoApply:
         values = entry_values(plan, self.run[0], m, s) | {
             "is_primary": first,
             "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=fingerprint_of(plan, m, s)),
-            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": self._ended(s),
+            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "sent": null(),
+            "absent_since": self._ended(s),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)

@@ -51,7 +51,7 @@ LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteg
 """The range (low, high] of row numbers that the statement looks at."""
 
 
-def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
+def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
     run: tuple[int, int | None] = (0, None), *, lenient: bool = False,
     comes: Callable[[Reference], ColumnElement[bool]] | None = None,
@@ -157,7 +157,9 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
 def creates_open(feed: int | ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a row is being made in the feed's system of which nobody knows yet whether it was made."""
     intent = hub.intent
-    return exists().where(intent.c.feed == feed, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"]))
+    return exists().where(
+        intent.c.feed == feed, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"])
+    )
 
 
 def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:

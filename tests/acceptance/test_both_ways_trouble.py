@@ -89,3 +89,44 @@ def test_a_killed_create_is_not_taken_for_another_company(three: Three) -> None:
     three.rest()
     assert three.one("SELECT count(*) FROM crm.company") == 1
     assert len(three.systems["erp"].rows) == 1
+
+
+def test_an_edit_between_our_look_and_our_write_is_not_lost(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].meanwhile = lambda: three.systems["erp"].edit(key, city="Brest")
+    three.push("erp")
+    three.rest()
+    assert three.one("SELECT count(*) FROM sync.conflict WHERE theirs = to_jsonb('Brest'::text)") == 1
+
+
+def test_a_conflict_stays_open_when_something_else_is_sent(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz', website = 'https://one.example.org'")
+    three.systems["erp"].edit(key, city="Brest")
+    three.rest()
+    assert three.systems["erp"].rows[key]["website"] == "https://one.example.org"
+    assert three.systems["erp"].rows[key]["city"] == "Brest"
+    assert three.sees("SELECT field, state FROM sync.conflict") == [("city", "open")]
+
+
+def test_an_edit_between_our_write_and_our_reading_again_comes_in(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.rest()
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].afterwards = lambda: three.systems["erp"].edit(key, website="https://one.example.org")
+    three.push("erp")
+    three.rest()
+    assert three.one("SELECT website FROM crm.company") == "https://one.example.org"
+    assert three.systems["shop"].rows["101"]["website"] == "https://one.example.org"
+
+
+@pytest.mark.parametrize("statements", range(2, 9))
+def test_a_value_that_the_system_cuts_stays_whole_here_when_we_are_killed(three: Three, statements: int) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Villeneuve-sur-Lot'")
+    three.systems["erp"].afterwards = lambda: setattr(three.life, "left", statements)
+    three.push("erp")
+    three.rest()
+    assert three.systems["erp"].rows[key]["city"] == "Villeneuve"
+    assert three.one("SELECT city FROM crm.company") == "Villeneuve-sur-Lot"
