@@ -245,6 +245,7 @@ class IntoApply:
         self._entries_of_linked(connection)
         if self.plan.writes:
             queue(connection, self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))
+            self._tell_other_keys(connection)
         moved = or_(z.c.changed, z.c.back)
         groups = select(moved, z.c.open, func.count()).group_by(moved, z.c.open)
         outcomes: Counter[Outcome] = Counter()
@@ -252,6 +253,17 @@ class IntoApply:
             outcomes[outcome_of("entry", changed, undecided)] += count
         self.undecided = outcomes["review"]
         return outcomes
+
+    def _tell_other_keys(self, connection: Connection) -> None:
+        """What came from one key of a record goes to its other keys in the same system: the triggers leave out a change
+        that this feed made."""
+        z, s, x = self.work.z, self.tables.rows, self.plan.crosswalk
+        others = (
+            select(z.c.record_id).join_from(z, s, s.c.row_no == z.c.row_no).join(x, x.c.record_id == z.c.record_id)
+            .where(z.c.changed, x.c.id_space == self.plan.id_space, x.c.feed == self.plan.feed, x.c.key != s.c.key)
+        )
+        with index_lookups(connection):
+            queue(connection, self.plan.feed, others)
 
     def _name_base_sets(self, connection: Connection) -> None:
         """The numbers of field sets that are not that of all mapped fields; new sets get one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.runs.settling import settle_row
 from tests.memory_desk import Three, module_three, siret, three
 
 __all__ = ["module_three", "three"]
@@ -130,3 +131,20 @@ def test_a_value_that_the_system_cuts_stays_whole_here_when_we_are_killed(three:
     three.rest()
     assert three.systems["erp"].rows[key]["city"] == "Villeneuve"
     assert three.one("SELECT city FROM crm.company") == "Villeneuve-sur-Lot"
+
+
+def test_a_record_with_two_keys_in_a_system_agrees_with_both(three: Three) -> None:
+    first = known_to(three, "erp", 1, city="Lyon")
+    second = three.systems["erp"].insert(name="Atelier", siret=siret(1), city="Lyon")
+    three.read("erp")
+    held = three.one("SELECT id FROM sync.held WHERE key = %s AND state = 'open'", second)
+    assert held is not None
+    settle_row(three.hub, held, link=three.one("SELECT id FROM crm.company"))
+    three.rest()
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.rest()
+    assert [three.systems["erp"].rows[key]["city"] for key in (first, second)] == ["Metz", "Metz"]
+    three.systems["erp"].edit(second, city="Brest")
+    three.rest()
+    assert [three.systems["erp"].rows[key]["city"] for key in (first, second)] == ["Brest", "Brest"]
+    assert three.differences() == []
