@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.ops.conflicts import open_conflicts, settle_conflict
 from pipelines.runs.settling import settle_row
 from tests.memory_desk import Three, module_three, siret, three
 
@@ -147,4 +148,17 @@ def test_a_record_with_two_keys_in_a_system_agrees_with_both(three: Three) -> No
     three.systems["erp"].edit(second, city="Brest")
     three.rest()
     assert [three.systems["erp"].rows[key]["city"] for key in (first, second)] == ["Brest", "Brest"]
+    assert three.differences() == []
+
+
+def test_a_conflict_settled_for_our_side_is_sent(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].edit(key, city="Brest")
+    three.rest()
+    with three.hub.engine.connect() as connection:
+        [waiting] = open_conflicts(three.hub, connection)
+    settle_conflict(three.hub, waiting.id, "ours")
+    three.rest()
+    assert three.systems["erp"].rows[key]["city"] == "Metz"
     assert three.differences() == []
