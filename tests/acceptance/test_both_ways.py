@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.ops.outgoing import queue_everything
 from pipelines.runs.pushing import push_flow
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -180,3 +181,13 @@ def test_a_flow_writes_no_more_rows_at_once_than_it_says(both: Both) -> None:
     assert both.push("erp_companies").counts["created"] == 5
     transactions = "SELECT count(DISTINCT xmin::text) FROM customer"
     assert both.erp.one(transactions) == 3
+
+
+def test_a_system_that_is_filled_for_the_first_time_gets_every_record(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) SELECT 'C' || n, 'customer' FROM generate_series(1, 7) n")
+    with both.store.connect(both.store.roles.hub, autocommit=True) as hub:
+        hub.execute("DELETE FROM sync.outbox")  # as if they had been there before the flow was written
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["created"] == 7
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["unchanged"] == 7
