@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connectors.tryton.session import Session
+from crm_store.store import Store
 from demo import show
 from demo.erp_sides import Crm, Erp, arrival
 from demo.navette import HERE, Navette
@@ -54,9 +55,7 @@ def send_own_edits(navette: Navette, crm: Crm, erp: Erp) -> None:
     out.print(f"\nTryton made party {code}: {made['name']}, {made['phone']}, {made['email']};"
               f" {address['street']}, {address['postal_code']} {address['city']}", markup=False)
     out.print(f"Of the prospect it knows {len(prospects) or 'nothing'}, as the flow's write.when says.")
-    navette.runs("tryton_parties")
-    told = crm.one("SELECT customer_code FROM crm.company WHERE id = %s", new)
-    out.print(f"navette run tryton_parties: the number that Tryton gave comes back, {told}.")
+    out.print("Its number comes back with the next reading, by what follows.")
 
 
 def edit_live(navette: Navette, crm: Crm, erp: Erp) -> None:
@@ -82,7 +81,9 @@ def edit_live(navette: Navette, crm: Crm, erp: Erp) -> None:
         up = time.perf_counter()
         named("Live")
         arrival("the first edit", lambda: erp.party(MOVED)["name"], "Live")
-        out.print(f"live is up and has sent its first edit after {time.perf_counter() - up:.1f} s\n")
+        [code] = erp.codes(NEW)
+        arrival("the number", lambda: crm.one("SELECT customer_code FROM crm.company WHERE name = %s", NEW), code)
+        out.print(f"up after {time.perf_counter() - up:.1f} s, with the new customer's number, {code}, brought in\n")
         edits: tuple[tuple[str, Callable[[], object], Callable[[], object], object], ...] = (
             ("name,  CRM ─▶ Tryton", lambda: named("Ferronnerie d'Art Blanc"),
              lambda: erp.party(MOVED)["name"], "Ferronnerie d'Art Blanc"),
@@ -112,7 +113,7 @@ def edit_both_sides(navette: Navette, crm: Crm, erp: Erp) -> None:
     out.print(f"\nthe CRM has    {here[0]}, {here[1]}\nTryton has     {there['name']}, {there['email']}", markup=False)
     out.print(f"navette trace tryton {number} tells who lost:")
     lost = [line for line in navette.call("trace", "tryton", str(number)).splitlines() if "on both sides" in line]
-    out.print(*lost, sep="\n", markup=False)
+    out.print(*lost, sep="\n", markup=False, soft_wrap=True)
 
 
 def edit_locked(crm: Crm) -> None:
@@ -126,8 +127,7 @@ def edit_locked(crm: Crm) -> None:
 def pass_again(navette: Navette, erp: Erp) -> int:
     """Everything is read and compared anew, nobody edits. Returns how much was written anywhere: nothing, or it is a
     fault."""
-    heading("navette run --all, twice: the second pass reads everything and must write nothing")
-    navette.runs("--all")
+    heading("navette run --all --full: a second pass reads everything, and must write nothing anywhere")
     before = erp.stamps()
     runs = navette.runs("--all", "--full")
     sent = show.sent(runs)
@@ -156,7 +156,7 @@ def tell(navette: Navette, server: TrytonServer) -> int:
     out.print(f"{server.url}: {', '.join(f'{count} {model}' for model, count in made.items())}"
               f" ({time.perf_counter() - began:.0f} s)")
     load(navette)
-    crm, erp = Crm(navette.call("store", "url").strip()), Erp(session)
+    crm, erp = Crm(Store.open(navette.home).crm_url), Erp(session)
     send_own_edits(navette, crm, erp)
     edit_live(navette, crm, erp)
     edit_both_sides(navette, crm, erp)
@@ -182,7 +182,7 @@ def main() -> int:
             try:
                 written = tell(navette, server)
             finally:
-                navette.call("store", "stop")
+                Store.stop(navette.home)
         tell_where_to_look(navette, server)
     except NavetteError as error:
         print(error, file=sys.stderr)

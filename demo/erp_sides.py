@@ -92,5 +92,5 @@ def arrival(what: str, question: Callable[[], object], wanted: object) -> float:
         if time.perf_counter() - began > PATIENCE:
             raise RunStopped(f"{what} did not arrive in {PATIENCE:.0f} s: still {seen!r}, not {wanted!r}",
                              todo="live.txt beside the store tells what navette live did")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return time.perf_counter() - began
