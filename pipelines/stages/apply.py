@@ -270,7 +270,9 @@ class IntoApply:
         )
         values = entry_values(plan, self.run[0], m, s) | {
             "is_primary": first,
-            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=fingerprint_of(plan, m, s)),
+            # A row that was read back may hold what others changed or its system filled in: the next reading decides.
+            "fingerprint": case((or_(z.c.open, literal(plan.adopting or plan.read_back)), null()),
+                                else_=fingerprint_of(plan, m, s)),
             "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": null(),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}

@@ -93,7 +93,7 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
     known?), e_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and
-    w_ (who won a conflict, or null)."""
+    w_ (who won a conflict, or null); of a row that is read back q_ (was it just sent? pipelines.stages.agree)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
@@ -122,6 +122,10 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         if plan.read_back:
             waits = func.coalesce(literal(field.name, Text) == any_(x.c.pending), false())
             columns.append(waits.label(f"p_{field.name}"))
+            images = [_image(x, column, x.c[f"b_{column}"]).is_not_distinct_from(x.c[f"b_{column}"])
+                      for column in field.columns]
+            named = func.coalesce(func.jsonb_exists(x.c.remote, literal(field.columns[0], Text)), false())
+            columns.append(and_(named, *images).label(f"q_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
@@ -314,6 +318,8 @@ def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     silent = v.c[f"e_{field.name}"]
     if set(field.roles.values()) == {"adopted"}:
         return or_(silent, v.c[f"d_{field.name}"])
+    if set(field.roles.values()) == {"sent"}:  # a field that we did not just write, others may have written
+        return or_(silent, ~v.c[f"q_{field.name}"], *([v.c[f"s_{field.name}"]] if field.sent else []))
     return or_(silent, _open(v, field), v.c[f"s_{field.name}"]) if field.sent else or_(silent, _open(v, field))
 
 
