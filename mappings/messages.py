@@ -55,6 +55,7 @@ REASONS: dict[str, str] = {
     "taken": "record {candidates} fits by {rule} but is already {key} in {space}",
     "twins": "{count} new rows of this run are the same by {rule}: {keys}",
     "on_match": "record {candidates} fits by {rule}; the mapping asks for a decision",
+    "create_open": "it may be a row that is being made there: whether it was is not known yet",
     "waits_for": "{field}: waits for {entity} {value!r} of {space}",
     "owner_refused": "the owner {entity} of this row was not taken in",
     "gone": "the row is absent from the full file; the mapping asks for a decision",

@@ -25,7 +25,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import read_remote
-from pipelines.runs.replay import retry_parked
+from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named, seconds
 from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
@@ -69,6 +69,8 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
     # Also for rows parked here: what they wait for may have come with another flow's run meanwhile.
     if retry and any(result.changed or result.total("parked") for result in results):
         retry_parked(hub, progress)
+    elif retry and flow.direction != "in":
+        retry_after_creates(hub, progress)
     return results
 
 

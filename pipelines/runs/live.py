@@ -27,11 +27,13 @@ from pipelines.runs.executing import Order, execute, quiet
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.news import NewsSource, Seen
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.position import position_of
 from pipelines.runs.push import due, push_locked
 from pipelines.runs.remote import Kept, resource_of, session
+from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.sources import seconds
 from pipelines.runs.unfinished import finish_unfinished
 
@@ -119,6 +121,8 @@ class _Live:
                         counts += self._read(state)
                     if state.flow.direction != "in" and due(self.hub, state.flow):
                         counts += push_locked(self.hub, state.flow, trigger="live", kept=self.kept).counts
+                if state.flow.direction != "in":
+                    retry_after_creates(self.hub)
             except LoginRefused:
                 raise
             except HeldBack:
@@ -140,6 +144,7 @@ class _Live:
             with hub.engine.connect() as connection:
                 since = position_of(connection, flow.flow)
             resource = resource_of(flow)
+            settle_before_reading(hub, flow, remote, resource)
             source = NewsSource(remote.read(resource, since), flow.into[0].key, state.seen)
             if not source.look() and since is not None:
                 return Counter()

@@ -6,6 +6,8 @@
                                           ├─ one row that nobody knows ─▶ linked: the create was done
                                           ├─ none ─▶ dropped: the record is sent again
                                           └─ several ─▶ unclear: a person links one of them
+
+While one is open, rows that the flow does not know are parked: one of them may be the row that was made.
 """
 
 from __future__ import annotations
@@ -24,11 +26,29 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.sources import seconds
 from pipelines.stages.agree import link_found
-from pipelines.stages.plan import IntoPlan
+from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
 
 
-def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource) -> None:
-    """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`."""
+def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resource) -> None:
+    """Settles what is old enough of the creates that are open, so that their rows are known when they are read."""
+    if flow.direction == "in" or not flow.write.create:
+        return
+    intent, feed = tables.intent, tables.feed
+    left = (
+        select(intent.c.id).join_from(intent, feed, feed.c.id == intent.c.feed)
+        .where(feed.c.flow == flow.flow, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"]))
+    )
+    with hub.engine.begin() as connection:
+        if connection.scalar(left.limit(1)) is None:
+            return
+        plan = with_base_set(connection, compile_flow(connection, flow, hub.project, hub.tables)[0])
+    settle_creates(hub, flow, plan, remote, resource, patient=False)
+
+
+def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, *, patient: bool = True
+                   ) -> None:
+    """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`, or,
+    not `patient`, leaves those that are younger."""
     intent = tables.intent
     with hub.engine.connect() as connection:
         left = connection.execute(
@@ -39,8 +59,10 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
     _close(hub, [row["id"] for row in left if row["operation"] != "create"])
     if not creates:
         return
-    wait = seconds(hub.project.systems[flow.system].settle) - min(float(row["age"]) for row in creates)
-    if wait > 0:
+    settle = seconds(hub.project.systems[flow.system].settle)
+    if not patient:
+        creates = [row for row in creates if float(row["age"]) >= settle]
+    elif (wait := settle - min(float(row["age"]) for row in creates)) > 0:
         time.sleep(wait)
     for row in creates:
         _settle(hub, plan, remote, resource, row)
@@ -62,8 +84,10 @@ def _settle(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, row: R
     with hub.engine.begin() as connection:
         among = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.key.in_(found or [""]))
         known = set(connection.scalars(among))
-        free = [key for key in found if key not in known]
-        if len(free) == 1:
+        linked = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.record_id == row["record_id"]).limit(1)
+        by_hand = connection.scalar(linked)
+        free = [key for key in found if key not in known] if by_hand is None else [by_hand]
+        if len(free) == 1 and by_hand is None:
             link_found(connection, plan, row["record_id"], free[0])
         state = {0: "dropped", 1: "delivered"}.get(len(free), "unclear")
         connection.execute(update(table).where(table.c.id == row["id"]).values(

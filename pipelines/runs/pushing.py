@@ -8,6 +8,7 @@ from pipelines.runs.executing import Progress, quiet
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.push import PushResult, due, push_locked
+from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished
 
 
@@ -21,7 +22,9 @@ def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "p
     with flow_lock(hub, name):
         if flow.direction != "in":
             finish_unfinished(hub, flow, progress)
-        return push_locked(hub, flow, progress, trigger, approved=approved)
+        result = push_locked(hub, flow, progress, trigger, approved=approved)
+    retry_after_creates(hub, progress)
+    return result
 
 
 def push_all(hub: Hub, progress: Progress = quiet, trigger: str = "push") -> list[PushResult]:

@@ -13,6 +13,7 @@ from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Look, Order, Progress, execute
+from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.paced import Paced
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
@@ -100,6 +101,8 @@ def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Pro
     with session(hub, flow.system) as remote:
         resource = resource_of(flow)
         remote.capabilities(resource)
+        if preview is None and not comparing:
+            settle_before_reading(hub, flow, remote, resource)
         with hub.engine.connect() as connection:
             since = None if full else position_of(connection, flow.flow)
         source = remote.read(resource, since)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sqlalchemy import BigInteger, Integer, and_, any_, cast, exists, func, literal, select, true
+from sqlalchemy import BigInteger, Connection, Integer, and_, any_, cast, exists, func, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
@@ -19,6 +19,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.replaying import HeldRow, HeldSource
 from pipelines.runs.result import RunResult
+from pipelines.stages.match import creates_open
 
 REPLAYED = ("rejected", "parked")
 
@@ -88,7 +89,8 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
 
 
 def _ready(hub: Hub) -> list[int]:
-    """Parked rows with a wait that can be answered now: a key that the crosswalk has, a value that one record has."""
+    """Parked rows with a wait that can be answered now: a key that the crosswalk has, a value that one record has, a
+    create of which it is known by now what became of it."""
     held = tables.held
     wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
     told = cast(wait.c.value, JSONB)
@@ -97,6 +99,7 @@ def _ready(hub: Hub) -> list[int]:
     waiting = and_(held.c.state == "open", held.c.outcome == "parked")
     found: set[int] = set()
     with hub.engine.connect() as connection:
+        found |= set(creates_known(connection))
         for entity, x in hub.tables.crosswalk.items():
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
@@ -123,3 +126,18 @@ def _ready(hub: Hub) -> list[int]:
             query = select(held.c.id).select_from(parked).where(waiting, entity_of == entity, by == field, fits == 1)
             found |= set(connection.scalars(query).all())
     return sorted(found)
+
+
+def creates_known(connection: Connection) -> Sequence[int]:
+    """Rows that were parked since a create of their feed was open, and none is any more."""
+    held = tables.held
+    query = select(held.c.id).where(held.c.state == "open", held.c.code == "create_open", ~creates_open(held.c.feed))
+    return connection.scalars(query).all()
+
+
+def retry_after_creates(hub: Hub, progress: Progress = quiet) -> None:
+    """`retry_parked`, where what became of a create has just been found out."""
+    with hub.engine.connect() as connection:
+        known = creates_known(connection)
+    if known:
+        retry_parked(hub, progress)

@@ -273,7 +273,7 @@ class IntoApply:
             # A row that was read back may hold what others changed or its system filled in: the next reading decides.
             "fingerprint": case((or_(z.c.open, literal(plan.adopting or plan.read_back)), null()),
                                 else_=fingerprint_of(plan, m, s)),
-            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": null(),
+            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": self._ended(s),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)
@@ -286,6 +286,19 @@ class IntoApply:
                     set_={name: new.excluded[name] for name in values if name not in kept},
                 )
             )
+
+    def _ended(self, s: Table) -> ColumnElement[Any]:
+        """Since when the row was ended by us: it may still be read, and is not ended again for as long as its record is
+        archived. Null for every other row that is there."""
+        if not self.plan.ends:
+            return null()
+        old, record = self.plan.crosswalk.alias("ended"), self.plan.record.alias("ended_record")
+        return (
+            select(old.c.absent_since).join_from(old, record, record.c.id == old.c.record_id)
+            .where(old.c.id_space == self.plan.id_space, old.c.key == s.c.key, old.c.feed == self.plan.feed,
+                   record.c.archived_at.is_not(None))
+            .correlate(s).scalar_subquery()
+        )
 
     # -- rows that are not applied --------------------------------------------------------------------------------
 

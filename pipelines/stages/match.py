@@ -5,7 +5,7 @@ For a row the first of these that holds decides its class::
     superseded   the entry, or a newer full read, holds newer news
     entry        the crosswalk knows the key (through this feed)
     sibling      ... through another feed of the same id space
-    parked       a link waits for a record that does not exist yet
+    parked       a link waits for a record that does not exist yet, or a create whose answer was lost for its row
     link         a match rule fits one record, free or with `aliases`
     review       a rule fits several records, a taken one, or a doubtful one; or the mapping asks
     new          nothing fits
@@ -28,6 +28,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     false,
     func,
     literal,
@@ -39,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import FromClause, LateralFromClause
 
+from crm_store import hub_tables as hub
 from crm_store.match_indexes import match_expression
 from mappings.language.flow import MatchRule
 from pipelines.stages.plan import IntoPlan, Reference
@@ -49,7 +51,7 @@ LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteg
 """The range (low, high] of row numbers that the statement looks at."""
 
 
-def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
+def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
     run: tuple[int, int | None] = (0, None), *, lenient: bool = False,
     comes: Callable[[Reference], ColumnElement[bool]] | None = None,
@@ -113,6 +115,9 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
         )
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
+    if plan.writes:
+        # It may be the row that we are making: once that is found out, the others come in.
+        verdict.add(creates_open(plan.feed), "parked", code="create_open")
     for rule, fit in fits:
         name = " + ".join(rule.on)
         told = func.jsonb_build_object("rule", name, "count", fit.c.hits, "candidates",
@@ -147,6 +152,13 @@ def match_rows(  # noqa: PLR0915 - the ladder of classes is read as one
         .select_from(source)
         .where(*where)
     )
+
+
+def creates_open(feed: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a row is being made in the feed's system of which nobody knows yet whether it was made."""
+    intent = hub.intent
+    undecided = intent.c.state.in_(["open", "unclear"])
+    return exists().where(intent.c.feed == feed, intent.c.operation == "create", undecided)
 
 
 def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:

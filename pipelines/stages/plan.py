@@ -76,6 +76,7 @@ class IntoPlan:
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
     base_set: int = 0  # the field set of all mapped fields
 
+    ends: bool = False  # an archived record's row is ended over there, once
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
@@ -184,6 +185,7 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
                 key_shapes=_key_shapes(into, flow, project),
+                ends=flow.direction != "in" and flow.write.archived != "ignore" and "archived" not in into.fields,
             )
         )
     return tuple(plans)

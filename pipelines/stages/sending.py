@@ -84,7 +84,7 @@ def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Sele
     x, r, f = plan.crosswalk, plan.record, found.subquery("found")
     known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
     ended: ColumnElement[bool] = literal(False)
-    if write.archived != "ignore" and all(item.name != "archived" for item in plan.fields):
+    if plan.ends:
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
     query = _values(plan, [item for item in plan.fields if item.sent]).add_columns(
         f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),

@@ -54,3 +54,38 @@ def test_a_row_deleted_there_while_its_record_had_something_to_send_is_told(thre
     kept = three.sees("SELECT f.flow, x.key FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed")
     told = {(name, code) for name, _, _, code in three.waiting()}
     assert (flow, key) not in kept or (flow, "gone_there") in told
+
+
+def test_what_was_archived_here_while_it_had_something_to_send_ends_there_and_agrees(three: Three) -> None:
+    known_to(three, "erp", 1, city="Lyon")
+    three.rest()
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.crm("UPDATE crm.company SET archived_at = now()")
+    three.rest()
+    assert three.systems["books"].rows == {}
+    assert [(row["city"], row["closed"]) for row in three.systems["shop"].rows.values()] == [("Metz", "true")]
+    assert [(row["city"], row["closed"]) for row in three.systems["erp"].rows.values()] == [("Metz", "1")]
+    assert three.waiting() == []
+
+
+def test_a_row_whose_create_is_under_way_is_not_taken_for_another_company(three: Three) -> None:
+    """The answer to a create was lost; the row is read before anybody looked for it."""
+    three.crm("INSERT INTO crm.company (name, city) VALUES ('Atelier', 'Lyon')")
+    three.systems["erp"].answers.append("lost")
+    three.push("erp")
+    assert three.waiting()[-1][2] in ("unclear", "waiting")
+    three.read("erp")
+    assert three.one("SELECT count(*) FROM crm.company") == 1
+    three.rest()
+    assert three.one("SELECT count(*) FROM crm.company") == 1
+    assert len(three.systems["erp"].rows) == 1
+
+
+def test_a_killed_create_is_not_taken_for_another_company(three: Three) -> None:
+    three.crm("INSERT INTO crm.company (name, city) VALUES ('Atelier', 'Lyon')")
+    three.systems["erp"].answers.append("killed_after")
+    three.push("erp")
+    three.read("erp")
+    three.rest()
+    assert three.one("SELECT count(*) FROM crm.company") == 1
+    assert len(three.systems["erp"].rows) == 1
