@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-long check format bench lock clean
+.PHONY: help setup demo demo-erp test test-long check format bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,9 @@ setup: $(READY)  ## create .venv with the locked packages and this project (the 
 demo: $(READY)  ## load the systems of a made-up company and show what happened
 	$(BIN)/python -m demo.run $(ARGS)
 
+demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback) and the CRM in step, both ways
+	$(BIN)/python -m demo.erp $(ARGS)
+
 test: $(READY)  ## all tests but the long ones (JOBS=2 at a time; ARGS="-k name" for some)
 	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not long" $(ARGS)
 
@@ -60,8 +63,9 @@ lock: $(READY)  ## write requirements/*.txt anew (ARGS=--upgrade: with newer ver
 	@$(COMPILE) pyproject.toml --extra dev -o requirements/lock.txt $(ARGS)
 
 clean:  ## remove environments, caches and the demo's data (your own store in .navette stays)
-	@if [ -x $(BIN)/navette ] && [ -d demo/.navette ]; then $(BIN)/navette --project demo store stop || true; fi
-	rm -rf $(VENV) .venv-bench .venv-tryton demo/.navette demo/data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@for at in demo demo/tryton; do \
+		if [ -x $(BIN)/navette ] && [ -d $$at/.navette ]; then $(BIN)/navette --project $$at store stop || true; fi; done
+	rm -rf $(VENV) .venv-bench .venv-tryton demo/.navette demo/data demo/tryton/.navette .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

@@ -1,4 +1,4 @@
-"""The demo's hands: the `navette` command on the demo's project, and what it answered."""
+"""The demos' hands: the `navette` command on a demo's project, and what it answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,20 @@ from mappings.errors import RunStopped
 
 HERE = Path(__file__).resolve().parent
 COMMAND = Path(sys.executable).parent / "navette"
+STOP_SECONDS = 30
 Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Navette:
-    """The demo's project with a store of its own, whatever the caller's environment names."""
+    """A demo's project with a store of its own, whatever the caller's environment names.
+
+    `source`: the folder whose mappings it works with. `variables`: what its systems.yaml asks of the environment.
+    """
 
     project: Path = HERE
+    source: Path = HERE
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -35,15 +43,38 @@ class Navette:
 
     def call(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
         """The command's standard output. Raises RunStopped on another exit than `allowed`."""
-        command = [str(COMMAND), "--project", str(self.project), *arguments]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("NAVETTE_")}
-        done = subprocess.run(command, env=kept, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(self._command(arguments), env=self._environment(), stdout=subprocess.PIPE, text=True,
+                              check=False)
         if done.returncode not in allowed:
             raise RunStopped(
                 f"exit {done.returncode}: {done.stdout.strip()[-1000:]}", where=f"navette {' '.join(arguments)}",
                 todo=f"see the message above, and {self.home} for the state",
             )
         return done.stdout
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [str(COMMAND), "--project", str(self.project), *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NAVETTE_")}
+        return {**kept, **self.variables}
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """`navette live` while the block runs; what it tells goes to live.txt beside the store."""
+        with (self.home / "live.txt").open("wb") as told:
+            process = subprocess.Popen(self._command(["live"]), env=self._environment(), stdout=told, stderr=told)
+            try:
+                yield
+                if process.poll() is not None:
+                    raise RunStopped(f"navette live ended: {(self.home / 'live.txt').read_text('utf-8')[-1000:]}")
+            finally:
+                process.terminate()
+                try:
+                    process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def answer(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> Answer:
         """The command's `--json` answer."""
@@ -66,5 +97,5 @@ class Navette:
             self.call("store", "stop")
         for folder in (self.home, self.data):
             shutil.rmtree(folder, ignore_errors=True)
-        if self.project != HERE:
-            shutil.copytree(HERE / "mappings", self.project / "mappings", dirs_exist_ok=True)
+        if self.project != self.source:
+            shutil.copytree(self.source / "mappings", self.project / "mappings", dirs_exist_ok=True)

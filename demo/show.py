@@ -22,7 +22,8 @@ def counters(runs: Iterable[Answer]) -> None:
     """One line per run and entity: every row read has one outcome."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("flow", "into", "state", "read", *OUTCOMES, "s"):
-        table.add_column(name, justify="left" if name in {"flow", "into", "state"} else "right")
+        left = name in {"flow", "into", "state"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=left)
     for run in runs:
         seconds = f"{run['seconds']:.1f}"
         for label, counts in run["into"].items():
@@ -30,6 +31,19 @@ def counters(runs: Iterable[Answer]) -> None:
             table.add_row(run["flow"], label, run["state"], f"{counts['rows_read']:,}", *numbers, seconds)
             seconds = ""
     out.print(table)
+
+
+def sent(runs: Iterable[Answer]) -> int:
+    """One line per flow that wrote to its system; returns how many rows were written there."""
+    names = ("created", "updated", "archived", "deleted")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("flow", *names, "refused", "s"):
+        table.add_column(name, justify="left" if name == "flow" else "right")
+    pushes = [push for run in runs if (push := run.get("sent", run))]
+    for push in pushes:
+        table.add_row(push["flow"], *[f"{push[name] or '·'}" for name in (*names, "refused")], f"{push['seconds']:.1f}")
+    out.print(table)
+    return sum(push[name] for push in pushes for name in names)
 
 
 def total(runs: Iterable[Answer], *outcomes: str) -> int:

@@ -118,10 +118,10 @@ def link(
 
 def unlink(flow: str, key: Annotated[str, typer.Argument(help="The row's key in the flow's system.")],
            into: Into = None, why: Why = None, json: JsonFlag = False) -> None:
-    """Say that a row of a system is not the record it is linked to. Exit: 0 done, 1 it is not linked, 4 a run is under
-    way.
+    """Say that a row of a system is not the record it is linked to.
 
-    The next run that reads the row decides anew, by the match rules.
+    The next run that reads the row decides anew, by the match rules. Exit: 0 done, 1 it is not linked, 4 a run is under
+    way.
 
     Example:
 

@@ -38,6 +38,7 @@ from mappings.codecs.lists import LIST
 from mappings.codecs.reading import arrow_type
 from mappings.codecs.values import Codes
 from mappings.language.entity import FieldSpec
+from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
 from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
 
@@ -188,17 +189,25 @@ def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
             mine = [send for send in mine if send.fault is None]
         spec = plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
         written, refusals = encode_field(item.name, item.map, spec, _arrays(item, spec, mine), codes=codes)
-        for column, cells in written.items():
-            for send, cell in zip(mine, cells.to_pylist(), strict=True):
-                if cell is None:
-                    shown = send.values[f"@{item.name}" if item.reference is not None else item.name]
-                    send.fault = {"code": "not_writable", "field": item.name, "value": str(shown)}
-                else:
-                    send.cells[str(column)] = cell
+        _fill(item, mine, written)
         for refusal in refusals:
             for place, send in enumerate(mine):
                 if refusal.where[place]:
                     send.fault = {"code": refusal.code, "field": item.name, **refusal.params}
+
+
+def _fill(item: FieldPlan, sends: Sequence[Send], written: Mapping[Column, Any]) -> None:
+    for column, cells in written.items():
+        for send, cell in zip(sends, cells.to_pylist(), strict=True):
+            if cell is None:
+                shown = send.values[f"@{item.name}" if item.reference is not None else item.name]
+                send.fault = {"code": "not_writable", "field": item.name, "value": str(shown)}
+            else:
+                send.cells[str(column)] = cell
+    for send in sends:
+        if send.operation == "create" and not any(send.cells.get(str(column)) for column in written):
+            # Nothing is said of it, so the new row begins with its system's default, which is news for us.
+            send.fields = tuple(name for name in send.fields if name != item.name)
 
 
 def _unlinked(item: FieldPlan, values: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.ops.outgoing import queue_everything
 from pipelines.runs.pushing import push_flow
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -120,6 +121,32 @@ def test_a_new_record_is_made_there_once_and_carries_our_id(both: Both) -> None:
     assert both.one("SELECT count(*) FROM crm.company") == 1
 
 
+def test_what_the_system_fills_in_on_a_row_that_it_makes_comes_in(both: Both) -> None:
+    both.erp("ALTER TABLE customer ALTER website SET DEFAULT 'https://given.example', ALTER credit SET DEFAULT 500")
+    both.crm("INSERT INTO crm.company (name, siret, type) VALUES ('New', %s, 'customer')", SIRETS[0])
+    both.push("erp_companies")
+    both.run("erp_companies")
+    assert both.one("SELECT website FROM crm.company") == "https://given.example"
+    before = both.erp.writes()
+    both.rounds(2)
+    assert both.erp.one("SELECT website FROM customer") == "https://given.example"
+    assert both.erp.writes() == before
+
+
+def test_what_somebody_changes_there_behind_our_write_comes_in(both: Both) -> None:
+    filled(both)
+    both.rounds(1)
+    both.erp("""CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF new.city IS DISTINCT FROM old.city THEN new.email := 'meanwhile@example.org'; END IF; RETURN new; END $$;
+        CREATE TRIGGER meanwhile BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION meanwhile()""")
+    both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+    both.push("erp_companies")
+    both.rounds(2)
+    assert both.one("SELECT email FROM crm.company WHERE siret = %s", SIRETS[0]) == "meanwhile@example.org"
+    assert both.erp.one("SELECT email FROM customer WHERE siret = %s", SIRETS[0]) == "meanwhile@example.org"
+    assert both.outbox() == []
+
+
 def test_what_when_leaves_out_is_not_sent(both: Both) -> None:
     both.crm("INSERT INTO crm.company (name, type) VALUES ('Prospect', 'prospect')")
     both.push("erp_companies")
@@ -180,3 +207,13 @@ def test_a_flow_writes_no_more_rows_at_once_than_it_says(both: Both) -> None:
     assert both.push("erp_companies").counts["created"] == 5
     transactions = "SELECT count(DISTINCT xmin::text) FROM customer"
     assert both.erp.one(transactions) == 3
+
+
+def test_a_system_that_is_filled_for_the_first_time_gets_every_record(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) SELECT 'C' || n, 'customer' FROM generate_series(1, 7) n")
+    with both.store.connect(both.store.roles.hub, autocommit=True) as hub:
+        hub.execute("DELETE FROM sync.outbox")  # as if they had been there before the flow was written
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["created"] == 7
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["unchanged"] == 7

@@ -1,0 +1,197 @@
+"""`make demo-erp`: a real Tryton on loopback and the CRM, kept in step both ways.
+
+::
+
+    Tryton filled ─▶ run --all ─▶ the CRM's own edits go out ─▶ live: an edit on each side arrives on the other
+                                                                   │
+    everything stopped ◀─ a second pass writes nothing ◀─ lock ◀─ conflict, settled, loser kept
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from connectors.tryton.session import Session
+from crm_store.store import Store
+from demo import show
+from demo.erp_sides import Crm, Erp, arrival
+from demo.navette import HERE, Navette
+from demo.show import heading, out
+from demo.tryton_server import TrytonServer, running, template
+from demo.tryton_world import fill
+from mappings.errors import NavetteError
+
+PROJECT = HERE / "tryton"
+NEW, PROSPECT = "Chaudronnerie Martin-Leroy", "Perhaps a customer one day"
+MOVED, DISPUTED = "12", "25"
+"""Two that are typed into the CRM; codes of two parties of Tryton."""
+
+
+def load(navette: Navette) -> None:
+    heading("navette run --all: parties, addresses, products, sales, employees and hours come in")
+    runs = navette.runs("--all")
+    show.counters(runs)
+
+
+def send_own_edits(navette: Navette, crm: Crm, erp: Erp) -> None:
+    """What people had typed into the CRM goes out: two customers, one with an address, and no prospect."""
+    heading("In the CRM: a customer with an address and a prospect are typed in, five customers get another phone")
+    new = crm.one("INSERT INTO crm.company (name, type, phone, email) VALUES (%s, 'customer', '+33199004242',"
+                  " 'atelier@martin-leroy.example') RETURNING id", NEW)
+    crm("INSERT INTO crm.address (company, street, postal_code, city, country) VALUES"
+        " (%s, '8 quai de la Fonderie', '69002', 'Lyon', 'FR')", new)
+    crm("INSERT INTO crm.company (name, type) VALUES (%s, 'prospect')", PROSPECT)
+    crm("UPDATE crm.company SET phone = '+3319900' || (7000 + id) WHERE customer_code = ANY (%s)", list("23456"))
+    out.print("\nnavette push: what is due goes to Tryton")
+    show.sent(navette.answer("push")["pushes"])
+    [code], prospects = erp.codes(NEW), erp.codes(PROSPECT)
+    made, address = erp.party(code), erp.address(code)
+    out.print(f"\nTryton made party {code}: {made['name']}, {made['phone']}, {made['email']};"
+              f" {address['street']}, {address['postal_code']} {address['city']}", markup=False)
+    out.print(f"Of the prospect it knows {len(prospects) or 'nothing'}, as the flow's write.when says.")
+    out.print("Its number comes back with the next reading, by what follows.")
+
+
+def edit_live(navette: Navette, crm: Crm, erp: Erp) -> None:
+    """Each edit is timed from its commit on one side until the other side shows it."""
+    def name_here() -> object:
+        return crm.one("SELECT name FROM crm.company WHERE customer_code = %s", MOVED)
+
+    def city_here() -> object:
+        return crm.one("SELECT a.city FROM crm.address a JOIN crm.company c ON c.id = a.company"
+                       " WHERE c.customer_code = %s", MOVED)
+
+    def phone_here() -> object:
+        return crm.one("SELECT phone FROM crm.company WHERE customer_code = %s", MOVED)
+
+    def named(name: str) -> None:
+        crm("UPDATE crm.company SET name = %s WHERE customer_code = %s", name, MOVED)
+
+    def reached(phone: str) -> None:
+        crm("UPDATE crm.company SET phone = %s WHERE customer_code = %s", phone, MOVED)
+
+    heading("navette live: edits arrive by themselves (Tryton is asked every second)")
+    with navette.live():
+        up = time.perf_counter()
+        named("Live")
+        arrival("the first edit", lambda: erp.party(MOVED)["name"], "Live")
+        [code] = erp.codes(NEW)
+        arrival("the number", lambda: crm.one("SELECT customer_code FROM crm.company WHERE name = %s", NEW), code)
+        out.print(f"up after {time.perf_counter() - up:.1f} s, with the new customer's number, {code}, brought in\n")
+        edits: tuple[tuple[str, Callable[[], object], Callable[[], object], object], ...] = (
+            ("name,  CRM ─▶ Tryton", lambda: named("Ferronnerie d'Art Blanc"),
+             lambda: erp.party(MOVED)["name"], "Ferronnerie d'Art Blanc"),
+            ("phone, CRM ─▶ Tryton", lambda: reached("+33199001212"),
+             lambda: erp.party(MOVED)["phone"], "+33199001212"),
+            ("name,  Tryton ─▶ CRM", lambda: erp.rename(MOVED, "Ferronnerie Blanc et Fils"),
+             name_here, "Ferronnerie Blanc et Fils"),
+            ("phone, Tryton ─▶ CRM", lambda: erp.reach(MOVED, "phone", "01 99 00 34 34"), phone_here, "+33199003434"),
+            ("city,  Tryton ─▶ CRM", lambda: erp.move(MOVED, "Villeurbanne"), city_here, "Villeurbanne"),
+        )
+        for what, edit, question, wanted in edits:
+            edit()
+            out.print(f"{what}: arrived after {arrival(what, question, wanted):.2f} s", markup=False)
+
+
+def edit_both_sides(navette: Navette, crm: Crm, erp: Erp) -> None:
+    """Between two syncs both sides change the name and the e-mail of one customer."""
+    heading("Both sides edit one customer between two syncs (on_conflict: name: tryton, email: crm)")
+    number = erp.party(DISPUTED)["id"]
+    crm("UPDATE crm.company SET name = 'The CRM''s name', email = 'crm@both.example' WHERE customer_code = %s",
+        DISPUTED)
+    erp.rename(DISPUTED, "Tryton's name")
+    erp.reach(DISPUTED, "email", "tryton@both.example")
+    show.sent(navette.runs("tryton_parties"))
+    here = crm("SELECT name, email FROM crm.company WHERE customer_code = %s", DISPUTED)[0]
+    there = erp.party(DISPUTED)
+    out.print(f"\nthe CRM has    {here[0]}, {here[1]}\nTryton has     {there['name']}, {there['email']}", markup=False)
+    out.print(f"navette trace tryton {number} tells who lost:")
+    lost = [line for line in navette.call("trace", "tryton", str(number)).splitlines() if "on both sides" in line]
+    out.print(*lost, sep="\n", markup=False, soft_wrap=True)
+
+
+def edit_locked(crm: Crm) -> None:
+    heading("Someone in the CRM edits a SIRET, which Tryton alone may change")
+    told = crm.refusal("UPDATE crm.company SET siret = '73282932000074' WHERE customer_code = %s", MOVED)
+    out.print(*told, sep="\n", markup=False)
+    crm("UPDATE crm.company SET segment = 'A' WHERE customer_code = %s", MOVED)
+    out.print("The segment, which the CRM owns, can be edited: done.")
+
+
+def pass_again(navette: Navette, erp: Erp) -> int:
+    """Everything is read and compared anew, nobody edits. Returns how much was written anywhere: nothing, or it is a
+    fault."""
+    heading("navette run --all --full: a second pass reads everything, and must write nothing anywhere")
+    before = erp.stamps()
+    runs = navette.runs("--all", "--full")
+    sent = show.sent(runs)
+    after = erp.stamps()
+    moved = len([key for key in before.keys() | after.keys() if after.get(key) != before.get(key)])
+    changed, same = show.total(runs, "created", "updated"), show.total(runs, "unchanged")
+    out.print(f"\n{same:,} rows unchanged, {changed:,} created or updated in the CRM, {sent:,} sent.")
+    out.print(f"Of {len(before):,} records in Tryton {moved:,} have another write stamp than before.")
+    return changed + sent + moved
+
+
+def tell_where_to_look(navette: Navette, server: TrytonServer) -> None:
+    heading("Look around (everything is stopped; the data stay)")
+    at = navette.project.relative_to(Path.cwd()) if navette.project.is_relative_to(Path.cwd()) else navette.project
+    again = f".venv/bin/python -m demo.tryton_server --in {server.folder}"
+    out.print(f"Tryton again, at {server.url}:   {again}", soft_wrap=True)
+    out.print(f"where every flow stands:              .venv/bin/navette --project {at} status")
+    out.print(f"mappings, to read and to change:      {at}/mappings/")
+
+
+def tell(navette: Navette, server: TrytonServer) -> int:
+    """The whole story; returns what was written where nothing should have been."""
+    session = Session(server.settings())
+    began = time.perf_counter()
+    made = fill(session)
+    out.print(f"{server.url}: {', '.join(f'{count} {model}' for model, count in made.items())}"
+              f" ({time.perf_counter() - began:.0f} s)")
+    load(navette)
+    crm, erp = Crm(Store.open(navette.home).crm_url), Erp(session)
+    send_own_edits(navette, crm, erp)
+    edit_live(navette, crm, erp)
+    edit_both_sides(navette, crm, erp)
+    edit_locked(crm)
+    written = pass_again(navette, erp)
+    session.close()
+    return written
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Keeps a Tryton and the CRM in step, both ways, and shows how.")
+    parser.add_argument("--in", dest="folder", type=Path, default=PROJECT, help="another folder for its data and store")
+    project = parser.parse_args().folder.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped then too
+    began = time.perf_counter()
+    try:
+        heading("A Tryton on loopback, with a company, a French chart of accounts and an open year")
+        template()
+        Navette(project, PROJECT).start_afresh()
+        with running(project / ".navette" / "tryton") as server:
+            navette = Navette(project, PROJECT, {
+                "TRYTON_URL": server.url, "TRYTON_PASSWORD_FILE": str(server.password_file)})
+            try:
+                written = tell(navette, server)
+            finally:
+                Store.stop(navette.home)
+        tell_where_to_look(navette, server)
+    except NavetteError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    out.print(f"\n{time.perf_counter() - began:.0f} s, of which {cpu:.0f} s on a processor (without PostgreSQL)")
+    return 1 if written else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Both ways with a real Tryton: what people do in the CRM and in Tryton, by the demo's own mappings."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from connectors.remote import Change, Receipt
+from connectors.tryton.open import TrytonRemote
+from connectors.tryton.session import Session
+from crm_store.entity_tables import compile_entities
+from crm_store.store import Store
+from demo.erp_sides import Erp
+from demo.tryton_server import TrytonServer
+from mappings.language.project import Project, require_project
+from pipelines.hub import Hub
+from pipelines.runs.intake import run_flow
+from pipelines.runs.push import PushResult
+from pipelines.runs.pushing import push_flow
+from tests.tryton_desk import others, tryton
+
+__all__ = ["others", "tryton"]
+pytestmark = pytest.mark.timeout(900)  # the first on a machine sets Tryton up
+MAPPINGS = Path(__file__).resolve().parents[2] / "demo" / "tryton" / "mappings"
+PARTIES, ADDRESSES = "tryton_parties", "tryton_addresses"
+
+
+@dataclass
+class Both:
+    """The demo's project with a fresh store, beside this module's Tryton."""
+
+    root: Path
+    store: Store
+    project: Project
+    asked: dict[str, str]  # what systems.yaml takes from the environment
+    session: Session
+    hub: Hub = field(init=False)
+    erp: Erp = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.project, self.root / "home", self.store, compile_entities(self.project.entities))
+        self.erp = Erp(self.session)
+
+    def run(self, flow: str = PARTIES, **said: Any) -> None:
+        result = run_flow(self.hub, flow, **said)[-1]
+        assert result.state == "done", result.problem
+
+    def push(self, flow: str = PARTIES) -> PushResult:
+        return push_flow(self.hub, flow)
+
+    def crm(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """As a CRM application."""
+        with psycopg.connect(self.store.crm_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def sees(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """As the hub."""
+        with self.store.connect(self.store.roles.hub, autocommit=True) as connection:
+            return connection.execute(statement, values or None).fetchall()  # type: ignore[arg-type]
+
+    def party(self, name: str, **values: Any) -> int:
+        """A party that somebody makes in Tryton; returns its id."""
+        [made] = self.session.write("model.party.party.create", [{"name": name, **values}])
+        return int(made)
+
+    def there(self, number: int, *names: str) -> list[Any]:
+        [row] = self.session.read("model.party.party.read", [number], list(names))
+        return [row[name] for name in names]
+
+
+@pytest.fixture
+def both(tryton: TrytonServer, others: Session, new_store: Any, tmp_path: Path) -> Both:
+    shutil.copytree(MAPPINGS, tmp_path / "mappings")
+    asked = {"TRYTON_URL": tryton.url, "TRYTON_PASSWORD_FILE": str(tryton.password_file)}
+    project = require_project(tmp_path, asked)
+    return Both(tmp_path, new_store(project), project, asked, others)
+
+
+def test_a_customer_of_the_crm_is_one_party_however_often_it_is_sent(both: Both) -> None:
+    both.run()
+    both.crm("INSERT INTO crm.company (name, type, phone) VALUES ('Made once', 'customer', '+33199005555')")
+    assert both.push().counts["created"] == 1
+    for _ in range(2):
+        both.run()
+        assert both.push().counts["created"] == 0
+    [code] = both.erp.codes("Made once")
+    assert both.crm("SELECT customer_code, phone FROM crm.company WHERE name = 'Made once'") == [(code, "+33199005555")]
+
+
+def test_what_somebody_saves_between_our_reading_and_our_writing_is_not_written_over(
+        both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = both.party("Contested", website="https://old.example")
+    both.run()
+    written = TrytonRemote.write
+    meanwhile: list[str] = []
+
+    def write(remote: TrytonRemote, resource: Any, changes: list[Change]) -> list[Receipt]:
+        if not meanwhile:  # another user, just before us, once
+            both.session.write("model.party.party.write", [number], {"name": "Saved meanwhile"})
+        receipts = written(remote, resource, changes)
+        meanwhile.append(receipts[0].state)
+        return receipts
+
+    monkeypatch.setattr(TrytonRemote, "write", write)
+    both.crm("UPDATE crm.company SET name = 'From the CRM', email = 'crm@example.org' WHERE name = 'Contested'")
+    both.push()
+    assert meanwhile == ["stale", "delivered"]
+    assert both.there(number, "name", "email") == ["Saved meanwhile", "crm@example.org"], "on_conflict: name: tryton"
+    assert both.crm("SELECT name FROM crm.company WHERE email = 'crm@example.org'") == [("Saved meanwhile",)]
+    assert both.sees("SELECT field, winner, ours #>> '{}' FROM sync.conflict") == [("name", "remote", "From the CRM")]
+
+
+def test_what_tryton_s_rules_refuse_is_told_in_its_words_and_keeps_nothing_else(both: Both) -> None:
+    first, second = both.party("Owner of a code"), both.party("Wants the same")
+    entity = both.root / "mappings" / "entities" / "company.yaml"
+    entity.write_text(entity.read_text().replace("customer_code: tryton", "customer_code: shared"))
+    both = Both(both.root, both.store, require_project(both.root, both.asked), both.asked, both.session)
+    both.run()
+    [code] = both.there(first, "code")
+    both.crm("UPDATE crm.company SET customer_code = %s WHERE name = 'Wants the same'", code)
+    both.crm("UPDATE crm.company SET email = 'good@example.org' WHERE name = 'Owner of a code'")
+    pushed = both.push()
+    assert (pushed.counts["refused"], pushed.counts["updated"]) == (1, 1)
+    [(state, said)] = both.sees("SELECT state, why->>'message' FROM sync.outbox WHERE state <> 'waiting'")
+    assert state == "refused"
+    assert "unique" in said
+    assert both.there(first, "email") == ["good@example.org"]
+    assert both.there(second, "code") != [code]
+
+
+def test_a_party_deleted_there_is_unlinked_and_an_address_is_archived(both: Both) -> None:
+    kept, deleted = both.party("Kept"), both.party("Deleted there")
+    [address] = both.session.write("model.party.address.create", [{"party": kept, "city": "Dijon"}])
+    both.run()
+    both.run(ADDRESSES)
+    both.session.write("model.party.address.delete", [address])
+    both.session.write("model.party.party.delete", [deleted])
+    both.run(ADDRESSES)
+    both.run()
+    assert both.crm("SELECT archived_at IS NOT NULL FROM crm.address WHERE city = 'Dijon'") == [(True,)]
+    assert both.crm("SELECT archived_at FROM crm.company WHERE name = 'Deleted there'") == [(None,)]
+    assert both.sees("SELECT count(*) FROM sync.crosswalk_company WHERE key = %s", str(deleted)) == [(0,)]
+
+
+def test_archiving_goes_both_ways(both: Both) -> None:
+    here, there = both.party("Archived here"), both.party("Archived there")
+    both.run()
+    both.crm("UPDATE crm.company SET archived_at = now() WHERE name = 'Archived here'")
+    both.session.write("model.party.party.write", [there], {"active": False})
+    both.run()
+    assert both.there(here, "active") == [False]
+    assert both.crm("SELECT archived_at IS NOT NULL FROM crm.company WHERE name = 'Archived there'") == [(True,)]
+
+
+def test_a_text_that_tryton_stores_otherwise_does_not_bounce(both: Both) -> None:
+    number = both.party("Stripped")
+    [address] = both.session.write("model.party.address.create", [{"party": number, "city": "Agen"}])
+    both.run()
+    both.run(ADDRESSES)
+    both.crm("UPDATE crm.address SET city = '  Villeneuve ' WHERE city = 'Agen'")
+    assert both.push(ADDRESSES).counts["updated"] == 1
+    before = both.erp.stamps()
+    for full in (False, True):
+        both.run(ADDRESSES, full=full)
+    stored = both.session.read("model.party.address.read", [address], ["city"])[0]["city"]
+    assert stored == "Villeneuve"
+    assert both.crm("SELECT city FROM crm.address WHERE city LIKE '%%Villeneuve%%'") == [("  Villeneuve ",)]
+    assert both.erp.stamps() == before
