@@ -17,6 +17,8 @@ _PLACES: dict[str, tuple[str, str, str]] = {
     "tryton": ("connectors.tryton.settings", "TrytonSettings", "open_tryton"),
 }
 CONNECTORS = ("file", *_PLACES)
+PREPARED = ("sql",)
+"""Connectors whose systems are told to record changes before these are told at once (connectors.remote.Prepares)."""
 
 
 def settings_models() -> dict[str, type[BaseModel] | None]:

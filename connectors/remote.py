@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from connectors.page import PAGE_ROWS, Page, Source
 from mappings.errors import ConfigurationError, RetryLater
@@ -148,7 +148,24 @@ class Remote(Protocol):
         """Ends the session."""
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A session with a system that can be told to record its changes (a change table), and shows what that takes."""
+
+    def prepare_statements(self, resource: Resource) -> list[str]:
+        """What `prepare` runs, in order. Raises ConfigurationError for what cannot be recorded."""
+
+    def prepare(self, resource: Resource) -> None:
+        """Lets the system record the resource's changes; again, it does nothing."""
+
+    def unprepare_statements(self, resource: Resource) -> list[str]:
+        """What `unprepare` runs, in order; nothing where nothing is recorded."""
+
+    def unprepare(self, resource: Resource) -> None:
+        """Takes away what `prepare` made; again, it does nothing."""
+
+
 __all__ = [
-    "PAGE_ROWS", "Capabilities", "Change", "Key", "LoginRefused", "Position", "Receipt", "Remote", "RemoteDown",
-    "RemoteSource", "Resource",
+    "PAGE_ROWS", "Capabilities", "Change", "Key", "LoginRefused", "Position", "Prepares", "Receipt", "Remote",
+    "RemoteDown", "RemoteSource", "Resource",
 ]

@@ -5,7 +5,8 @@
     run ─┬─< run_into >── feed ──> id_space        file ──> run
          ├─< held  >───── feed                     journal ··> run
          ├─< conflict     feed ──< subscription    position ──> run
-         └─< intent >──── feed ──< outbox          system_state
+         └─< intent >──── feed ─┬< outbox          system_state
+                                └< mending
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -269,6 +270,24 @@ intent = Table(
     _one_of("state", ("open", "delivered", "refused", "stale", "retry", "unclear", "dropped")),
     Index("intent_record", "record_id", "id"),
     Index("intent_open", "feed", postgresql_where=text("state IN ('open', 'unclear')")),
+)
+
+mending = Table(
+    "mending", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("what", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("by", Text, nullable=False, comment="who ran the command"),
+    Column("why", Text),
+    Column("entity", Text, nullable=False),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), comment="of a link or unlink"),
+    Column("key", Text, comment="of a link or unlink"),
+    Column("record_id", BigInteger, nullable=False, comment="the record linked or unlinked; of a merge the winner"),
+    Column("other_id", BigInteger, comment="of a merge the loser"),
+    Column("before", JSONB, nullable=False, comment="what was there, as undoing it needs it"),
+    Column("undone_at", DateTime(timezone=True)),
+    Column("undone_by", Text),
+    _one_of("what", ("link", "unlink", "merge")),
 )
 
 system_state = Table(

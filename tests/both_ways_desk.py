@@ -140,6 +140,15 @@ class Both:
     def __post_init__(self) -> None:
         self.hub = Hub(self.project, self.root / "home", self.store, compile_entities(self.project.entities))
 
+    def change_flow(self, name: str, before: str, after: str) -> None:
+        """Another mapping from now on."""
+        path = self.root / "mappings" / "flows" / f"{name}.yaml"
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+        self.project = require_project(self.root, {})
+        self.__post_init__()
+
     def run(self, flow: str, **said: Any) -> RunResult:
         result = run_flow(self.hub, flow, **said)[-1]
         assert result.state == "done", result.problem

@@ -14,6 +14,7 @@ GRANT EXECUTE ON FUNCTION crm.fold(text), crm.fold_company(text), crm.is_set(tex
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO navette_hub;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sync TO navette_hub;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA sync TO navette_hub;
+GRANT EXECUTE ON FUNCTION sync.restore_entries(text, jsonb) TO navette_hub;
 REVOKE INSERT, UPDATE, DELETE ON sync.journal, sync.succession, sync.master, sync.subscription, sync.applied,
     sync.alembic_version FROM navette_hub;
 

@@ -1,4 +1,4 @@
-"""`navette push`, `outbox`, `adopt`, `pause` and `resume`: the way out."""
+"""`navette push`, `outbox`, `adopt`, `rebase`, `pause` and `resume`: the way out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Literal["waiting", "sending", "refused", "unclear", "all"]
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (push, outbox, adopt, pause, resume):
+    for command in (push, outbox, adopt, rebase, pause, resume):
         app.command()(command)
 
 
@@ -25,11 +25,13 @@ def push(
     flow: Annotated[str | None, typer.Argument(help="The flow; none: every flow that has something to send.")] = None,
     everything: Annotated[bool, typer.Option(
         "--everything", help="Queue every record first: for a system that is filled for the first time.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Send also what the flow's guard asks about.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Send what the outbox holds to the flow's system.
 
-    Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 4 the system could not be reached.
+    Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 3 far more than usual (--approve sends it),
+    4 the system could not be reached.
 
     Examples:
 
@@ -49,7 +51,8 @@ def push(
                 raise ConfigurationError("which flow?", todo="navette push FLOW --everything")
             queue_everything(hub, flow)
         with progress_shown(flow or "all flows", quiet=json) as progress:
-            results = push_all(hub, progress) if flow is None else [push_flow(hub, flow, progress)]
+            results = push_all(hub, progress) if flow is None else [
+                push_flow(hub, flow, progress, approved=approve or everything)]
         if json:
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
@@ -71,6 +74,9 @@ def _show(results: list[PushResult]) -> None:
     for result in results:
         if result.problem:
             line(f"{result.flow}: {result.problem}")
+        for trip in result.tripped:
+            line(f"{result.flow}: nothing was sent: {trip.count:,} {trip.what} against {trip.of:,} entries (limit "
+                 f"{trip.limit:.0%}); navette push {result.flow} --approve sends it")
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
 
@@ -124,6 +130,36 @@ def adopt(flow: str, json: JsonFlag = False) -> None:
         hub = open_hub(settings.project)
         with progress_shown(flow, quiet=json) as progress:
             result = adopt_flow(hub, flow, progress)
+        show_results(flow, [result], json)
+    raise typer.Exit(result.exit_code)
+
+
+def rebase(
+    flow: str,
+    supersede: Annotated[bool, typer.Option("--supersede", help="Drop a run of it that waits in review.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Read everything again after the flow's mapping changed, and agree on it anew; nothing is sent.
+
+    Needed when a field was added, or is read otherwise (another codec, other code values): a plain run would take every
+    row that reads otherwise for an edit there, and send the CRM's value back wherever the CRM or another system is
+    master. What has no base yet is decided by its master; what differs from an older reading is taken where the system
+    may set it, and else noted as what the system holds. Run the flow before the change, so that no real edit is missed.
+
+    Exit: 0 done, 1 configuration, 3 waits in review, 4 failed.
+
+    Example:
+
+      navette run erp_customers && vi mappings/flows/erp_customers.yaml && navette rebase erp_customers
+    """
+    from pipelines.cli.running import show_results
+    from pipelines.hub import open_hub
+    from pipelines.runs.intake import rebase_flow
+
+    with errors_told(json):
+        hub = open_hub(settings.project)
+        with progress_shown(flow, quiet=json) as progress:
+            result = rebase_flow(hub, flow, supersede=supersede, progress=progress)
         show_results(flow, [result], json)
     raise typer.Exit(result.exit_code)
 

@@ -99,7 +99,8 @@ def queue_everything(hub: Hub, name: str) -> int:
         number = connection.scalars(select(feed.c.id).filter_by(flow=name, label=into.label)).one()
         known = select(box.c.record_id).where(box.c.feed == number)
         every = select(literal(number), record.c.id).where(record.c.id.not_in(known)).order_by(record.c.id)
-        return connection.execute(insert(box).from_select(["feed", "record_id"], every)).rowcount
+        queued = insert(box).from_select(["feed", "record_id"], every).execution_options(preserve_rowcount=True)
+        return connection.execute(queued).rowcount
 
 
 def _of(hub: Hub, flow: str | None) -> list[ColumnElement[bool]]:

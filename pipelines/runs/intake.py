@@ -89,6 +89,23 @@ def adopt_flow(hub: Hub, name: str, progress: Progress = quiet) -> RunResult:
     return result
 
 
+def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progress = quiet) -> RunResult:
+    """Reads everything that the system has under a mapping that changed, and agrees on it anew; sends nothing.
+
+    A row that reads otherwise than it did is not taken for an edit there. Raises what `run_flow` raises.
+    """
+    flow = hub.flow(name)
+    if hub.project.systems[flow.system].connector == "file":
+        raise ConfigurationError("only a system that answers can be read again by itself", where=f"flow {name}",
+                                 todo="a file is decoded anew whenever the mapping changed: give the newest full one")
+    with flow_lock(hub, name):
+        finish_unfinished(hub, flow, progress)
+        held_back(hub, flow, supersede)
+        result = read_remote(hub, flow, full=True, trigger="rebase", progress=progress, rebasing=True)
+        result.report = str(write_report(hub, result.run_id))
+    return result
+
+
 def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
     """Every flow on what waits for it, in the order of their references; a flow in review does not stop the others."""
     results: list[RunResult] = []

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from connectors.page import Source
 from connectors.remote import Key, Position
 from crm_store import hub_tables as hub
+from mappings.codecs.cells import TEXT
 from mappings.codecs.keys import joined
 from pipelines.stages.staging import Staging, copy_frame
 
@@ -32,7 +33,7 @@ def stage_gone(connection: Connection, source: Source, staging: Staging) -> int:
     """Notes the keys that the system says were deleted; returns how many."""
     keys: Sequence[Key] = getattr(source, "gone", ())
     if keys:
-        parts = [pa.array([key[place] for key in keys], pa.string()) for place in range(len(keys[0]))]
+        parts = [pa.array([key[place] for key in keys], TEXT) for place in range(len(keys[0]))]
         copy_frame(connection, staging.gone, pa.table({"key": joined(parts)}))
     return len(keys)
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 
 from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
@@ -28,12 +28,15 @@ from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
+from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver
 from pipelines.runs.executing import Order, Progress, execute, quiet
 from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.remote import FetchedSource, Kept, resource_of, session
+from pipelines.stages.absent import entries_of
 from pipelines.stages.agree import agree_on, link_made
+from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
 from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates
@@ -55,24 +58,27 @@ class PushResult:
     seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     problem: str | None = None
+    tripped: list[Tripped] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        return 4 if self.problem else 0
+        return 3 if self.tripped else 4 if self.problem else 0
 
     def as_json(self) -> dict[str, Any]:
         names = ("created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear")
         return {"run_id": self.run_id, "flow": self.flow, "system": self.system, "seconds": round(self.seconds, 3),
-                **{name: self.counts[name] for name in names}, "problem": self.problem}
+                **{name: self.counts[name] for name in names}, "problem": self.problem,
+                "tripped": [trip.told() for trip in self.tripped]}
 
 
 DONE = {"create": "created", "update": "updated", "archive": "archived", "delete": "deleted"}
 
 
-def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None
-                ) -> PushResult:
+def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None,
+                *, approved: bool = False) -> PushResult:
     """Sends everything that is due; the caller holds the flow's lock.
 
+    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`.
     Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
     """
     if flow.direction == "in":
@@ -86,9 +92,14 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
     try:
         with session(hub, flow.system, kept) as remote:
             resource = resource_of(flow)
-            push = _Push(hub, flow, plan, remote, resource, remote.capabilities(resource), result, progress)
+            can = remote.capabilities(resource)
+            if flow.write.batch is not None:
+                can = replace(can, batch=min(can.batch, flow.write.batch))
+            push = _Push(hub, flow, plan, remote, resource, can, result, progress)
             settle_creates(hub, flow, plan, remote, resource)
-            push.all()
+            result.tripped = [] if approved else beyond(hub, flow, plan)
+            if not result.tripped:
+                push.all()
     finally:
         result.seconds = time.monotonic() - began
         _end(hub, result)
@@ -122,6 +133,7 @@ class _Push:
     can: Capabilities
     result: PushResult
     progress: Progress
+    whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
 
     def all(self) -> None:
         """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then."""
@@ -166,11 +178,21 @@ class _Push:
         page = self.remote.fetch(self.resource, keys)
         if not len(page.frame):
             return {}
+        if self.flow.write.mode == "replace" and not read_back:
+            self._keep_whole(page)
         execute(self.hub, Order(
             flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False, read_back=read_back,
             afresh=True, trigger="readback" if read_back else "push",
         ))
         return self._versions(page)
+
+    def _keep_whole(self, page: Page) -> None:
+        """What the system would wipe if it were left out of an update."""
+        keys = keys_of(page.frame, self.plan.into.key, {}).tolist()
+        left_out = {*map(str, self.plan.into.key), self.resource.version}
+        rows = page.frame.drop(columns=[name for name in page.frame.columns if name in left_out]).to_dict("records")
+        self.whole = {key: {str(name): cell for name, cell in row.items() if isinstance(cell, str)}
+                      for key, row in zip(keys, rows, strict=True) if isinstance(key, str)}
 
     def _versions(self, page: Page) -> Versions:
         """By key. A row that somebody changes after it was read is then not written over, but read again."""
@@ -188,6 +210,8 @@ class _Push:
         encode(self.plan, sends, self.hub.project.codes)
         for send in sends:
             send.version = None if send.key is None else versions.get(send.key)
+            if send.operation == "update":
+                send.cells = self.whole.get(send.key or "", {}) | send.cells
             if send.fault is None and not getattr(self.can, send.operation):
                 send.fault = {"code": "not_able", "operation": send.operation}
         return sends
@@ -238,6 +262,20 @@ def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
         elif receipt.state in ("retry", "unclear"):
             why[record] = ("waiting", told, None)
     return why
+
+
+def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
+    """What the flow's guard says of all that is due: updates and creates, against the entries there are."""
+    box, x = tables.outbox, plan.crosswalk
+    linked = exists().where(x.c.record_id == box.c.record_id, x.c.id_space == plan.id_space)
+    mine = [box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now()]
+    with hub.engine.connect() as connection:
+        changed, new = connection.execute(
+            select(func.count().filter(linked), func.count().filter(~linked)).select_from(box).where(*mine)
+        ).one()
+        entries = entries_of(connection, plan)
+    outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
+    return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
 
 
 def due(hub: Hub, flow: Flow) -> int:

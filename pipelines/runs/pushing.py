@@ -11,13 +11,17 @@ from pipelines.runs.push import PushResult, due, push_locked
 from pipelines.runs.unfinished import finish_unfinished
 
 
-def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push") -> PushResult:
-    """Sends what the flow's outbox holds. Raises ConfigurationError, RetryLater, LoginRefused."""
+def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push", *, approved: bool = False
+              ) -> PushResult:
+    """Sends what the flow's outbox holds; `approved`: also where the guard would ask.
+
+    Raises ConfigurationError, RetryLater, LoginRefused.
+    """
     flow = hub.flow(name)
     with flow_lock(hub, name):
         if flow.direction != "in":
             finish_unfinished(hub, flow, progress)
-        return push_locked(hub, flow, progress, trigger)
+        return push_locked(hub, flow, progress, trigger, approved=approved)
 
 
 def push_all(hub: Hub, progress: Progress = quiet, trigger: str = "push") -> list[PushResult]:

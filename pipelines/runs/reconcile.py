@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select, update
 
 from crm_store import hub_tables as tables
+from crm_store.named_ddl import ddl_on
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from mappings.messages import render
@@ -68,6 +69,7 @@ def reconcile_flow(hub: Hub, name: str, *, repair: bool = False, limit: int = 10
             if counts.unread_keys:
                 found.notices.append(f"{plan.label}: {counts.unread_keys:,} keys could not be read, so that nothing"
                                      " can be said of rows that are gone there")
+        connection.execute(ddl_on("ANALYZE %(fullname)s", table))
         count = select(table.c.cause, func.count().label("n")).group_by(table.c.cause).order_by(table.c.cause)
         found.totals = {row.cause: row.n for row in connection.execute(count)}
         found.differences = _first(connection, table, limit)
@@ -101,8 +103,10 @@ def _repair(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], tab
         if plan.writes:
             found.queued += queue_anew(connection, plan.feed, sendable(table, plan.feed))
         keys, x = takeable(table, plan.feed), plan.crosswalk
-        found.taken += connection.scalar(select(func.count()).select_from(keys.distinct().subquery())) or 0
-        connection.execute(update(x).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.key.in_(keys))
-                           .values(fingerprint=None))
+        count = connection.scalar(select(func.count()).select_from(keys.distinct().subquery())) or 0
+        found.taken += count
+        if count:
+            connection.execute(update(x).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.key.in_(keys))
+                               .values(fingerprint=None))
     if found.taken:
         connection.execute(delete(tables.position).where(tables.position.c.flow == flow.flow))

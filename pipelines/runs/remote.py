@@ -13,6 +13,7 @@ from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Look, Order, Progress, execute
+from pipelines.runs.paced import Paced
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
@@ -61,7 +62,10 @@ def session(hub: Hub, system: str, kept: Kept | None = None) -> Iterator[Remote]
         try:
             if mine.remote is None:
                 keys = hub.project.connections[system]
-                mine.remote = open_remote(system, hub.project.systems[system].connector, keys)
+                said = hub.project.systems[system]
+                opened = open_remote(system, said.connector, keys)
+                rate = said.limits.requests_per_second
+                mine.remote = opened if rate is None else Paced(opened, rate)
             yield mine.remote
         except BaseException:
             mine.close()  # whatever state it is in
@@ -87,7 +91,8 @@ def resource_of(flow: Flow) -> Resource:
 
 
 def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Progress, dagster_run: str | None = None,
-                preview: Look | None = None, adopting: bool = False, comparing: bool = False) -> RunResult:
+                preview: Look | None = None, adopting: bool = False, comparing: bool = False,
+                rebasing: bool = False) -> RunResult:
     """One run on what the system has: all of it (`full`, or the first time), or what changed since.
 
     Raises what `session` raises; the caller holds the flow's lock.
@@ -101,5 +106,5 @@ def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Pro
         whole = since is None
         order = Order(flow=flow, source=source, name=resource.name, full=whole, trigger=trigger,
                       dagster_run=dagster_run, adopting=adopting, guarded=not (adopting or comparing),
-                      comparing=comparing)
+                      comparing=comparing, rebasing=rebasing)
         return execute(hub, order, progress, preview=preview)

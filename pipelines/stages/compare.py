@@ -55,7 +55,7 @@ from pipelines.stages.absent import absent_entries
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
 from pipelines.stages.sending import unknown_there
-from pipelines.stages.staging import IntoStaging
+from pipelines.stages.staging import IntoStaging, index_lookups
 
 Cause = Literal[
     "only_there", "not_linked", "held", "gone_there", "never_sent", "conflict", "refused", "unclear", "not_agreed",
@@ -85,8 +85,9 @@ def compare(connection: Connection, plan: IntoPlan, staging: IntoStaging, write:
             whole: bool) -> None:
     """Fills `table` with the differences of one into. `whole`: every key could be read, so what is absent is gone."""
     found = [_rows(plan, staging), _unread(plan, staging)]
-    if plan.fields:
-        found.append(_fields(plan, staging))
+    with index_lookups(connection):
+        if plan.fields:
+            connection.execute(insert(table).from_select(list(_NAMES), _fields(plan, staging)))
     if plan.writes and write.archived != "ignore" and all(field.name != "archived" for field in plan.fields):
         found.append(_ended(plan, staging))
     if whole:
@@ -94,7 +95,7 @@ def compare(connection: Connection, plan: IntoPlan, staging: IntoStaging, write:
     if plan.writes and write.create:
         found.append(_never_sent(plan, staging, write))
     for query in found:
-        connection.execute(insert(table).from_select(list(_NAMES), query), {"low": -1, "high": 1 << 62})
+        connection.execute(insert(table).from_select(list(_NAMES), query))
 
 
 def takeable(table: Table, feed: int) -> Select[Any]:

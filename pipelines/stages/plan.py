@@ -78,6 +78,7 @@ class IntoPlan:
 
     adopting: bool = False  # rows are linked, and nothing is written on either side
     read_back: bool = False  # the rows are what the system made of values that we wrote
+    rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
 
     @property
     def writes(self) -> bool:
@@ -94,6 +95,10 @@ class IntoPlan:
         """The plan for rows read again after they were written: nothing is decided, the remote image is kept."""
         fields = tuple(replace(item, roles={"else": "sent"}) for item in self.fields)
         return replace(self, fields=fields, read_back=True)
+
+    def rebase(self) -> IntoPlan:
+        """The plan for everything read again under a mapping that changed."""
+        return replace(self, rebasing=True)
 
     def every_row(self) -> IntoPlan:
         """The plan that decodes every row, also one that is as it was when it was last applied."""

@@ -14,6 +14,10 @@ For one field, r is the row's value, c the record's, and the base is what both h
 writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
 not send, the next one sends.
 
+A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
+"only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value
+that was cut there, an override); r becomes the remote's image.
+
 The statement has three storeys, each computed once for a row: the values of all sides, the verdict on each field, what
 follows from it.
 """
@@ -137,7 +141,8 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     return (
         select(
             matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
-            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"), *columns,
+            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"),
+            func.coalesce(~x.c.is_primary, false()).label("alias"), *columns,
         )
         .select_from(
             matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
@@ -171,6 +176,9 @@ class _Facts:
     c_changed: ColumnElement[bool]
     r_empty: ColumnElement[bool]
     c_empty: ColumnElement[bool]
+    alias: ColumnElement[bool]  # the record has another, primary key in the id space
+    apart: ColumnElement[bool]  # rebasing: both sides had agreed to keep different values
+    reread: bool  # rebasing: that r changed is no edit, as far as anybody can tell
 
     @property
     def both(self) -> ColumnElement[bool]:
@@ -198,7 +206,8 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, C
     facts = _Facts(
         known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=distinct(v, field, "r", "i"),
         c_changed=distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
-        c_empty=v.c[f"c_{first}"].is_(None),
+        c_empty=v.c[f"c_{first}"].is_(None), alias=v.c.alias,
+        apart=distinct(v, field, "i", "b") if plan.rebasing else false(), reread=plan.rebasing,
     )
     by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
     take, winner, send = by_role[field.roles["else"]]
@@ -223,16 +232,19 @@ def _settle(  # noqa: PLR0911 - one row of the table each
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
-        return facts.differ, _won(facts.both, "remote"), false()
+        # Of two rows of one system the primary one speaks for the record; an alias only when it has news.
+        return and_(facts.differ, or_(~facts.alias, ~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
     if role == "this_unlocked":
-        return and_(facts.differ, or_(~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
+        news = and_(facts.r_changed, ~facts.apart)
+        return and_(facts.differ, or_(~facts.known, news)), _won(facts.both, "remote"), false()
     if role == "other":
-        send = and_(facts.differ, or_(facts.r_changed, facts.c_changed, ~facts.known), ~facts.fills)
+        r_edited = false() if facts.reread else facts.r_changed
+        send = and_(facts.differ, or_(r_edited, facts.c_changed, ~facts.known), ~facts.fills)
         return facts.fills, _won(or_(facts.both, facts.strangers), "crm"), send
     if role == "shared":
         fight = or_(facts.both, facts.strangers)
         wins, winner = _policy(plan, field, v)
-        quiet = and_(facts.known, facts.differ, facts.r_changed, ~facts.c_changed)
+        quiet = and_(facts.known, facts.differ, facts.r_changed, ~facts.c_changed, ~facts.apart)
         ours = or_(and_(facts.known, facts.differ, facts.c_changed, ~facts.r_changed),
                    and_(~facts.known, facts.r_empty, ~facts.c_empty), and_(fight, winner == "crm"))
         return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null()), ours

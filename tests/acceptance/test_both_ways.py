@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.ops.outgoing import queue_everything
+from pipelines.runs.pushing import push_flow
 from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
@@ -173,3 +175,45 @@ def test_one_bad_record_does_not_keep_the_others_and_says_why(both: Both) -> Non
     assert "this name is not allowed here" in why
     both.crm("UPDATE crm.company SET name = 'Allowed' WHERE name = 'FORBIDDEN'")
     assert both.push("erp_companies").counts["created"] == 1
+
+
+def test_far_more_than_usual_is_not_sent_and_asks(both: Both) -> None:
+    both.erp("INSERT INTO customer (name, city) SELECT 'C' || n, 'X' FROM generate_series(1, 30) n")
+    both.run("erp_companies")
+    both.change_flow("erp", "write:", "guard: {updates: 20%}\nwrite:")
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
+    asked = both.push("erp_companies")
+    assert (asked.exit_code, [trip.what for trip in asked.tripped]) == (3, ["updates"])
+    assert both.erp.one("SELECT count(*) FROM customer WHERE city = 'Lyon'") == 0
+    assert push_flow(both.hub, "erp_companies", approved=True).counts["updated"] == 30
+    assert both.erp.one("SELECT count(*) FROM customer WHERE city = 'Lyon'") == 30
+
+
+def test_a_row_is_written_whole_where_the_system_wipes_what_is_left_out(both: Both) -> None:
+    both.erp("INSERT INTO customer (name, city, email) VALUES ('C', 'X', 'a@example.org')")
+    both.run("erp_companies")
+    both.change_flow("erp", "write: {", "write: {mode: replace, ")
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
+    both.push("erp_companies")
+    (sent,) = both.sees("SELECT values FROM sync.intent WHERE operation = 'update'")
+    assert (sent[0]["city"], sent[0]["email"], sent[0]["name"]) == ("Lyon", "a@example.org", "C")
+    assert "id" not in sent[0]
+
+
+def test_a_flow_writes_no_more_rows_at_once_than_it_says(both: Both) -> None:
+    both.change_flow("erp", "write: {", "write: {batch: 2, ")
+    for number in range(5):
+        both.crm("INSERT INTO crm.company (name, type) VALUES (%s, 'customer')", f"C{number}")
+    assert both.push("erp_companies").counts["created"] == 5
+    transactions = "SELECT count(DISTINCT xmin::text) FROM customer"
+    assert both.erp.one(transactions) == 3
+
+
+def test_a_system_that_is_filled_for_the_first_time_gets_every_record(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) SELECT 'C' || n, 'customer' FROM generate_series(1, 7) n")
+    with both.store.connect(both.store.roles.hub, autocommit=True) as hub:
+        hub.execute("DELETE FROM sync.outbox")  # as if they had been there before the flow was written
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["created"] == 7
+    assert queue_everything(both.hub, "erp_companies") == 7
+    assert both.push("erp_companies").counts["unchanged"] == 7

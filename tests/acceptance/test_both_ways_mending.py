@@ -1,0 +1,212 @@
+"""The crosswalk mended by hand: link, unlink, merge, each noted and undone; with real systems on both sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from mappings.errors import ConfigurationError, RetryLater
+from pipelines.cli import mending
+from pipelines.cli.app import app
+from pipelines.ops.mending import link, mended, unlink
+from pipelines.ops.merging import merge
+from pipelines.ops.undoing import undo
+from pipelines.runs.lock import flow_lock
+from tests.acceptance.test_both_ways import filled
+from tests.both_ways_desk import SIRETS, Both, both
+
+__all__ = ["both"]
+
+mending.register(app)
+
+
+def key_of(both: Both, siret: str) -> str:
+    return str(both.erp.one("SELECT id FROM customer WHERE siret = %s", siret))
+
+
+def record_of(both: Both, siret: str) -> int:
+    return int(both.one("SELECT id FROM crm.company WHERE siret = %s ORDER BY id LIMIT 1", siret))
+
+
+def entries(both: Both) -> list[tuple[Any, ...]]:
+    return both.sees("SELECT to_jsonb(x) - 'fingerprint' FROM sync.crosswalk_company x ORDER BY id_space, key, feed")
+
+
+def companies(both: Both) -> list[tuple[Any, ...]]:
+    return both.sees("SELECT id, name, parent, archived_at IS NULL FROM crm.company ORDER BY id")
+
+
+def test_a_link_by_hand_is_what_the_next_run_goes_by(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type, city) VALUES ('Ours', 'prospect', 'Nice')")
+    both.erp("INSERT INTO customer (name, phone) VALUES ('Theirs', '+33141000001')")
+    record, key = both.one("SELECT id FROM crm.company"), str(both.erp.one("SELECT id FROM customer"))
+    told = link(both.hub, "erp_companies", key, record, why="they said so")
+    assert (told.what, told.why, told.key, told.record_id, told.flow) == (
+        "link", "they said so", key, record, "erp_companies")
+    both.run("erp_companies")
+    assert both.sees("SELECT name, phone, city FROM crm.company") == [("Theirs", "+33141000001", "Nice")]
+    assert both.one("SELECT count(*) FROM crm.company") == 1
+    undo(both.hub, told.id)
+    assert entries(both) == []
+
+
+def test_what_was_unlinked_comes_back_with_its_base_by_undo_and_by_linking_again(both: Both) -> None:
+    filled(both, 1)
+    before, key = entries(both), key_of(both, SIRETS[0])
+    told = unlink(both.hub, "erp_companies", key)
+    assert entries(both) == []
+    undo(both.hub, told.id)
+    assert entries(both) == before
+    unlink(both.hub, "erp_companies", key)
+    link(both.hub, "erp_companies", key, record_of(both, SIRETS[0]))
+    without = [{k: v for k, v in row[0].items() if k != "linked_at"} for row in entries(both)]
+    assert without == [{k: v for k, v in row[0].items() if k != "linked_at"} for row in before]
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
+    assert both.push("erp_companies").counts["updated"] == 1
+
+
+def test_an_unlinked_row_is_not_sent_to_and_nothing_is_made_twice(both: Both) -> None:
+    filled(both, 1)
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
+    unlink(both.hub, "erp_companies", key_of(both, SIRETS[0]))
+    assert both.push("erp_companies").as_json()["created"] == 0
+    assert both.erp("SELECT city FROM customer") == [("City 1",)]
+
+
+def test_the_row_that_a_lost_create_made_is_named_by_hand_and_not_made_again(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type) VALUES ('Made', 'customer')")
+    record = both.one("SELECT id FROM crm.company")
+    both.erp("INSERT INTO customer (name) VALUES ('Made'), ('Made')")
+    run = both.one("INSERT INTO sync.run (flow, system, mapping, state) VALUES ('erp_companies', 'erp', '', 'done')"
+                   " RETURNING id")
+    feed = both.one("SELECT id FROM sync.feed WHERE flow = 'erp_companies'")
+    both.sees("INSERT INTO sync.intent (feed, record_id, run_id, operation, values, state)"
+              " VALUES (%s, %s, %s, 'create', '{}', 'unclear')", feed, record, run)
+    both.sees("UPDATE sync.outbox SET state = 'unclear' WHERE feed = %s", feed)
+    key = str(both.erp.one("SELECT max(id) FROM customer"))
+    told = link(both.hub, "erp_companies", key, record)
+    assert both.sees("SELECT state, key FROM sync.intent") == [("delivered", key)]
+    undo(both.hub, told.id)
+    assert both.sees("SELECT state FROM sync.intent") == [("unclear",)]
+    assert both.one("SELECT state FROM sync.outbox WHERE feed = %s", feed) == "unclear"
+    link(both.hub, "erp_companies", key, record)
+    both.push("erp_companies")
+    assert both.erp.one("SELECT count(*) FROM customer") == 2
+
+
+def test_a_merge_moves_keys_and_links_and_undoing_it_puts_all_of_it_back(both: Both) -> None:
+    filled(both)
+    both.rounds()
+    loser, winner, child = (record_of(both, siret) for siret in SIRETS[:3])
+    both.crm("UPDATE crm.company SET parent = %s WHERE id = %s", loser, child)
+    both.crm("UPDATE crm.company SET parent = %s WHERE id = %s", loser, winner)
+    both.crm("INSERT INTO crm.contact (last_name, company) VALUES ('Durand', %s)", loser)
+    for flow in both.project.flows:
+        both.push(flow)
+    before, known = companies(both), entries(both)
+    told = merge(both.hub, "company", loser, winner, "the same firm")
+    now = {row[0]: row for row in companies(both)}
+    assert now[loser][3] is False
+    assert (now[child][2], now[winner][2]) == (winner, None)
+    assert both.one("SELECT company FROM crm.contact") == winner
+    keys = both.sees("SELECT count(*), count(*) FILTER (WHERE is_primary) FROM sync.crosswalk_company"
+                     " WHERE record_id = %s", winner)
+    assert keys == [(4, 2)]  # in each of the two systems its own key, and an alias
+    assert both.one("SELECT count(*) FROM sync.journal WHERE record_id = %s AND new ? 'parent'", child) > 0
+    undo(both.hub, told.id)
+    assert companies(both) == before
+    assert entries(both) == known
+    assert both.one("SELECT company FROM crm.contact") == loser
+
+
+def test_after_a_merge_both_sides_come_to_rest_and_the_primary_row_speaks(both: Both) -> None:
+    filled(both, 2)
+    both.rounds()
+    loser, winner = (record_of(both, siret) for siret in SIRETS[:2])
+    merge(both.hub, "company", loser, winner)
+    both.rounds()
+    both.crm("UPDATE crm.company SET city = 'Lyon' WHERE id = %s", winner)
+    both.rounds()
+    assert both.one("SELECT name FROM crm.company WHERE id = %s", winner) == "Company 2"
+    assert both.erp("SELECT DISTINCT city FROM customer") == [("Lyon",)]
+    before = (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal"))
+    for _ in range(2):
+        for flow in both.project.flows:
+            both.run(flow, full=True)
+            both.push(flow)
+    assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
+    assert both.erp.one("SELECT count(*) FROM customer") == 2
+
+
+def test_sets_of_links_follow_a_merge_and_come_back(both: Both) -> None:
+    ids = [row[0] for row in both.crm(
+        "INSERT INTO crm.contract (number) SELECT 'C' || n FROM generate_series(1, 4) AS n RETURNING id")]
+    loser, winner, first, second = ids
+    for record, linked in ((first, [loser]), (second, [loser, winner]), (winner, [loser, first])):
+        both.crm("UPDATE crm.contract SET contracts = %s WHERE id = %s", linked, record)
+    before = both.sees("SELECT id, contracts FROM crm.contract ORDER BY id")
+    told = merge(both.hub, "contract", loser, winner)
+    assert both.sees("SELECT id, contracts FROM crm.contract ORDER BY id") == [
+        (loser, None), (winner, [first]), (first, [winner]), (second, [winner])]
+    undo(both.hub, told.id)
+    assert both.sees("SELECT id, contracts FROM crm.contract ORDER BY id") == before
+
+
+def test_what_cannot_be_is_refused_in_words_and_changes_nothing(both: Both) -> None:
+    filled(both, 2)
+    one, two = (record_of(both, siret) for siret in SIRETS[:2])
+    key = key_of(both, SIRETS[0])
+    before = entries(both)
+    with pytest.raises(ConfigurationError, match=f"is company {one} already"):
+        link(both.hub, "erp_companies", key, two)
+    with pytest.raises(ConfigurationError, match="there is no company 999999"):
+        link(both.hub, "erp_companies", "999", 999_999)
+    with pytest.raises(ConfigurationError, match="not linked"):
+        unlink(both.hub, "erp_companies", "999")
+    with pytest.raises(ConfigurationError, match="itself"):
+        merge(both.hub, "company", one, one)
+    with flow_lock(both.hub, "erp_companies"), pytest.raises(RetryLater):
+        merge(both.hub, "company", one, two)
+    first, second = unlink(both.hub, "erp_companies", key), link(both.hub, "erp_companies", key, two)
+    with pytest.raises(ConfigurationError, match="stands on it"):
+        undo(both.hub, first.id)
+    undo(both.hub, second.id)
+    undo(both.hub, first.id)
+    with pytest.raises(ConfigurationError, match="undone already"):
+        undo(both.hub, first.id)
+    assert entries(both) == before
+
+
+def test_crm_applications_cannot_touch_what_was_noted(both: Both) -> None:
+    filled(both, 1)
+    unlink(both.hub, "erp_companies", key_of(both, SIRETS[0]))
+    for statement in ("UPDATE sync.mending SET by = 'x'", "DELETE FROM sync.mending",
+                      "SELECT sync.restore_entries('company', '[]')",
+                      "INSERT INTO sync.mending (what, by, entity, record_id, before) VALUES ('link','x','x',1,'{}')"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            both.crm(statement)
+    assert [one.what for one in mended(both.hub)] == ["unlink"]
+
+
+def test_the_commands_do_it_and_tell_how_to_undo_it(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: both.hub)
+    filled(both, 2)
+    one, two = (record_of(both, siret) for siret in SIRETS[:2])
+    key = key_of(both, SIRETS[0])
+
+    def said(*words: str) -> Any:
+        return orjson.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+
+    assert said("unlink", "erp_companies", key)["what"] == "unlink"
+    assert said("link", "erp_companies", key, str(one))["record_id"] == one
+    number = said("merge", "company", str(one), str(two), "--why", "twice")["id"]
+    shown = CliRunner().invoke(app, ["undo", str(number)])
+    assert f"company {one} merged into {two} (undone by" in shown.stdout
+    listed = CliRunner().invoke(app, ["undo"])
+    assert "twice" in listed.stdout
+    assert CliRunner().invoke(app, ["link", "erp_companies", "999", "999999"]).exit_code == 1
+    assert [row["what"] for row in said("undo")["mended"]] == ["merge", "link", "unlink"]
