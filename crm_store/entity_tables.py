@@ -9,6 +9,7 @@
     created_at, updated_at, version          base_set ──▶ sync.field_set     which fields have a base
                                              remote                          what the remote stored otherwise
                                              pending                         fields that it still has to receive
+                                             sent                            fields it received, not read again yet
 """
 
 from __future__ import annotations
@@ -184,6 +185,7 @@ def _crosswalk_table(metadata: MetaData, entity: Entity) -> Table:
         *[Column(f"b_{column.name}", column.type) for column in based],
         Column("remote", JSONB),
         Column("pending", ARRAY(Text)),
+        Column("sent", ARRAY(Text)),
         Index(shortened(f"crosswalk_{entity.name}_record"), "record_id"),
         schema="sync",
     )

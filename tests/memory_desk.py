@@ -290,7 +290,7 @@ class Three:
         self.life.left = None
         for one in self.systems.values():
             one.answers.clear()
-            one.is_down, one.repeats, one.meanwhile = False, False, None
+            one.is_down, one.repeats, one.meanwhile, one.afterwards = False, False, None, None
             one.arrive()
         before = None
         for _ in range(limit):

@@ -62,6 +62,7 @@ class MemorySystem:
     is_down: bool = False
     repeats: bool = False  # the next read brings old images of rows, before those of today
     meanwhile: Callable[[], None] | None = None  # what a user does between the hub's look and its write
+    afterwards: Callable[[], None] | None = None  # what a user does between the hub's write and its reading again
     kill: Callable[[], None] | None = None  # tells the test that the hub is dead from now on
     tick: int = 0
     number: int = 100
@@ -210,6 +211,9 @@ class MemoryRemote:
             one.delayed += [replace(change, version=None) for change in changes]
             return unclear
         receipts = self._done(changes)
+        afterwards, one.afterwards = one.afterwards, None
+        if afterwards is not None:
+            afterwards()
         if answer == "killed_after":
             self._die()
         return unclear if answer == "lost" else receipts

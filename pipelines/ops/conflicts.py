@@ -4,6 +4,7 @@
 
     --ours     record stays      base := record, image of the remote := theirs      the row agrees from now on
     --theirs   record := theirs  base := theirs                                     with either decision
+    --ours, in a flow that writes the field: base := theirs, so that our value is the newer one, and is sent
 
 One transaction; the entry's fingerprint goes, so that the next run looks at the row again and finds both sides agreed.
 """
@@ -39,6 +40,7 @@ from pipelines.hub import Hub
 from pipelines.ops.decisions import decided
 from pipelines.ops.records import field_columns, shown_records
 from pipelines.runs.attempt import attempt, sqlstate
+from pipelines.stages.outbox import queue_anew
 
 Side = Literal["ours", "theirs"]
 
@@ -134,7 +136,11 @@ def _settle(hub: Hub, connection: Connection, conflict_id: int, side: Side, why:
             update(record).where(record.c.id == tables.conflict.c.record_id, this)
             .values(dict(_stored(record, column, image) for column, image in images.items()))
         )
-    _agree(connection, x, record, entry=entry, row=row, images=images, side=side)
+    sent = side == "ours" and _is_sent(connection, row["feed"], list(images))
+    _agree(connection, x, record, entry=entry, row=row, images=images, side="theirs" if sent else side, sent=sent)
+    if sent:
+        this_record = select(tables.conflict.c.record_id).where(this)
+        queue_anew(connection, row["feed"], this_record)
     conflict = tables.conflict
     now = connection.execute(select(func.now())).scalar_one()  # the moment that the journal has, too
     connection.execute(
@@ -197,14 +203,15 @@ def _stored(record: Table, column: str, image: ColumnElement[Any]) -> tuple[str,
 
 
 def _agree(connection: Connection, x: Table, record: Table, *, entry: RowMapping, row: RowMapping,
-           images: dict[str, ColumnElement[Any]], side: Side) -> None:
-    """The entry's base and its image of the remote, as after a run in which both sides agreed."""
+           images: dict[str, ColumnElement[Any]], side: Side, sent: bool) -> None:
+    """The entry's base and its image of the remote, as after a run in which both sides agreed; `sent`: as before an
+    edit of ours that the system has not taken yet."""
     nothing = cast(literal("{}"), JSONB)
     remote: ColumnElement[Any] = func.coalesce(x.c.remote.op("-")(array(list(images), type_=Text)), nothing)
     values: dict[str, Any] = {"fingerprint": None, "base_set": _with_field(connection, row, entry["base_set"])}
     for column, image in images.items():
         ours: ColumnElement[Any] = record.c.archived_at.is_not(None) if column == "archived" else record.c[column]
-        values[f"b_{column}"] = ours
+        values[f"b_{column}"] = image if sent else ours
         if side == "ours":
             differs = ours.is_distinct_from(image)
             piece = func.jsonb_build_object(literal(column, Text), func.to_jsonb(image))
@@ -217,6 +224,13 @@ def _agree(connection: Connection, x: Table, record: Table, *, entry: RowMapping
                tables.conflict.c.id == row["id"])
         .values(values)
     )
+
+
+def _is_sent(connection: Connection, feed: int, columns: list[str]) -> bool:
+    """Whether the feed writes the field to its system."""
+    told = tables.subscription
+    names = ["archived_at" if column == "archived" else column for column in columns]
+    return bool(connection.scalar(select(exists().where(told.c.feed == feed, told.c.columns.contains(names)))))
 
 
 def _with_field(connection: Connection, row: RowMapping, before: int | None) -> int:

@@ -63,7 +63,6 @@ class Cursor(BaseModel):
     journal: int = -1  # the journal's last line when the run decided, or after its last batch if all since is its own
     position: dict[str, Any] | None = None  # how far the source was read; kept with the run's last batch
     adopting: bool = False  # rows are linked, and nothing is written on either side
-    read_back: bool = False  # the rows are what the system made of values that we wrote
     rebasing: bool = False  # everything is read under a mapping that changed
     gone: int = 0  # keys that the system itself says were deleted
     quiet: bool = False  # nothing else was under way when the run decided

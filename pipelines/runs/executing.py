@@ -62,7 +62,6 @@ class Order:
     row_marks: tuple[int | None, ...] | None = None  # replayed rows keep the marks they had
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     adopting: bool = False  # rows are linked, and nothing is written on either side
-    read_back: bool = False  # the rows are what the system made of values that we wrote
     rebasing: bool = False  # everything is read under a mapping that changed
     comparing: bool = False  # every row is decoded and decided on; only to be looked at
     dagster_run: str | None = None
@@ -150,8 +149,6 @@ def _plans(hub: Hub, order: Order) -> tuple[IntoPlan, ...]:
 
 def _of_kind(plans: tuple[IntoPlan, ...], of: Order | Cursor) -> tuple[IntoPlan, ...]:
     """The plans of a run that decides otherwise than usual; a resumed one decides as it began."""
-    if of.read_back:
-        return tuple(plan.reading_back() for plan in plans)
     if of.rebasing:
         return tuple(plan.rebase() for plan in plans)
     return tuple(plan.adopt() for plan in plans) if of.adopting else plans
@@ -190,7 +187,7 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
             intos=[_counted(connection, *each) for each in
                    zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
             variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
-            position=reached(order.source), read_back=order.read_back, adopting=order.adopting,
+            position=reached(order.source), adopting=order.adopting,
             rebasing=order.rebasing,
         )
         for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):

@@ -181,7 +181,7 @@ class _Push:
         if self.flow.write.mode == "replace" and not read_back:
             self._keep_whole(page)
         execute(self.hub, Order(
-            flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False, read_back=read_back,
+            flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False,
             afresh=True, trigger="readback" if read_back else "push",
         ))
         return self._versions(page)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     all_,
     any_,
     case,
-    cast,
     delete,
     exists,
     func,
@@ -27,7 +26,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateTable, DropTable
 from sqlalchemy.types import BigInteger
@@ -40,9 +39,8 @@ from pipelines.stages.staging import staged_type
 def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
     """Updates and ends that were delivered: the base of the sent fields is what was sent, and nothing of it is pending.
 
-    The remote image of these fields is what we sent, spelled out although it is the base's own, until the row was read
-    back: that tells which fields were just written, and only of those is the row what the system made of them. No
-    fingerprint, so that it is read.
+    The remote image of these fields is what we sent until the row was read again, whoever reads it; no fingerprint, so
+    that it will be.
     """
     if not sends:
         return
@@ -50,14 +48,18 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     t = _sent(connection, plan, sends)
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
-        "pending": _less(x, t),
+        "pending": _less(x, t), "sent": _more(x, t),
         "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
     }
+    names: list[Any] = []
     for item in plan.fields:
         for column in item.columns:
             sent = literal(item.name, Text) == any_(t.c.fields)
             values[f"b_{column}"] = case((sent, t.c[f"v_{column}"]), else_=x.c[f"b_{column}"])
-    values["remote"] = _with_sent(plan, t, x.c.remote)
+            names.append(case((sent, literal(column, Text))))
+    if names:
+        gone = func.array_remove(array(names), null())
+        values["remote"] = func.nullif(x.c.remote.op("-")(gone), func.jsonb_build_object())
     connection.execute(
         update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == t.c.key).values(values)
     )
@@ -78,7 +80,7 @@ def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> 
         "id_space": literal(plan.id_space), "key": t.c.key, "feed": literal(plan.feed), "record_id": t.c.record_id,
         "is_primary": ~exists().where(other.c.record_id == t.c.record_id, other.c.id_space == plan.id_space,
                                       other.c.is_primary),
-        "base_set": t.c.base_set, "remote": _with_sent(plan, t, null()),
+        "base_set": t.c.base_set, "sent": t.c.fields,
     }
     for item in plan.fields:
         for column in item.columns:
@@ -96,23 +98,17 @@ def link_found(connection: Connection, plan: IntoPlan, record_id: int, key: str)
     )
 
 
-def _with_sent(plan: IntoPlan, t: Table, remote: Any) -> Any:
-    """The image of the remote with what was sent, also where it is the same as the base."""
-    nothing = cast(literal("{}", Text), JSONB)
-    whole: Any = func.coalesce(cast(remote, JSONB), nothing)
-    for item in plan.fields:
-        sent = literal(item.name, Text) == any_(t.c.fields)
-        for column in item.columns:
-            said = func.jsonb_build_object(literal(column, Text), func.to_jsonb(t.c[f"v_{column}"]))
-            whole = whole.op("||")(case((sent, said), else_=nothing))
-    return func.nullif(whole, nothing)
-
-
 def _less(x: Table, t: Table) -> Any:
     """What is pending still; null for nothing."""
     each = func.unnest(x.c.pending).table_valued("item", name="each").render_derived()
     rest = select(func.array_agg(each.c.item)).select_from(each).where(each.c.item != all_(t.c.fields))
     return rest.correlate(x, t).scalar_subquery()
+
+
+def _more(x: Table, t: Table) -> Any:
+    """What was sent and not read again yet; null for nothing."""
+    each = func.unnest(func.array_cat(x.c.sent, t.c.fields)).table_valued("item", name="each_sent").render_derived()
+    return select(func.array_agg(each.c.item.distinct())).select_from(each).correlate(x, t).scalar_subquery()
 
 
 def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> Table:

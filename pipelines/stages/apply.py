@@ -227,7 +227,8 @@ class IntoApply:
         with index_lookups(connection):
             connection.execute(insert(z).from_select(names, resolved))
         self._name_base_sets(connection)
-        settle_conflicts(connection, self.run[0], self.plan, self.tables, z, self.disputed)
+        if not self.plan.adopting:  # which decides nothing
+            settle_conflicts(connection, self.run[0], self.plan, self.tables, z, self.disputed)
         log_conflicts(connection, self.run[0], self.plan, self.tables, m, z)
         values: dict[str, ColumnElement[Any]] = {}
         for field in self.plan.fields:
@@ -242,8 +243,9 @@ class IntoApply:
             update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
         )
         self._entries_of_linked(connection)
-        if self.plan.writes and not self.plan.read_back:
+        if self.plan.writes:
             queue(connection, self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))
+            self._tell_other_keys(connection)
         moved = or_(z.c.changed, z.c.back)
         groups = select(moved, z.c.open, func.count()).group_by(moved, z.c.open)
         outcomes: Counter[Outcome] = Counter()
@@ -251,6 +253,17 @@ class IntoApply:
             outcomes[outcome_of("entry", changed, undecided)] += count
         self.undecided = outcomes["review"]
         return outcomes
+
+    def _tell_other_keys(self, connection: Connection) -> None:
+        """What came from one key of a record goes to its other keys in the same system: the triggers leave out a change
+        that this feed made."""
+        z, s, x = self.work.z, self.tables.rows, self.plan.crosswalk
+        others = (
+            select(z.c.record_id).join_from(z, s, s.c.row_no == z.c.row_no).join(x, x.c.record_id == z.c.record_id)
+            .where(z.c.changed, x.c.id_space == self.plan.id_space, x.c.feed == self.plan.feed, x.c.key != s.c.key)
+        )
+        with index_lookups(connection):
+            queue(connection, self.plan.feed, others)
 
     def _name_base_sets(self, connection: Connection) -> None:
         """The numbers of field sets that are not that of all mapped fields; new sets get one."""
@@ -270,10 +283,9 @@ class IntoApply:
         )
         values = entry_values(plan, self.run[0], m, s) | {
             "is_primary": first,
-            # A row that was read back may hold what others changed or its system filled in: the next reading decides.
-            "fingerprint": case((or_(z.c.open, literal(plan.adopting or plan.read_back)), null()),
-                                else_=fingerprint_of(plan, m, s)),
-            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "absent_since": self._ended(s),
+            "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=fingerprint_of(plan, m, s)),
+            "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "sent": null(),
+            "absent_since": self._ended(s),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)

@@ -22,7 +22,7 @@ from mappings.language.project import Entity, Mastery, Project
 from mappings.language.spaces import spaces_filled, spaces_referred
 from mappings.words import KEY_SEPARATOR
 
-Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "sent", "adopted"]
+Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "adopted"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,6 @@ class IntoPlan:
 
     ends: bool = False  # an archived record's row is ended over there, once
     adopting: bool = False  # rows are linked, and nothing is written on either side
-    read_back: bool = False  # the rows are what the system made of values that we wrote
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
 
     @property
@@ -91,11 +90,6 @@ class IntoPlan:
         fields = tuple(replace(item, roles={"else": "adopted"}) for item in self.fields)
         into = self.into.model_copy(update={"create": False, "on_match": "update"})
         return replace(self, into=into, fields=fields, adopting=True)
-
-    def reading_back(self) -> IntoPlan:
-        """The plan for rows read again after they were written: nothing is decided, the remote image is kept."""
-        fields = tuple(replace(item, roles={"else": "sent"}) for item in self.fields)
-        return replace(self, fields=fields, read_back=True)
 
     def rebase(self) -> IntoPlan:
         """The plan for everything read again under a mapping that changed."""

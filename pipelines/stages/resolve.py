@@ -12,7 +12,8 @@ For one field, r is the row's value, c the record's, and the base is what both h
 
 *Send* in a flow that only reads is a difference: the base then holds both images (`b_…` and `remote`). In a flow that
 writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
-not send, the next one sends.
+not send, the next one sends. What was `sent` is read again: whatever the row then has is what the system made of it
+(cut, reformatted), and becomes the remote image.
 
 A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
 "only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value
@@ -79,7 +80,7 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
         for column in field.columns:
             new[column] = case((v.c[f"t_{field.name}"], v.c[f"r_{column}"]), else_=v.c[f"c_{column}"])
             agreed = v.c[f"b_{column}"]
-            base[column] = agreed if plan.read_back else case((_unsettled(v, field), agreed), else_=new[column])
+            base[column] = case((or_(_unsettled(v, field), _echo(plan, v, field)), agreed), else_=new[column])
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
@@ -92,8 +93,8 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
 
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
-    known?), e_ (does the row say nothing on it?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and
-    w_ (who won a conflict, or null); of a row that is read back q_ (was it just sent? pipelines.stages.agree)."""
+    known?), e_ (does the row say nothing on it?), in flows that write p_ (is r what the system made of what we
+    wrote?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and w_ (who won a conflict, or null)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
@@ -119,13 +120,9 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
         silent = func.coalesce(s.c[f"keep_{field.name}"], false())
         columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
-        if plan.read_back:
-            waits = func.coalesce(literal(field.name, Text) == any_(x.c.pending), false())
-            columns.append(waits.label(f"p_{field.name}"))
-            images = [_image(x, column, x.c[f"b_{column}"]).is_not_distinct_from(x.c[f"b_{column}"])
-                      for column in field.columns]
-            named = func.coalesce(func.jsonb_exists(x.c.remote, literal(field.columns[0], Text)), false())
-            columns.append(and_(named, *images).label(f"q_{field.name}"))
+        if plan.writes:
+            echo = and_(known, ~silent, func.coalesce(literal(field.name, Text) == any_(x.c.sent), false()))
+            columns.append(echo.label(f"p_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
@@ -219,6 +216,11 @@ def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, C
     if plan.into.on_match == "keep":
         fresh = v.c["class"] == "link"
         take, winner, send = and_(take, ~fresh), case((fresh, null()), else_=winner), and_(send, ~fresh)
+    if plan.writes:
+        # r is what the system made of what we wrote; only what was changed here meanwhile is still to be sent.
+        echo = _echo(plan, v, field)
+        take, winner = and_(take, ~echo), case((echo, null()), else_=winner)
+        send = case((echo, facts.c_changed), else_=send)
     return (take, winner, send if field.sent else false()), facts.differ
 
 
@@ -227,7 +229,7 @@ def distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnEl
     return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
 
 
-def _settle(  # noqa: PLR0911 - one row of the table each
+def _settle(
     role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
@@ -250,10 +252,6 @@ def _settle(  # noqa: PLR0911 - one row of the table each
         return or_(quiet, facts.fills, and_(fight, wins)), case((fight, winner), else_=null()), ours
     if role == "adopted":
         return false(), null(), false()
-    if role == "sent":
-        # What we wrote was read back: r is what the system made of it, and becomes the remote image. What the CRM
-        # changed meanwhile has a marker of its own.
-        return false(), null(), v.c[f"p_{field.name}"]
     if role == "ranked":
         mine, theirs = (_settle(other, facts, plan, field, v) for other in ("this", "other"))
         # A system that says nothing leaves the field to the next: it clears only what it had said itself.
@@ -317,10 +315,15 @@ def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     nothing on it, a person must decide, or the system must take first what is sent."""
     silent = v.c[f"e_{field.name}"]
     if set(field.roles.values()) == {"adopted"}:
-        return or_(silent, v.c[f"d_{field.name}"])
-    if set(field.roles.values()) == {"sent"}:  # a field that we did not just write, others may have written
-        return or_(silent, ~v.c[f"q_{field.name}"], *([v.c[f"s_{field.name}"]] if field.sent else []))
-    return or_(silent, _open(v, field), v.c[f"s_{field.name}"]) if field.sent else or_(silent, _open(v, field))
+        unsettled = or_(silent, v.c[f"d_{field.name}"])
+    else:
+        unsettled = or_(silent, _open(v, field), v.c[f"s_{field.name}"]) if field.sent else or_(silent, _open(v, field))
+    return and_(unsettled, ~v.c[f"p_{field.name}"]) if f"p_{field.name}" in v.c else unsettled
+
+
+def _echo(plan: IntoPlan, v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
+    """Whether the row brings back for the first time what we wrote: whatever it is then, it is what both agree on."""
+    return v.c[f"p_{field.name}"] if plan.writes else false()
 
 
 def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
@@ -336,9 +339,6 @@ def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
 def _base(plan: IntoPlan, v: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """base_set and base_fields: this run's fields added to those that had a base, but for those that never had one and
     that nobody has decided or said anything about."""
-    if plan.read_back:
-        every = case((v.c.known.is_(None), literal(plan.base_set, Integer)))
-        return every.label("base_set"), v.c.known.label("base_fields")
     mapped = cast([field.name for field in plan.fields], ARRAY(Text))
     open_ones = [case((and_(_unsettled(v, f), ~v.c[f"k_{f.name}"]), literal(f.name, Text))) for f in plan.fields]
     listed: array[Any] = array(open_ones)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.ops.conflicts import open_conflicts, settle_conflict
+from pipelines.runs.settling import settle_row
 from tests.memory_desk import Three, module_three, siret, three
 
 __all__ = ["module_three", "three"]
@@ -89,3 +91,74 @@ def test_a_killed_create_is_not_taken_for_another_company(three: Three) -> None:
     three.rest()
     assert three.one("SELECT count(*) FROM crm.company") == 1
     assert len(three.systems["erp"].rows) == 1
+
+
+def test_an_edit_between_our_look_and_our_write_is_not_lost(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].meanwhile = lambda: three.systems["erp"].edit(key, city="Brest")
+    three.push("erp")
+    three.rest()
+    assert three.one("SELECT count(*) FROM sync.conflict WHERE theirs = to_jsonb('Brest'::text)") == 1
+
+
+def test_a_conflict_stays_open_when_something_else_is_sent(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz', website = 'https://one.example.org'")
+    three.systems["erp"].edit(key, city="Brest")
+    three.rest()
+    assert three.systems["erp"].rows[key]["website"] == "https://one.example.org"
+    assert three.systems["erp"].rows[key]["city"] == "Brest"
+    assert three.sees("SELECT field, state FROM sync.conflict") == [("city", "open")]
+
+
+def test_an_edit_between_our_write_and_our_reading_again_comes_in(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.rest()
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].afterwards = lambda: three.systems["erp"].edit(key, website="https://one.example.org")
+    three.push("erp")
+    three.rest()
+    assert three.one("SELECT website FROM crm.company") == "https://one.example.org"
+    assert three.systems["shop"].rows["101"]["website"] == "https://one.example.org"
+
+
+@pytest.mark.parametrize("statements", range(2, 9))
+def test_a_value_that_the_system_cuts_stays_whole_here_when_we_are_killed(three: Three, statements: int) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Villeneuve-sur-Lot'")
+    three.systems["erp"].afterwards = lambda: setattr(three.life, "left", statements)
+    three.push("erp")
+    three.rest()
+    assert three.systems["erp"].rows[key]["city"] == "Villeneuve"
+    assert three.one("SELECT city FROM crm.company") == "Villeneuve-sur-Lot"
+
+
+def test_a_record_with_two_keys_in_a_system_agrees_with_both(three: Three) -> None:
+    first = known_to(three, "erp", 1, city="Lyon")
+    second = three.systems["erp"].insert(name="Atelier", siret=siret(1), city="Lyon")
+    three.read("erp")
+    held = three.one("SELECT id FROM sync.held WHERE key = %s AND state = 'open'", second)
+    assert held is not None
+    settle_row(three.hub, held, link=three.one("SELECT id FROM crm.company"))
+    three.rest()
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.rest()
+    assert [three.systems["erp"].rows[key]["city"] for key in (first, second)] == ["Metz", "Metz"]
+    three.systems["erp"].edit(second, city="Brest")
+    three.rest()
+    assert [three.systems["erp"].rows[key]["city"] for key in (first, second)] == ["Brest", "Brest"]
+    assert three.differences() == []
+
+
+def test_a_conflict_settled_for_our_side_is_sent(three: Three) -> None:
+    key = known_to(three, "erp", 1, city="Lyon")
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["erp"].edit(key, city="Brest")
+    three.rest()
+    with three.hub.engine.connect() as connection:
+        [waiting] = open_conflicts(three.hub, connection)
+    settle_conflict(three.hub, waiting.id, "ours")
+    three.rest()
+    assert three.systems["erp"].rows[key]["city"] == "Metz"
+    assert three.differences() == []
