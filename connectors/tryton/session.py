@@ -16,6 +16,7 @@ from connectors.tryton.wire import AnswerLost, ConnectionBroke, Wire
 from mappings.errors import NavetteError
 
 log = logging.getLogger(__name__)
+SESSION_GONE = 'of "Session" that don\'t exist'
 
 
 class Session:
@@ -29,11 +30,17 @@ class Session:
         self._refusal: LoginRefused | None = None
 
     def read(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:
-        """A call that changes nothing: once more when the connection turned out to be dead."""
+        """A call that changes nothing: once more when the connection turned out to be dead, or when Tryton stumbled
+        over another session of the same user that ended while it looked for ours."""
         try:
             return self.write(method, *params, context=context)
         except ConnectionBroke as broke:
             log.info("%s: again, since %s", method, broke.message)
+            return self.write(method, *params, context=context)
+        except Refused as refused:
+            if SESSION_GONE not in refused.message:
+                raise
+            log.info("%s: again, since another session of this user ended meanwhile", method)
             return self.write(method, *params, context=context)
 
     def write(self, method: str, *params: Any, context: dict[str, Any] | None = None) -> Any:

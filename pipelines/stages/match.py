@@ -157,9 +157,8 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
 def creates_open(feed: int | ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a row is being made in the feed's system of which nobody knows yet whether it was made."""
     intent = hub.intent
-    return exists().where(
-        intent.c.feed == feed, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"])
-    )
+    undecided = intent.c.state.in_(["open", "unclear"])
+    return exists().where(intent.c.feed == feed, intent.c.operation == "create", undecided)
 
 
 def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:

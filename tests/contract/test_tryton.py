@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from connectors.remote import Change, LoginRefused, Position, Receipt, Remote, Resource
+from connectors.tryton.answer import Refused
 from connectors.tryton.open import TrytonRemote, open_tryton
 from connectors.tryton.session import Session
 from demo.tryton_server import TrytonServer
@@ -342,6 +343,22 @@ def test_a_session_that_is_over_is_renewed(remote: TrytonRemote, tryton: TrytonS
     assert [receipt.state for receipt in remote.write(PARTY, [Change("update", key, {"name": "after"})])] == ["delivered"]
     remote.close()
     assert in_database(tryton, "SELECT count(*) FROM ir_session") == [(0,)], "a closed session leaves none behind"
+
+
+def test_a_read_is_made_again_when_another_session_ended_under_it(
+        remote: TrytonRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+    [key] = made(remote, PARTY, {"name": "read in spite of it"})
+    call, refusals = remote.session._call, [Refused("UserError", 'You are trying to read records "38" of "Session" '
+                                                    "that don't exist.")]
+
+    def stumbling(method: str, *params: Any) -> Any:
+        if refusals and method.startswith("model.party"):
+            raise refusals.pop()
+        return call(method, *params)
+
+    monkeypatch.setattr(remote.session, "_call", stumbling)
+    assert only(remote.fetch(PARTY, [key]))["name"] == "read in spite of it"
+    assert refusals == []
 
 
 def test_the_password_stands_in_no_message_and_no_repr(tryton: TrytonServer) -> None:
