@@ -242,7 +242,9 @@ def _settle(
     if role == "other":
         r_edited = false() if facts.reread else facts.r_changed
         send = and_(facts.differ, or_(r_edited, facts.c_changed, ~facts.known), ~facts.fills)
-        return facts.fills, _won(or_(facts.both, facts.strangers), "crm"), send
+        # What is put right over there is overwritten there: that value loses too, and stays readable.
+        overruled = and_(facts.known, facts.differ, r_edited) if field.sent else false()
+        return facts.fills, _won(or_(facts.both, facts.strangers, overruled), "crm"), send
     if role == "shared":
         fight = or_(facts.both, facts.strangers)
         wins, winner = _policy(plan, field, v)

@@ -162,3 +162,12 @@ def test_a_conflict_settled_for_our_side_is_sent(three: Three) -> None:
     three.rest()
     assert three.systems["erp"].rows[key]["city"] == "Metz"
     assert three.differences() == []
+
+
+def test_what_a_system_says_of_a_field_that_is_not_its_own_can_still_be_read(three: Three) -> None:
+    key = known_to(three, "shop", 1)
+    three.rest()
+    three.systems["shop"].edit(key, name="Its own idea")
+    three.rest()
+    assert three.systems["shop"].rows[key]["name"] == "Atelier"
+    assert three.one("SELECT count(*) FROM sync.conflict WHERE theirs = to_jsonb('Its own idea'::text)") == 1
