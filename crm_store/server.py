@@ -157,7 +157,9 @@ def _start(home: Path, user: ServerUser) -> Address:
     for attempt in range(_TRIES):
         tcp = attempt < _TRIES - 1  # the last try does without loopback: a sandbox may have none
         conf = data / "navette.conf"
-        conf.write_text(settings_text(data, port=port, socket_dir=_socket_dir(home, user), tcp=tcp))
+        folder = _socket_dir(home, user)
+        _clear_sockets(folder)
+        conf.write_text(settings_text(data, port=port, socket_dir=folder, tcp=tcp))
         user.give(conf)
         before = log.stat().st_size if log.exists() else 0
         try:
@@ -175,6 +177,13 @@ def _start(home: Path, user: ServerUser) -> Address:
             write_state(home, port=port)
             return address
     raise StoreError(f"the store's server does not start: {said[-500:]}", where=str(data), todo=f"read {log}")
+
+
+def _clear_sockets(folder: Path) -> None:
+    """What a killed server left in its private folder: its lock file names a process that nobody may have collected
+    yet, which the next server would take for a living one. There is none: the caller holds the home, and has looked."""
+    for left in folder.glob(".s.PGSQL.*"):
+        left.unlink(missing_ok=True)
 
 
 def _socket_dir(home: Path, user: ServerUser) -> Path:
