@@ -5,8 +5,8 @@
     run ─┬─< run_into >── feed ──> id_space        file ──> run
          ├─< held  >───── feed                     journal ··> run
          ├─< conflict     feed ──< subscription    position ──> run
-         └─< intent >──── feed ─┬< outbox          system_state
-                                └< mending
+         ├─< intent >──── feed ─┬< outbox          system_state
+         └─< inbox              └< mending         call_count, token
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -24,6 +24,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -299,4 +300,43 @@ system_state = Table(
     Column("tries", Integer, nullable=False, server_default=text("0"), comment="down: failures in a row"),
     Column("why", Text),
     _one_of("state", ("up", "down", "paused")),
+)
+
+inbox = Table(
+    "inbox", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("key", Text, comment="Idempotency-Key of the call"),
+    Column("digest", Text, nullable=False, comment="of what was signed: the same call again is no other"),
+    Column("body", LargeBinary, nullable=False, comment="as it came: a JSON object, or a list of them"),
+    Column("rows", Integer, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), comment="the run that takes it in, or took it"),
+    _one_of("state", ("waiting", "taking", "done", "failed", "refused", "dismissed")),
+    UniqueConstraint("flow", "digest"),
+    Index("inbox_key", "flow", "key", unique=True, postgresql_where=text("key IS NOT NULL")),
+    Index("inbox_open", "flow", "id", postgresql_where=text("state IN ('waiting', 'taking', 'failed')")),
+    Index("inbox_run", "run_id"),
+)
+
+call_count = Table(
+    "call_count", metadata,
+    Column("system", Text, primary_key=True, comment="'' where no system of that name is called for"),
+    Column("what", Text, primary_key=True, comment="why calls were refused, or repeated"),
+    Column("count", BigInteger, nullable=False, server_default=text("0")),
+    Column("last_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+token = Table(
+    "token", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True, comment="SHA-256 of the token, which is kept nowhere"),
+    Column("role", Text, nullable=False, comment="the database role that its requests work as"),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("made_by", Text, nullable=False),
+    Column("used_at", DateTime(timezone=True), comment="to the minute"),
+    Column("revoked_at", DateTime(timezone=True)),
 )

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from mappings.check.across import check_across
 from mappings.check.columns import check_columns
 from mappings.check.fields import check_fields
+from mappings.check.hooks import check_hook, check_secrets
 from mappings.check.intos import check_intos
 from mappings.check.links import check_links
 from mappings.check.places import FlowPlace, flow_places
@@ -45,6 +46,7 @@ def check_project(
     draft = read_project(root, env, builtin)
     project, found = draft.project, list(draft.problems)
     found += check_systems(project, connectors)
+    found += check_secrets(project)
     places = list(flow_places(project))
     for place in places:
         found += _flow(place)
@@ -57,6 +59,7 @@ def check_project(
 def _flow(place: FlowPlace) -> Iterator[Problem]:
     pattern = pattern_of(place)
     yield from check_reading(place)
+    yield from check_hook(place)
     yield from check_columns(place, pattern)
     yield from check_intos(place)
     for into in place.intos():

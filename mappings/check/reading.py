@@ -38,7 +38,7 @@ def check_reading(place: FlowPlace) -> Problems:
 def _files(place: FlowPlace, read: Read) -> Problems:
     system = place.project.systems.get(place.flow.system)
     if read.files is None:
-        if system is not None and system.connector == "file":
+        if system is not None and system.connector == "file" and not read.hook:
             message = f"which files? {place.flow.system} is a folder: write read.files, a pattern of their names"
             yield place.key("read").problem(message)
         return

@@ -33,7 +33,7 @@ def check_systems(project: Project, connectors: Mapping[str, type[BaseModel] | N
                 yield Problem(found.file, found.line, found.column, f"{name}: {found.message}")
         if system.connector != "file":
             continue
-        if not system.folder:
+        if not system.folder and system.hooks is None:
             yield tree.spot.problem(f"{name}: a file system needs `folder`, where its files are dropped")
         for key in ("done", "failed"):
             folder = getattr(system, key)

@@ -125,6 +125,7 @@ class Read(Strict):
     overlap: Duration = "5m"  # how far a read of changes goes back behind the last one: late commits
     files: str | None = None  # pattern: * and ?, {part}, {day:%Y%m%d}, {number:d}; parts become $part
     format: Annotated[Format, ShortForm(_format, (KINDS,))] | None = None  # default: told by the file itself
+    hook: bool = False  # the system calls us (`navette serve`); what it says comes in as rows of this flow
     full: bool = False  # the source holds everything: what is absent is gone
     order: str | None = None  # the part that puts files in order; default: the first dated or numbered part
     # the time of day (of the schedule's time zone) by which a file has to be there

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from mappings.language.strict import Expected, OneOrMore, Strict
 from mappings.language.write import Duration
@@ -25,6 +26,24 @@ class Limits(Strict):
     parallel_writes: Annotated[int, Field(ge=1, le=32)] = 1  # writes under way at once
 
 
+class Hooks(Strict):
+    """How a system that calls us proves who it is, and how often it may call. No error of this model shows a value."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    # what calls are signed with; two while one takes the other's place
+    secret: Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], OneOrMore] = ()
+    secret_file: str | None = None  # or the file that holds it, one a line; relative to the project
+    window: Duration = "5m"  # a call that was signed longer ago, or further ahead, is refused
+    rate: Annotated[float, Field(gt=0)] = 50.0  # calls in a second; twice as many at once
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if bool(self.secret) == (self.secret_file is not None):
+            raise PydanticCustomError("said", "what are its calls signed with? Write `secret` or `secret_file`")
+        return self
+
+
 class System(Strict):
     """One outside application. The keys a connector needs beyond these are checked by the connector's own model."""
 
@@ -37,6 +56,7 @@ class System(Strict):
     stable_for: str = "2s"  # file: size and time must stand still this long before a file is read
     marker: str | None = None  # file: read NAME only once NAME + this suffix lies beside it (".ok")
     limits: Limits = Limits()  # what the system stands
+    hooks: Hooks | None = None  # it may call us (`navette serve`): what its calls are signed with
     settle: Duration = "10s"  # after a lost answer, wait this long before looking whether the write was done
 
 

@@ -35,8 +35,22 @@ def options(
 
 def main() -> None:
     """The entry point. Commands are imported here so that `--help` of one does not pay for the others' libraries."""
-    from pipelines.cli import language, live, mending, rejects, review, running, sending, status, store, systems, up
+    from pipelines.cli import (
+        inbox,
+        language,
+        live,
+        mending,
+        rejects,
+        review,
+        running,
+        sending,
+        serve,
+        status,
+        store,
+        systems,
+        up,
+    )
 
-    for group in (language, running, sending, live, mending, systems, rejects, review, status, store, up):
+    for group in (language, running, sending, live, serve, mending, systems, inbox, rejects, review, status, store, up):
         group.register(app)
     app()

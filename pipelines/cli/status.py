@@ -14,6 +14,13 @@ from pipelines.cli.lines import line
 if TYPE_CHECKING:
     from pipelines.ops.status import FlowStatus
 
+CALLS = {
+    "repeated": "came again", "signature": "refused for their signature", "time": "refused for their time",
+    "flood": "refused as too many", "flow": "for no flow that takes them", "json": "refused as no JSON of rows",
+    "key": "refused for their Idempotency-Key", "type": "refused as not declared as JSON", "oversize": "too large",
+    "slow": "too slow",
+}
+"""What became of calls that were not kept as new ones (pipelines.http.receiving), as it is told."""
 LATE = 4
 """Exit code of `--fail-on-late`."""
 
@@ -38,20 +45,27 @@ def status(
       navette status --json --fail-on-late
     """
     from pipelines.hub import open_hub
+    from pipelines.ops.inbox import call_counts
     from pipelines.ops.status import status as status_of
 
     with errors_told(json):
-        flows = status_of(open_hub(settings.project))
+        hub = open_hub(settings.project)
+        flows, called = status_of(hub), call_counts(hub)
         if json:
-            answer({"late": [flow.flow for flow in flows if flow.is_late], "flows": [flow.as_json() for flow in flows]})
+            answer({"late": [flow.flow for flow in flows if flow.is_late], "flows": [flow.as_json() for flow in flows],
+                    "calls": [vars(count) for count in called]})
         else:
             _show_status(flows)
+            for count in called:
+                who = count.system or "unknown systems"
+                line(f"calls of {who}: {count.count:,} {CALLS[count.what]}, last {_when(count.last_at)}")
     raise typer.Exit(LATE if fail_on_late and any(flow.is_late for flow in flows) else 0)
 
 
 def _show_status(flows: Sequence[FlowStatus]) -> None:
     shown = table("flow", "last good run", "last run", "next due", "#files", "#rejected", "#parked", "#review",
-                  "#conflicts", "#to send")
+                  "#conflicts",
+                  "#to send", "#calls")
     for flow in flows:
         last = flow.last_run
         told = "never" if last is None else f"{last.run_id} {last.state}"
@@ -60,7 +74,7 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             told if flow.activity == "idle" else flow.activity, _when(flow.next_due) or "·",
             *[f"{count:,}" if count else "·" for count in
               (len(flow.waiting), flow.rejected, flow.parked, flow.review, flow.conflicts,
-               sum(flow.outgoing.values()))],
+               sum(flow.outgoing.values()), sum(flow.calls.values()))],
         )
     out.print(shown)
     for flow in flows:
@@ -70,6 +84,8 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             line(f"{flow.flow}: {told}")
         if stuck := flow.outgoing.get("refused", 0) + flow.outgoing.get("unclear", 0):
             line(f"{flow.flow}: {stuck} records were not taken by {flow.system}; navette outbox tells why")
+        if failed := flow.calls.get("failed"):
+            line(f"{flow.flow}: {failed} calls were not taken in; navette inbox list shows them")
         for run_id in flow.in_review:
             line(f"{flow.flow}: run {run_id} waits in review; navette review list tells why")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from mappings.language.flow import Flow, Schedule
 from mappings.words import RunState
 from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
+from pipelines.ops.inbox import open_calls
 from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
 from pipelines.runs.lock import FLOW_LOCK
@@ -65,6 +66,7 @@ class FlowStatus:
     outgoing: dict[str, int]  # records that the system still has to receive, by state
     waiting: tuple[str, ...]  # files in the drop folder
     in_review: tuple[int, ...]  # runs
+    calls: dict[str, int] = field(default_factory=dict)  # in the inbox and not taken in, by state
 
     @property
     def is_late(self) -> bool:
@@ -74,7 +76,7 @@ class FlowStatus:
     def needs_someone(self) -> bool:
         """Whether something is there that does not settle itself."""
         return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review
-                    or self.outgoing.get("refused") or self.outgoing.get("unclear"))
+                    or self.outgoing.get("refused") or self.outgoing.get("unclear") or self.calls.get("failed"))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,17 +88,17 @@ def status(hub: Hub, now: datetime | None = None) -> list[FlowStatus]:
     flows = [flow for _, flow in sorted(hub.project.flows.items()) if flow.direction != "out"]
     sending = counts(hub)
     with hub.engine.connect() as connection:
-        held, conflicts = _held(connection), _conflicts(connection)
+        held, conflicts, calls = _held(connection), _conflicts(connection), open_calls(connection)
         locked = _locked(connection, [flow.flow for flow in flows])
         return [
             _one(hub, connection, flow, moment, held=held.get(flow.flow, {}), conflicts=conflicts.get(flow.flow, 0),
-                 outgoing=sending.get(flow.flow, {}), locked=flow.flow in locked)
+                 outgoing=sending.get(flow.flow, {}), calls=calls.get(flow.flow, {}), locked=flow.flow in locked)
             for flow in flows
         ]
 
 
 def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: Mapping[str, int], conflicts: int,
-         outgoing: dict[str, int], locked: bool) -> FlowStatus:
+         outgoing: dict[str, int], calls: dict[str, int], locked: bool) -> FlowStatus:
     run, file = tables.run, tables.file
     mine = run.c.flow == flow.flow
     last = _run(connection, mine, run.c.trigger.not_in(ASIDE))
@@ -119,7 +121,7 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         gaps=tuple(_gap_lines(gaps(came, flow.read))),
         rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
         conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
-        in_review=tuple(in_review),
+        in_review=tuple(in_review), calls=calls,
     )
 
 

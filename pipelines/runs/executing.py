@@ -28,6 +28,7 @@ from mappings.words import OUTCOMES, Outcome, RunState
 from pipelines.hub import Hub
 from pipelines.runs.applying import Applying, apply_run
 from pipelines.runs.attempt import is_lost, store_error
+from pipelines.runs.calls import claim
 from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.position import reached, stage_gone
 from pipelines.runs.result import RunResult, empty_counts
@@ -65,6 +66,7 @@ class Order:
     rebasing: bool = False  # everything is read under a mapping that changed
     comparing: bool = False  # every row is decoded and decided on; only to be looked at
     dagster_run: str | None = None
+    calls: tuple[int, ...] = ()  # what is taken from the inbox
 
 
 @dataclass
@@ -120,6 +122,7 @@ def _start(hub: Hub, order: Order) -> int:
                 detected=dict(order.source.detected), dagster_run=order.dagster_run,
             ).returning(tables.run.c.id)
         ).scalar_one()
+        claim(connection, run_id, order.calls)
         return run_id
 
 

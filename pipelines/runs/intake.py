@@ -21,6 +21,7 @@ from mappings.language.project import Project
 from pipelines.hub import Hub
 from pipelines.reports import write_report
 from pipelines.runs.executing import Order, Progress, execute, fail, quiet, result_of, start_failed
+from pipelines.runs.inbox import hints, note_hints, take_in
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.push import push_locked
@@ -53,8 +54,15 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
         held_back(hub, flow, supersede)
-        if hub.project.systems[flow.system].connector != "file":
+        taken = take_in(hub, flow, trigger, progress) if file is None else []
+        results += taken
+        if taken and taken[-1].state == "review":
+            pass
+        elif hub.project.systems[flow.system].connector != "file":
+            said = hints(hub, flow)
             results.append(_run_remote(hub, flow, file, full, trigger, progress, dagster_run))
+            if results[-1].state == "done":
+                note_hints(hub, said, results[-1].run_id)
         elif file is not None:
             resumed = _same_as(hub, results, file)
             results = [resumed] if resumed else [
@@ -146,6 +154,8 @@ def _run_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, trig
 def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, dagster_run: str | None
                  ) -> list[RunResult]:
     folder = folder_of(hub, flow)
+    if flow.read.hook and (folder is None or flow.read.files is None):
+        return []  # its system calls
     if folder is None or flow.read.files is None:
         raise ConfigurationError(
             "there is no drop folder to read from", where=f"flow {flow.flow}",

@@ -16,20 +16,21 @@ from psycopg import sql
 
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
+from pipelines.runs.calls import CHANNEL as INBOX
 
 LEADER_LOCK = 0x6E6C
-CHANNEL = "navette_outbox"
+CHANNELS = ("navette_outbox", INBOX)
 
 
 @dataclass
 class Leader:
-    """Holds the lock of one system, and hears what is put into the outbox."""
+    """Holds the lock of one system, and hears what is put into the outbox and the inbox."""
 
     connection: psycopg.Connection[tuple[object, ...]]
     system: str
 
     def wait(self, seconds: float) -> bool:
-        """Waits for the outbox, at most so long; whether something was heard. A hint only: read in any case.
+        """Waits for either of them, at most so long; whether something was heard. A hint only: read in any case.
 
         Raises RetryLater when the connection is gone, and the lock with it.
         """
@@ -49,7 +50,8 @@ def leading(hub: Hub, system: str) -> Iterator[Leader]:
         if row is None or not row[0]:
             raise RetryLater("another process keeps this system live", where=f"system {system}",
                              todo="nothing to do; this one may stand by (navette live --stand-by)")
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+        for channel in CHANNELS:
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield Leader(connection, system)
     finally:
         with suppress(psycopg.Error):

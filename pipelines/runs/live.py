@@ -2,8 +2,8 @@
 
 ::
 
-    ┌▶ the outbox spoke, or a poll is due ─▶ read what changed ─▶ send what is due ─┐
-    └──────────── wait: LISTEN, at most until the next poll ◀──────────────────────┘
+    ┌▶ outbox or inbox spoke, or a poll is due ─▶ take calls in, read what changed ─▶ send what is due ─┐
+    └─────────────────── wait: LISTEN, at most until the next poll ◀───────────────────────────────────┘
 
 Whatever stops it (the system, the store's server, the process), nothing is lost: positions and outbox are in the store,
 and the scheduled runs go on from them.
@@ -24,6 +24,7 @@ from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreE
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Order, execute, quiet
+from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
 from pipelines.runs.lock import flow_lock
@@ -33,7 +34,8 @@ from pipelines.runs.order import order_of_flows
 from pipelines.runs.position import position_of
 from pipelines.runs.push import due, push_locked
 from pipelines.runs.remote import Kept, resource_of, session
-from pipelines.runs.replay import retry_after_creates
+from pipelines.runs.replay import retry_after_creates, retry_parked
+from pipelines.runs.result import RunResult
 from pipelines.runs.sources import seconds
 from pipelines.runs.unfinished import finish_unfinished
 
@@ -90,7 +92,7 @@ class _Live:
     def __init__(self, hub: Hub, system: str, leader: Leader, stop: Event, said: Said) -> None:
         self.hub, self.system, self.leader, self.stop, self.said = hub, system, leader, stop, said
         self.kept = Kept()
-        self.states = [_FlowState(flow, _poll(flow)) for name in order_of_flows(hub.project)
+        self.states = [_FlowState(flow, _poll(hub, flow)) for name in order_of_flows(hub.project)
                        if (flow := hub.project.flows[name]).system == system
                        and flow.schedule is not None and flow.schedule.live is not None]
 
@@ -111,22 +113,17 @@ class _Live:
             if self.stop.is_set():
                 return
             reads = state.poll is not None and state.flow.direction != "out" and time.monotonic() >= state.next_poll
-            if not reads and not (state.flow.direction != "in" and due(self.hub, state.flow)):
+            called = state.flow.read.hook and calls_wait(self.hub, state.flow)
+            reads = reads or (called and is_hint(self.hub, state.flow))
+            if not reads and not called and not (state.flow.direction != "in" and due(self.hub, state.flow)):
                 continue
             counts: Counter[str] = Counter()
             try:
-                with flow_lock(self.hub, state.flow.flow):
-                    finish_unfinished(self.hub, state.flow, quiet)
-                    if reads:
-                        counts += self._read(state)
-                    if state.flow.direction != "in" and due(self.hub, state.flow):
-                        counts += push_locked(self.hub, state.flow, trigger="live", kept=self.kept).counts
-                if state.flow.direction != "in":
-                    retry_after_creates(self.hub)
+                self._turn_of(state, counts, reads=reads, called=called)
             except LoginRefused:
                 raise
             except HeldBack:
-                pass  # a person is asked already; the outbox and the position wait
+                pass  # a person is asked already; the inbox, the outbox and the position wait
             except (StoreError, DBAPIError):
                 raise
             except NavetteError as error:
@@ -136,10 +133,30 @@ class _Live:
             if +counts:
                 self.said(state.flow.flow, +counts)
 
+    def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> None:
+        flow = state.flow
+        took: list[RunResult] = []
+        with flow_lock(self.hub, flow.flow):
+            finish_unfinished(self.hub, flow, quiet)
+            if called:
+                held_back(self.hub, flow, supersede=False)
+                took = take_in(self.hub, flow, "live", quiet)
+                for result in took:
+                    counts.update(_moved(result))
+            if reads:
+                counts.update(self._read(state))
+            if flow.direction != "in" and due(self.hub, flow):
+                counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
+        if flow.direction != "in":
+            retry_after_creates(self.hub)
+        if any(result.changed or result.total("parked") for result in took):
+            retry_parked(self.hub)
+
     def _read(self, state: _FlowState) -> Counter[str]:
         """What changed since the last read; a read without news leaves no run behind."""
         hub, flow = self.hub, state.flow
         held_back(hub, flow, supersede=False)
+        said = hints(hub, flow)
         with session(hub, self.system, self.kept) as remote:
             with hub.engine.connect() as connection:
                 since = position_of(connection, flow.flow)
@@ -147,14 +164,27 @@ class _Live:
             settle_before_reading(hub, flow, remote, resource)
             source = NewsSource(remote.read(resource, since), flow.into[0].key, state.seen)
             if not source.look() and since is not None:
+                note_hints(hub, said, None)
                 return Counter()
             result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
                                         trigger="live"))
         if result.state != "done":
             state.seen.forget()
-        return Counter({name: result.total(name) for name in ("created", "updated", "rejected", "parked", "review")})
+        else:
+            note_hints(hub, said, result.run_id)
+        return _moved(result)
 
 
-def _poll(flow: Flow) -> float | None:
+def _moved(result: RunResult) -> Counter[str]:
+    counts = Counter({name: result.total(name) for name in ("created", "updated", "rejected", "parked", "review")})
+    if result.state == "failed":
+        counts[f"problem: {(result.problem or {}).get('message')}"] += 1
+    return counts
+
+
+def _poll(hub: Hub, flow: Flow) -> float | None:
+    """Seconds between two reads; None for a system that calls, and cannot be asked."""
     live = flow.schedule.live if flow.schedule is not None else None
-    return None if live is None or live.poll is None else seconds(live.poll)
+    if live is None or live.poll is None or hub.project.systems[flow.system].connector == "file":
+        return None
+    return seconds(live.poll)

@@ -16,6 +16,7 @@ from pipelines.reports import write_report
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import Progress, continue_run, decide_again, fail, plans_for, quiet, result_of
+from pipelines.runs.inbox import note_ends
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.replay import replay, retry_parked
 from pipelines.runs.result import RunResult
@@ -50,6 +51,7 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
                 update(tables.file).where(tables.file.c.run_id == run_id, tables.file.c.state == "review")
                 .values(state=state)
             )
+    note_ends(hub, hub.flow(run["flow"]))
     result.report = str(write_report(hub, run_id))
     if result.changed:
         retry_parked(hub, progress)

@@ -15,6 +15,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.reports import write_report
 from pipelines.runs.attempt import is_lost, store_error
+from pipelines.runs.calls import give_back, source_of_run
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import Order, Progress, continue_run, fail, land_again, plans_for, result_of
 from pipelines.runs.result import RunResult
@@ -42,7 +43,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
             results.append(_carry_on(hub, flow, run["id"], progress))
         else:
             drop_staging(hub, run["id"])
-            fail(hub, run["id"], None, RunStopped("interrupted while landing; nothing had been written"))
+            _fail(hub, run["id"], None, RunStopped("interrupted while landing; nothing had been written"))
             write_report(hub, run["id"])
     return results
 
@@ -62,25 +63,36 @@ def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResul
         plans = plans_for(hub, flow, cursor)
         staging = staging_for(run_id, plans)
         if not staging_is_whole(hub, staging, cursor):
-            source = _same_source(flow, run, cursor)
+            source = _same_source(hub, flow, run, cursor)
             order = Order(flow, source, run["source"], cursor.variables, run["mark"], run["digest"], run["full"],
                           run["trigger"], guarded=False)
             cursor = land_again(hub, order, run_id, plans, staging, cursor, progress)
         continue_run(hub, flow, run_id, run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
     except NavetteError as error:
-        fail(hub, run_id, staging, error)
+        _fail(hub, run_id, staging, error)
     except DBAPIError as error:
         problem = store_error(error, f"run {run_id}")
         if is_lost(error):
             raise problem from error
-        fail(hub, run_id, staging, problem)
+        _fail(hub, run_id, staging, problem)
     drop_staging(hub, run_id)
     with hub.engine.connect() as connection:
         return result_of(connection, run_id)
 
 
-def _same_source(flow: Flow, run: RowMapping, cursor: Cursor) -> Source:
-    """The file that the run read; another content under its name is not carried on with."""
+def _fail(hub: Hub, run_id: int, staging: Staging | None, error: NavetteError) -> None:
+    """`fail`; what the run was taking from the inbox waits again, before the run says that it has ended."""
+    with hub.engine.begin() as connection:
+        give_back(connection, run_id)
+    fail(hub, run_id, staging, error)
+
+
+def _same_source(hub: Hub, flow: Flow, run: RowMapping, cursor: Cursor) -> Source:
+    """The calls or the file that the run read; another content under its name is not carried on with."""
+    with hub.engine.connect() as connection:
+        calls = source_of_run(connection, flow, run["id"])
+    if calls is not None:
+        return calls
     path = Path(run["source"])
     if run["digest"] is None or not path.is_file() or content_digest(path) != run["digest"]:
         raise RunStopped(

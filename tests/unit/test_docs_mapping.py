@@ -197,6 +197,7 @@ def _shown(values: pd.DataFrame, number: int, name: str) -> str:
 SECTIONS: dict[type[BaseModel], str] = {
     system.System: "4. Systems",
     system.Limits: "4. Systems",
+    system.Hooks: "4. Systems",
     entity.EntityFile: "Keys of an entity file",
     entity.FieldSpec: "Keys of a field",
     entity.MasterRule: "Masters",

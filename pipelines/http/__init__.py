@@ -1,0 +1,1 @@
+"""What others reach over HTTP: the receiver of systems' calls, and the records for applications that speak no SQL."""

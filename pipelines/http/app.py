@@ -1,0 +1,37 @@
+"""The application behind `navette serve`: what it is made of, and the bounds around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from pipelines.http.bounds import MOST_BYTES, Bounded
+from pipelines.http.counting import Counting
+from pipelines.http.problem import tell_problems
+from pipelines.http.receiving import PREFIX, Receiver, add_receiver
+from pipelines.hub import Hub
+
+
+def build_app(hub: Hub, *, most_bytes: int = MOST_BYTES) -> ASGIApp:
+    """Everything that is served for one project. Raises ConfigurationError (a secret that cannot be read)."""
+    counting = Counting(hub)
+    receiver = Receiver(hub, counting)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        counting.start()
+        yield
+        counting.stop()
+
+    app = FastAPI(title="Navette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
+    tell_problems(app)
+    add_receiver(app, receiver)
+
+    def refused(path: str, why: str) -> None:
+        if path.startswith(PREFIX):
+            receiver.count(path.removeprefix(PREFIX).split("/")[0], why)
+
+    return Bounded(app, most_bytes, refused)

@@ -1,0 +1,68 @@
+"""Refusals as RFC 9457 says them (application/problem+json): what happened, and what to do. Never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.exceptions import HTTPException
+
+from mappings.errors import NavetteError
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("navette.http")
+
+
+class Refused(Exception):
+    """A request that is not done. `more`: members of the answer beside title, status and detail."""
+
+    def __init__(self, status: int, title: str, detail: str = "", *, headers: Mapping[str, str] | None = None,
+                 **more: Any) -> None:
+        super().__init__(title)
+        self.status, self.title, self.detail = status, title, detail
+        self.headers, self.more = dict(headers or {}), more
+
+    def response(self) -> JSONResponse:
+        """The answer."""
+        told = {"title": self.title, "status": self.status, **({"detail": self.detail} if self.detail else {})}
+        return JSONResponse(told | self.more, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def not_now(seconds: int = 5) -> Refused:
+    """The store does not answer, or is full."""
+    return Refused(503, "not now", "the store does not answer; nothing was taken, so send it again",
+                   headers={"Retry-After": str(seconds)})
+
+
+def tell_problems(app: FastAPI) -> None:
+    """Every refusal and every fault of the application is answered as a problem."""
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return Refused(error.status_code, str(error.detail).lower(), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return Refused(422, "not what is expected here", "errors tells each place", errors=_places(error)).response()
+
+    async def store(_: Request, error: Exception) -> JSONResponse:
+        log.warning("the store: %s", type(getattr(error, "orig", None) or error).__name__)  # no values: they are data
+        return not_now().response()
+
+    for kind in (DBAPIError, NoConnection, NavetteError):
+        app.add_exception_handler(kind, store)
+
+
+def _places(error: RequestValidationError) -> list[dict[str, str]]:
+    """Where and what, without the values that were sent."""
+    return [{"at": ".".join(map(str, found["loc"])), "what": str(found["msg"])} for found in error.errors()]
