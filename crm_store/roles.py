@@ -5,7 +5,8 @@
     navette_owner    owns the database, its schemas and tables; only migrations use it (own server: the URL's user)
     navette_hub      works: reads and writes records and `sync`, owns nothing but what it makes in `staging`
     navette_crm      group without login: what CRM applications may do
-    └── navette_app  a login in that group
+    ├── navette_app  a login in that group
+    └── navette_http a login in that group: requests of applications that speak no SQL (`navette serve`)
     navette_dagster  owns Dagster's database, sees nothing of the store
 
 Groups are the same for a whole server. On a server of one's own a login carries the database's name unless that is
@@ -36,17 +37,18 @@ class Roles:
     hub: str
     app: str
     dagster: str
+    http: str
 
     @property
     def made(self) -> tuple[str, ...]:
         """Those that need a password of ours."""
-        return (self.hub, self.app, self.dagster)
+        return (self.hub, self.app, self.dagster, self.http)
 
 
 def roles_of(database: str, owner: str = "navette_owner") -> Roles:
     """The logins of `database`."""
     tail = "" if database == DATABASE else f"_{database}"
-    return Roles(owner, f"{HUB_GROUP}{tail}", f"navette_app{tail}", f"navette_dagster{tail}")
+    return Roles(owner, f"{HUB_GROUP}{tail}", f"navette_app{tail}", f"navette_dagster{tail}", f"navette_http{tail}")
 
 
 def dagster_database(database: str) -> str:
@@ -74,7 +76,7 @@ def make_groups_and_logins(connection: Connection, roles: Roles, passwords: dict
     for group in (HUB_GROUP, CRM_GROUP):
         if not _exists(connection, "pg_roles", "rolname", group):
             _told(connection, SQL("CREATE ROLE {} NOLOGIN").format(Identifier(group)))
-    for role, group in ((roles.hub, HUB_GROUP), (roles.app, CRM_GROUP)):
+    for role, group in ((roles.hub, HUB_GROUP), (roles.app, CRM_GROUP), (roles.http, CRM_GROUP)):
         make_login(connection, role, passwords[role])
         if role != group and not _member(connection, role, group):
             _told(connection, SQL("GRANT {} TO {}").format(Identifier(group), Identifier(role)))

@@ -28,7 +28,7 @@ from crm_store.roles import (
 )
 from mappings.errors import ConfigurationError, NavetteError, RetryLater
 
-_ROLES_VERSION = 1  # raise it when make_embedded or make_groups_and_logins makes something new
+_ROLES_VERSION = 2  # raise it when make_embedded or make_groups_and_logins makes something new
 _CONNECT_SECONDS = 30
 
 
@@ -64,6 +64,10 @@ class Store:
         """The engine that works: role navette_hub, which owns no table and is no superuser."""
         return self._hub
 
+    def http(self) -> Engine:
+        """The engine of requests over HTTP: a login of navette_crm that can become no role but members of it."""
+        return self._http
+
     def owner(self) -> Engine:
         """The engine that migrates: the owner of schemas and tables."""
         return self._owner
@@ -82,6 +86,10 @@ class Store:
     @cached_property
     def _hub(self) -> Engine:
         return self._engine(self.roles.hub)
+
+    @cached_property
+    def _http(self) -> Engine:
+        return self._engine(self.roles.http)
 
     @cached_property
     def _owner(self) -> Engine:

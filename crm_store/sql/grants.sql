@@ -10,6 +10,8 @@ GRANT EXECUTE ON FUNCTION crm.fold(text), crm.fold_company(text), crm.is_set(tex
     crm.as_set(bigint[]), crm.convert_lead(bigint, bigint), sync.is_hub(), sync.made_with(text, bigint),
     sync.history(bigint) TO navette_hub, navette_crm;
 
+GRANT EXECUTE ON FUNCTION sync.bearer(text) TO navette_crm;
+
 -- The hub: everything but deleting records, and writing what triggers and migrations write.
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO navette_hub;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sync TO navette_hub;

@@ -7,9 +7,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)
 $$;
 
+-- sync.author: who writes: the session's user. Behind the login of HTTP requests, which nothing else uses, stand many: it
+-- says for whom (navette_http:shop).
+CREATE OR REPLACE FUNCTION sync.author() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT session_user || CASE WHEN session_user IN ('navette_http', 'navette_http_' || current_database())
+        THEN coalesce(':' || nullif(current_setting('navette.author', true), ''), '') ELSE '' END
+$$;
+
 -- sync.journal_create: one line for each new record. Its values are not repeated (that would double the cost of a first
 -- load): sync.history reads them from the record, less what later lines say was changed.
--- The author is the session's user; system and run are what the hub says of itself, and believed from the hub alone.
+-- The author is sync.author(); system and run are what the hub says of itself, and believed from the hub alone.
 CREATE OR REPLACE FUNCTION sync.journal_create() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -18,7 +26,7 @@ DECLARE
     by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
 BEGIN
     INSERT INTO sync.journal (entity, record_id, op, system, author, run_id)
-    SELECT tg_table_name, made.id, 'create', by_system, session_user, by_run FROM made;
+    SELECT tg_table_name, made.id, 'create', by_system, sync.author(), by_run FROM made;
     RETURN NULL;
 END $$;
 
@@ -54,7 +62,7 @@ BEGIN
                 WHERE (%4$s) IS DISTINCT FROM (%5$s)
             ), told AS (
                 INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
-                SELECT tg_table_name, id, 'update', by_system, session_user, by_run, before, after FROM changed
+                SELECT tg_table_name, id, 'update', by_system, sync.author(), by_run, before, after FROM changed
             )
             UPDATE sync.%7$I AS x SET fingerprint = NULL
             WHERE x.record_id = ANY (ARRAY(SELECT id FROM changed))

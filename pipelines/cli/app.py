@@ -48,9 +48,11 @@ def main() -> None:
         status,
         store,
         systems,
+        token,
         up,
     )
 
-    for group in (language, running, sending, live, serve, mending, systems, inbox, rejects, review, status, store, up):
+    for group in (language, running, sending, live, serve, token, mending, systems, inbox, rejects, review, status,
+                  store, up):
         group.register(app)
     app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -12,6 +13,7 @@ from pipelines.http.bounds import MOST_BYTES, Bounded
 from pipelines.http.counting import Counting
 from pipelines.http.problem import tell_problems
 from pipelines.http.receiving import PREFIX, Receiver, add_receiver
+from pipelines.http.record_routes import add_records
 from pipelines.hub import Hub
 
 
@@ -26,9 +28,11 @@ def build_app(hub: Hub, *, most_bytes: int = MOST_BYTES) -> ASGIApp:
         yield
         counting.stop()
 
-    app = FastAPI(title="Navette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
+    app = FastAPI(title="Navette", version=version("navette"), openapi_url=None, docs_url=None, redoc_url=None,
+                  lifespan=lifespan, redirect_slashes=False)
     tell_problems(app)
     add_receiver(app, receiver)
+    add_records(app, hub)
 
     def refused(path: str, why: str) -> None:
         if path.startswith(PREFIX):

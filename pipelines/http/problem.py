@@ -16,6 +16,18 @@ from starlette.exceptions import HTTPException
 from mappings.errors import NavetteError
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object", "required": ["title", "status"], "description": "RFC 9457: why a request was not done",
+    "properties": {
+        "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"},
+        "field": {"type": "string", "description": "409: the field that is locked"},
+        "master": {"type": "string", "description": "409: the system that masters it"},
+        "todo": {"type": "string", "description": "409: what to do instead"},
+        "version": {"type": "integer", "description": "412: the version that the record has"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {
+            "at": {"type": "string"}, "what": {"type": "string"}}}, "description": "422: each place"},
+    },
+}
 log = logging.getLogger("navette.http")
 
 
@@ -49,7 +61,8 @@ def tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return Refused(error.status_code, str(error.detail).lower(), headers=error.headers).response()
+        title = "not what can be read" if error.status_code == 400 else str(error.detail).lower()
+        return Refused(error.status_code, title, headers=error.headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

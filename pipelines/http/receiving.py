@@ -22,7 +22,7 @@ from connectors.file.event import rows_of
 from pipelines.http.counting import Counting
 from pipelines.http.pace import Pace
 from pipelines.http.problem import Refused
-from pipelines.http.signature import Caller, digest_of, judge
+from pipelines.http.signature import Caller, alike, digest_of, judge
 from pipelines.hub import Hub
 from pipelines.runs.calls import put
 
@@ -35,14 +35,10 @@ class Receiver:
 
     def __init__(self, hub: Hub, counting: Counting) -> None:
         self._hub, self._counting = hub, counting
-        self._callers = {name: Caller.of(name, system.hooks, hub.project.root)
-                         for name, system in hub.project.systems.items() if system.hooks is not None}
+        self._callers, self._nobody = alike({
+            name: Caller.of(name, system.hooks, hub.project.root)
+            for name, system in hub.project.systems.items() if system.hooks is not None})
         self._paces = {name: Pace(caller.rate) for name, caller in self._callers.items()}
-
-    @property
-    def systems(self) -> list[str]:
-        """Those that may call."""
-        return sorted(self._callers)
 
     def receive(self, system: str, flow: str, headers: Mapping[str, str], body: bytes) -> JSONResponse:
         """Keeps the call, or raises Refused; either is counted."""
@@ -58,7 +54,7 @@ class Receiver:
 
     def _receive(self, system: str, name: str, headers: Mapping[str, str], body: bytes) -> JSONResponse:
         _is_json(headers)
-        verdict = judge(self._callers.get(system), headers, body, time.time())
+        verdict = judge(self._callers.get(system, self._nobody), headers, body, time.time())
         if verdict != "good":
             raise Refused(401, "not accepted", "the signature is not that of this system", code="signature") \
                 if verdict == "signature" else \

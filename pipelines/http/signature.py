@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,6 @@ VERSION = "v1="
 SIGNATURES = 4
 """Signatures in one header: a caller that changes its secret sends both."""
 _TIME = re.compile(r"[0-9]{1,12}", re.ASCII)
-_NOBODY = (secrets.token_bytes(32),)
-"""What calls of unknown systems are compared with, so that they take as long."""
 
 Verdict = Literal["good", "signature", "time"]
 
@@ -43,6 +41,19 @@ class Caller:
         return cls(known, timedelta(seconds=seconds(hooks.window)), hooks.rate)
 
 
+def alike(callers: Mapping[str, Caller]) -> tuple[dict[str, Caller], Caller]:
+    """The callers, and nobody: all with as many secrets (made-up ones beside their own), so that how long it takes to
+    judge a call does not tell whether there is such a system."""
+    most = max((len(caller.secrets) for caller in callers.values()), default=1)
+
+    def made_up(count: int) -> list[bytes]:
+        return [secrets.token_bytes(32) for _ in range(count)]
+
+    padded = {name: replace(caller, secrets=[*caller.secrets, *made_up(most - len(caller.secrets))])
+              for name, caller in callers.items()}
+    return padded, Caller(made_up(most), timedelta(0), 1.0)
+
+
 def sign(secret: bytes, timestamp: str, body: bytes) -> str:
     """What stands in `Navette-Signature`."""
     return VERSION + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -53,8 +64,8 @@ def digest_of(timestamp: str, body: bytes) -> str:
     return hashlib.sha256(timestamp.encode() + b"." + body).hexdigest()
 
 
-def judge(caller: Caller | None, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
-    """Whether a call is its system's own, and of now; an unknown system's (None) never is.
+def judge(caller: Caller, headers: Mapping[str, str], body: bytes, now: float) -> Verdict:
+    """Whether a call is its system's own, and of now.
 
     Every signature is compared with every secret, in constant time, whatever the others said.
     """
@@ -63,11 +74,11 @@ def judge(caller: Caller | None, headers: Mapping[str, str], body: bytes, now: f
         timestamp = ""
     given = [one.strip() for one in headers.get("navette-signature", "").split(",")[:SIGNATURES]]
     good = False
-    for secret in caller.secrets if caller else _NOBODY:
+    for secret in caller.secrets:
         right = sign(secret, timestamp, body).encode()
         for one in given:
             good |= hmac.compare_digest(right, one.encode("utf-8", "replace"))
-    if not good or not timestamp or caller is None:
+    if not good or not timestamp:
         return "signature"
     return "good" if abs(now - int(timestamp)) <= caller.window.total_seconds() else "time"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from pipelines.ops.tokens import create_token
 from tests.http_desk import SECRET, Caller, caller, module_road, road
 from tests.road_desk import Road
 
@@ -35,3 +36,11 @@ def test_a_call_as_it_is_shown_for_curl_and_for_python_is_kept(road: Road, calle
     assert orjson.loads(said("a call, with curl", caller))["receipt"] == told["receipt"]
     assert said("a call, with Python alone", caller).strip().isdigit()
     assert road.one("SELECT count(*) FROM sync.inbox") == 2
+
+
+def test_records_are_used_as_it_is_shown_for_curl_and_for_python(road: Road, caller: Caller) -> None:
+    token = create_token(road.hub, "docs")
+    assert '"version":2' in said("records, with curl", caller, NAVETTE_TOKEN=token)
+    assert road.hub_sees("SELECT name, archived_at IS NOT NULL FROM crm.company") == [("Ascenseurs Hervé", True)]
+    assert said("records, with Python alone", caller, NAVETTE_TOKEN=token).split("\n") == ["Mécanique Dumas", ""]
+    assert road.one("SELECT city FROM crm.company WHERE archived_at IS NULL") == "Metz"

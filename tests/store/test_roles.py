@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from crm_store.store import Store
 
@@ -30,3 +32,17 @@ def test_crm_applications_log_in_as_members_of_navette_crm(store: Store) -> None
             " pg_has_role(session_user, 'navette_hub', 'MEMBER')"
         ).fetchone()
     assert row == (True, False)
+
+
+def test_requests_over_http_log_in_as_a_crm_application_that_can_become_no_hub(store: Store) -> None:
+    with store.http().connect() as connection:
+        row = connection.execute(text(
+            "SELECT session_user, pg_has_role(session_user, 'navette_crm', 'MEMBER'),"
+            " pg_has_role(session_user, 'navette_hub', 'MEMBER'), r.rolsuper OR r.rolcreaterole OR r.rolcreatedb"
+            " FROM pg_roles r WHERE r.rolname = session_user")).one()
+        assert tuple(row) == (store.roles.http, True, False, False)
+        for role in (store.roles.hub, "navette_hub", store.roles.owner):
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                connection.execute(text(f"SET ROLE {role}"))
+            connection.rollback()
+    store.http().dispose()
