@@ -116,7 +116,8 @@ def _ready(hub: Hub) -> list[int]:
         for flow in connection.scalars(flows).all():
             if flow in hub.project.flows:
                 found |= ringed(connection, hub.flow(flow), hub.tables.crosswalk)
-        for entity, x in hub.tables.crosswalk.items():
+        wanted = connection.scalars(select(entity_of).select_from(parked).where(waiting).distinct()).all()
+        for entity, x in ((name, x) for name, x in hub.tables.crosswalk.items() if name in wanted):
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
             ).scalar_subquery()
@@ -131,6 +132,8 @@ def _ready(hub: Hub) -> list[int]:
                 waiting, entity_of == entity, func.jsonb_exists(told, "keys"), ~lacks
             )
             found |= set(connection.scalars(query).all())
+        if not wanted:
+            return sorted(found)
         named = select(entity_of, by).select_from(parked).where(waiting, by.is_not(None)).distinct()
         for entity, field in connection.execute(named).all():
             record = hub.tables.record.get(entity)

@@ -50,7 +50,7 @@ from pipelines.stages.threads import Writer, in_lanes, read_ahead
 if TYPE_CHECKING:
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
-PAGE_ROWS = 25_000
+PAGE_ROWS = 15_000
 GATHERED_ROWS = PAGE_ROWS // 5
 """Changed rows of several pages that are decoded at once."""
 LOOK_UPS = 2
@@ -155,6 +155,8 @@ def land(what: Landing, progress: Progress) -> Landed:
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(stack.enter_context(what.engine.connect())))
         lanes = [_looked_up(what, stack.enter_context(what.engine.connect())) for _ in range(LOOK_UPS)]
+        if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
+            lanes = lanes[:1]
 
         def look_up(read: tuple[Page, pd.Series, list[ReadPart]], lane: int) -> list[pd.Index[int]]:
             return [part.changed(same) for part, same in zip(read[2], lanes[lane], strict=True)]
@@ -164,7 +166,7 @@ def land(what: Landing, progress: Progress) -> Landed:
         ahead = stack.enter_context(closing(read_ahead(read)))
 
         def looked() -> Iterator[Looked]:
-            for (page, answers, parts), changed in stack.enter_context(closing(in_lanes(ahead, look_up, LOOK_UPS))):
+            for (page, answers, parts), changed in stack.enter_context(closing(in_lanes(ahead, look_up, len(lanes)))):
                 landed.rows_read += len(page.frame) + len(page.damaged)
                 for worker, part, rows, into in zip(workers, parts, changed, landed.intos, strict=True):
                     worker.count(part, rows, into, writer)
