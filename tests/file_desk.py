@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from crm_store.entity_tables import compile_entities
+from crm_store.migrate import migrate_if_needed
 from crm_store.store import Store
 from mappings.language.project import Project, require_project
 from pipelines.hub import Hub
@@ -59,6 +60,7 @@ class FileDesk:
         """Another mapping from now on."""
         (self.root / "mappings/flows/customers.yaml").write_text(text)
         self.__post_init__()
+        migrate_if_needed(self.store, self.project)  # what is sent may be another
 
     def push(self, flow: str = "customers_out", **said: Any) -> PushResult:
         return push_flow(self.hub, flow, **said)

@@ -60,6 +60,10 @@ def check_writing_files(place: FlowPlace) -> Problems:
         if csv is not None and csv.quote is None and csv.escape is not None:
             yield place.key("write", "format", "csv", "escape").problem(
                 "write.format.csv: an escape is written inside quotes; give a quote, or leave escape out")
+        fixed = flow.write.format.fixed
+        if fixed is not None and fixed.bytes and (fixed.encoding or "").lower().startswith(("utf-16", "utf-32")):
+            yield place.key("write", "format", "fixed", "bytes").problem(
+                f"write.format.fixed: bytes: true cannot be with {fixed.encoding}; count characters")
         yield from check_format(place, flow.write.format, flow.write.records, "write")
     yield from _columns(place)
     yield from _lines(place)

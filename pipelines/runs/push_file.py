@@ -21,22 +21,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from connectors.file.folder import content_digest
 from connectors.file.outbound.open import open_writer
 from connectors.file.outbound.placing import discard, part_of, publish, safe, told, usable_folder
-from connectors.file.outbound.port import FileWriter, Trailer
-from connectors.file.trailer import add_up
+from connectors.file.outbound.port import FileWriter
 from crm_store import hub_tables as tables
 from mappings.errors import NavetteError, RunStopped
 from mappings.language.file_pattern import parse_pattern
@@ -47,6 +43,7 @@ from pipelines.runs.executing import Progress, fail, quiet
 from pipelines.runs.push import PushResult, due
 from pipelines.runs.standing import answering
 from pipelines.stages.file_rows import FilePage, FilePlan, pages_of
+from pipelines.stages.file_totals import Totals
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.out_files import (
     SENDING,
@@ -277,36 +274,3 @@ def name_of(flow: Flow, number: int, moment: datetime, *, full: bool) -> str:
     zone = ZoneInfo((flow.schedule or Schedule()).timezone)
     return parse_pattern(flow.write.files or "").name(number, moment.astimezone(zone),
                                                       {"kind": "full" if full else "changes"})
-
-
-class Totals:
-    """What the trailer tells: rows, and sums of columns."""
-
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
-        self.sums: dict[str, Decimal] = {name: Decimal(0) for name in (flow.write.trailer.sum if flow.write.trailer
-                                                                       else ())}
-        self.decimals: dict[str, int] = dict.fromkeys(self.sums, 0)  # as many as the cells have
-
-    def add(self, page: FilePage) -> None:
-        """Raises RunStopped where a column that is summed up holds something else than numbers."""
-        for name in self.sums:
-            added = add_up(pa.chunked_array([page.cells[name]])) if name in page.cells else Decimal(0)
-            if added is None:
-                raise RunStopped(f"{name} cannot be summed up for the trailer: some of its cells are no numbers",
-                                 where=f"flow {self.flow.flow}", todo="sum another column, or leave the sum out")
-            self.sums[name] += added
-            if name in page.cells:
-                behind = pc.utf8_length(pc.replace_substring_regex(page.cells[name], "^[^.,]*[.,]?", ""))
-                self.decimals[name] = max(self.decimals[name], pc.max(behind).as_py() or 0)
-
-    def trailer(self, filed: FilePlan, rows: int) -> Trailer:
-        """Its cells, by place."""
-        said = self.flow.write.trailer
-        if said is None:
-            return ()
-        found = [(said.by, said.is_), *([(said.rows, str(rows))] if said.rows is not None else [])]
-        for name, at in said.sum.items():
-            total = f"{self.sums[name]:.{self.decimals[name]}f}"
-            found.append((at, total.replace(".", filed.decimal or ".")))
-        return [(place if isinstance(place, tuple) else filed.shape.name(place), text) for place, text in found]

@@ -149,10 +149,8 @@ def _field(filed: FilePlan, item: FieldPlan, columns: Mapping[str, Sequence[Any]
     """The cells of one field, and the rows in which it cannot be written."""
     spec = spec_of(filed.plan, item)
     if item.reference is not None:
-        linked, keys = columns[item.name], columns[f"@{item.name}"]
-        for row, (link, key) in enumerate(zip(linked, keys, strict=True)):
-            if link and (key is None or (item.reference.many and None in key)):
-                faults.setdefault(row, {"code": "link_unknown", "field": item.name, "entity": item.reference.entity})
+        for row in _unlinked(item, columns):
+            faults.setdefault(row, {"code": "link_unknown", "field": item.name, "entity": item.reference.entity})
     cells, refusals = encode_field(item.name, item.map, spec, arrays_of(item, spec, columns.__getitem__), codes=codes,
                                    decimal=filed.decimal)
     for refusal in refusals:
@@ -163,6 +161,16 @@ def _field(filed: FilePlan, item: FieldPlan, columns: Mapping[str, Sequence[Any]
             value = columns[item.name][row]
             faults.setdefault(row, {"code": "not_writable", "field": item.name, "value": str(value)})
         found[filed.shape.name(column)] = pc.fill_null(written_cells, "").cast(TEXT)
+
+
+def _unlinked(item: FieldPlan, columns: Mapping[str, Sequence[Any]]) -> list[int]:
+    """Rows that link to a record which the system does not know yet."""
+    linked, keys = pa.array(columns[item.name]), columns[f"@{item.name}"]
+    if item.reference is None or not item.reference.many:
+        return list(np.flatnonzero(flags(pc.and_(pc.is_valid(linked), pc.is_null(pa.array(keys, TEXT))))).tolist())
+    lists = pa.array(keys, pa.large_list(TEXT))
+    rows = pc.list_parent_indices(lists).filter(pc.is_null(pc.list_flatten(lists)))
+    return sorted(set(rows.to_pylist()))
 
 
 def _keys(shape: Written, keys: Sequence[str | None]) -> dict[str, pa.Array]:

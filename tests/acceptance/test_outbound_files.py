@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
+from typer.testing import CliRunner
 
+from connectors.file.open import open_source
 from mappings.errors import ConfigurationError, RetryLater, RunStopped
+from mappings.language.read import Read
+from pipelines.cli import running, sending
+from pipelines.cli.app import app
+from pipelines.runs.intake import run_flow
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.preview import preview_flow
 from tests.file_desk import FLOW, FileDesk, desk
 
 __all__ = ["desk"]
+
+for group in (running, sending):
+    group.register(app)
 
 
 def test_the_first_file_holds_everything_and_the_next_ones_what_changed(desk: FileDesk) -> None:
@@ -169,3 +179,78 @@ def test_preview_shows_the_rows_and_what_is_wrong_and_leaves_no_trace(desk: File
         (a, str(a), ["", "A"]), (b, str(b), ["", "Ωmega"])]
     assert [bool(one["problem"]) for one in seen.sends] == [False, True]
     assert (desk.markers(), desk.numbers(), desk.there()) == (before, [], [])
+
+
+BACK = """
+flow: customers_in
+system: shop
+read: {files: "cli_{number:d}.csv", format: {csv: {delimiter: ";", encoding: utf-8}}}
+into:
+  entity: company
+  ids: customers
+  key: CODE
+  defaults: {type: customer}
+  fields: {name: NAME}
+"""
+KNOWN = FLOW.replace("  reference: ID\n", "").replace("key: ID", "ids: customers\n  key: CODE") + """\
+    parent: {from: GROUP, refers: {entity: company, ids: customers}}
+"""
+
+
+def test_a_key_that_the_system_gave_is_written_and_a_link_to_what_it_does_not_know_waits(desk: FileDesk) -> None:
+    (desk.root / "mappings/flows/customers_in.yaml").write_text(BACK)
+    desk.flow(KNOWN)
+    came = desk.root / "cli_1.csv"
+    came.write_text("CODE;NAME\nC|1;A\nC2;B\n")
+    assert run_flow(desk.hub, "customers_in", file=came)[-1].state == "done"
+    (a,), (b,) = desk.crm("SELECT id FROM crm.company ORDER BY name")
+    new = desk.company("New")
+    desk.crm("UPDATE crm.company SET parent = %s WHERE id = %s", a, b)
+    assert desk.push().counts["written"] == 2
+    assert desk.lines("customers_0001.csv") == ["CODE;NAME;CITY;CREDIT;GROUP", "C|1;A;;;", "C2;B;;;C|1"]
+    desk.crm("UPDATE crm.company SET parent = %s WHERE id = %s", new, b)
+    desk.push()
+    assert desk.refused() == [(b, "waiting", "parent: waits for its company to be known there")]
+    desk.flow(KNOWN.replace("write:\n", "write:\n  create: true\n"))
+    desk.rename(new, "Newer")
+    desk.push()
+    assert desk.lines("customers_0002.csv")[1:] == [";Newer;;;"]
+
+
+def test_links_as_our_own_id_and_several_of_them(desk: FileDesk) -> None:
+    desk.flow(FLOW + "    parent: {from: GROUP, refers: {entity: company, by: id}}\n")
+    a = desk.company("A")
+    b = desk.company("B", parent=a)
+    desk.push()
+    assert desk.lines("customers_0001.csv")[1:] == [f"{a};A;;;", f"{b};B;;;{a}"]
+
+
+def test_the_commands_write_and_tell(desk: FileDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
+    a, _ = desk.company("A"), desk.company("Ωmega")
+    shown = CliRunner().invoke(app, ["preview", "customers_out"]).stdout
+    assert "would write" in shown
+    assert "but: NAME: 'Ωmega' has characters that cp1252 does not have" in shown
+    pushed = CliRunner().invoke(app, ["push"])
+    assert pushed.exit_code == 0
+    assert "customers_out: wrote customers_0001.csv" in pushed.stdout
+    assert "navette outbox customers_out tells what was not taken" in pushed.stdout
+    desk.rename(a, "A2")
+    told = orjson.loads(CliRunner().invoke(app, ["push", "customers_out", "--json"]).stdout)
+    assert (told["files"], told["written"], told["refused"]) == (["customers_0002.csv"], 1, 0)
+    told = orjson.loads(CliRunner().invoke(app, ["push", "customers_out", "--everything", "--json"]).stdout)
+    assert (told["files"], told["written"], told["refused"]) == (["customers_0003.csv"], 1, 1)
+    listed = orjson.loads(CliRunner().invoke(app, ["outbox", "--json"]).stdout)
+    assert [one["code"] for one in listed["records"]] == ["not_encodable"]
+    assert CliRunner().invoke(app, ["run", "customers_out"]).exit_code == 1
+
+
+def test_a_workbook_and_json_lines(desk: FileDesk) -> None:
+    desk.flow(FLOW.replace('.csv"', '.jsonl"').replace('{csv: {delimiter: ";", encoding: cp1252}}', "jsonl"))
+    a = desk.company("A", credit_limit=5, credit_limit_currency="EUR")
+    desk.push()
+    assert desk.lines("customers_0001.jsonl", "utf-8") == [f'{{"ID":"{a}","NAME":"A","CITY":null,"CREDIT":5.00}}']
+    desk.flow(FLOW.replace('.csv"', '.xlsx"').replace('{csv: {delimiter: ";", encoding: cp1252}}', "excel"))
+    desk.push(full=True)
+    source = open_source(desk.out / "customers_0002.xlsx", Read())
+    assert [page.frame.values.tolist() for page in source.pages()] == [[[str(a), "A", "", "5.00"]]]
