@@ -15,7 +15,7 @@ from mappings.errors import ConfigurationError
 from mappings.language.field import FieldMap, Part
 
 if TYPE_CHECKING:
-    from mappings.language.flow import Into
+    from mappings.language.flow import Flow, Into
     from mappings.language.strict import Column
 
 UNSTORABLE = "\0"
@@ -40,6 +40,14 @@ def columns_needed(into: Into) -> list[Column]:
     for field_map in into.fields.values():
         found += field_columns(field_map)
     return list(dict.fromkeys(found))
+
+
+def variables_used(flow: Flow) -> set[str]:
+    """The parts of the file's name that the flow's rows depend on."""
+    named = {str(column)[1:] for into in flow.into for column in columns_needed(into) if str(column).startswith("$")}
+    records = flow.read.records
+    uses = () if records is None else (records.use,) if isinstance(records.use, str) else records.use
+    return named | {use[1:] for use in uses if use.startswith("$")}
 
 
 def field_columns(field_map: FieldMap) -> list[Column]:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Select, select
 from connectors.file.neutral import KEPT
 from connectors.file.write import write_like
 from crm_store import hub_tables as tables
-from mappings.codecs.columns import columns_needed
+from mappings.codecs.columns import variables_used
 from mappings.errors import NavetteError
 from mappings.language.file_pattern import FilePattern, Part, parse_pattern
 from mappings.language.flow import Flow
@@ -84,14 +84,6 @@ def _open_rows(flow: str, outcome: str) -> Select[Any]:
     held, feed = tables.held, tables.feed
     rows = held_rows(feed.c.flow == flow, held.c.state == "open", held.c.outcome == outcome)
     return rows.order_by(held.c.run_id, held.c.line, held.c.row_no, held.c.id)
-
-
-def variables_used(flow: Flow) -> set[str]:
-    """The parts of the file's name that the flow's rows depend on."""
-    named = {str(column)[1:] for into in flow.into for column in columns_needed(into) if str(column).startswith("$")}
-    records = flow.read.records
-    uses = () if records is None else (records.use,) if isinstance(records.use, str) else records.use
-    return named | {use[1:] for use in uses if use.startswith("$")}
 
 
 @dataclass(frozen=True)

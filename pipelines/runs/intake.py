@@ -14,7 +14,7 @@ from sqlalchemy import Connection, desc, insert, select, update
 
 from connectors.file.folder import DropFile, content_digest, is_stable, retire
 from crm_store import hub_tables as tables
-from mappings.codecs.columns import columns_needed
+from mappings.codecs.columns import variables_used
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
 from mappings.language.flow import Flow
 from mappings.language.project import Project
@@ -209,8 +209,7 @@ def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> bool:
     parts of the name are values of the mapping, the same content under other parts is other data.
     """
     file = tables.file
-    used = sorted({str(column)[1:] for into in flow.into for column in columns_needed(into)
-                   if str(column).startswith("$")})
+    used = variables_used(flow)
     with hub.engine.begin() as connection:
         finished = connection.execute(
             select(file.c.name, file.c.digest, file.c.state, file.c.run_id, file.c.parts, file.c.seen_at)

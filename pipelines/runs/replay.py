@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from sqlalchemy import BigInteger, Connection, Integer, and_, any_, cast, exists, func, literal, select, true
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
 from crm_store.match_indexes import match_expression
+from mappings.codecs.columns import variables_used
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.reports import write_report
@@ -19,9 +20,12 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.replaying import HeldRow, HeldSource
 from pipelines.runs.result import RunResult
+from pipelines.runs.rings import ringed
 from pipelines.stages.match import creates_open
 
 REPLAYED = ("rejected", "parked")
+RETRY = "retry"
+"""Why parked rows are replayed by themselves."""
 
 
 def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, progress: Progress = quiet, *,
@@ -35,7 +39,7 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
     for name in order_of_flows(hub.project):
         if flow is not None and name != flow:
             continue
-        for variables, rows in _groups(hub, name, ids, outcomes).items():
+        for variables, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
             with flow_lock(hub, name):
                 order = Order(
                     flow=hub.flow(name), source=HeldSource(rows), name=f"{trigger} of {len(rows)} rows",
@@ -59,16 +63,19 @@ def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
         tried |= set(ready)
         for name in order_of_flows(hub.project):
             with suppress(RetryLater):
-                results += replay(hub, name, ready, progress, trigger="retry", outcomes=("parked",))
+                results += replay(hub, name, ready, progress, trigger=RETRY, outcomes=("parked",))
     return results
 
 
 Variables = tuple[tuple[str, str], ...]
 
 
-def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[str]
-            ) -> dict[Variables, list[HeldRow]]:
-    """Open rows of a flow by the variables of the file they came from; a raw row held in two intos is one row."""
+def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[str], *, together: bool
+            ) -> Iterator[tuple[Variables, list[HeldRow]]]:
+    """Open rows of a flow by the variables of the file they came from; a raw row held in two intos is one row.
+
+    `together`: by those variables only that the flow uses, so that rows of several files can meet in one run.
+    """
     held, feed, run = tables.held, tables.feed, tables.run
     query = (
         select(held.c.id, held.c.raw, held.c.mark, held.c.line, run.c.cursor)
@@ -78,19 +85,24 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
     )
     if ids is not None:
         query = query.where(held.c.id == any_(literal(list(ids), ARRAY(BigInteger))))
+    used = variables_used(hub.flow(flow))
     groups: dict[Variables, dict[str, HeldRow]] = defaultdict(dict)
+    shared: dict[Variables, set[tuple[str, str]]] = {}
     with hub.engine.connect() as connection:
         for number, raw, mark, line, cursor in connection.execute(query):
-            variables = tuple(sorted(((cursor or {}).get("variables") or {}).items()))
-            known = groups[variables].setdefault(repr(raw), HeldRow(raw, mark, line))
+            told = tuple(sorted(((cursor or {}).get("variables") or {}).items()))
+            group = tuple(pair for pair in told if pair[0] in used) if together else told
+            shared[group] = shared.get(group, set(told)) & set(told)
+            known = groups[group].setdefault(repr(raw), HeldRow(raw, mark, line))
             known.numbers.append(number)
             known.mark = mark  # of two files that brought the very same, the later
-    return {variables: list(rows.values()) for variables, rows in groups.items()}
+    for group, rows in groups.items():
+        yield tuple(sorted(shared[group])), list(rows.values())
 
 
 def _ready(hub: Hub) -> list[int]:
     """Parked rows with a wait that can be answered now: a key that the crosswalk has, a value that one record has, a
-    create of which it is known by now what became of it."""
+    create of which it is known by now what became of it; and rows that wait for each other."""
     held = tables.held
     wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
     told = cast(wait.c.value, JSONB)
@@ -100,7 +112,12 @@ def _ready(hub: Hub) -> list[int]:
     found: set[int] = set()
     with hub.engine.connect() as connection:
         found |= set(creates_known(connection))
-        for entity, x in hub.tables.crosswalk.items():
+        flows = select(tables.feed.c.flow).join(held, held.c.feed == tables.feed.c.id).where(waiting).distinct()
+        for flow in connection.scalars(flows).all():
+            if flow in hub.project.flows:
+                found |= ringed(connection, hub.flow(flow), hub.tables.crosswalk)
+        wanted = connection.scalars(select(entity_of).select_from(parked).where(waiting).distinct()).all()
+        for entity, x in ((name, x) for name, x in hub.tables.crosswalk.items() if name in wanted):
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
             ).scalar_subquery()
@@ -115,6 +132,8 @@ def _ready(hub: Hub) -> list[int]:
                 waiting, entity_of == entity, func.jsonb_exists(told, "keys"), ~lacks
             )
             found |= set(connection.scalars(query).all())
+        if not wanted:
+            return sorted(found)
         named = select(entity_of, by).select_from(parked).where(waiting, by.is_not(None)).distinct()
         for entity, field in connection.execute(named).all():
             record = hub.tables.record.get(entity)

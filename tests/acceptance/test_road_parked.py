@@ -32,6 +32,32 @@ into:
   fields: {phone: {from: TEL, as: text, max: 9}, parent: {from: GROUP, refers: {entity: company, ids: companies}}}
 guard: {rejects: 10%}
 """,
+    "groups": """
+flow: groups
+system: erp
+read: {files: "GRP_{day:%Y%m%d}.csv"}
+into:
+  entity: company
+  key: CODE
+  fields:
+    name: NAME
+    parent: {from: GROUP, refers: {entity: company, ids: groups}}
+    salesperson: {from: SELLER, refers: {entity: employee, ids: staff}}
+""",
+    "staff": """
+flow: staff
+system: erp
+into: {entity: employee, key: CODE, fields: {last_name: NAME}}
+""",
+    "dated": """
+flow: dated
+system: erp
+read: {files: "DAT_{day:%Y%m%d}.csv"}
+into:
+  entity: company
+  key: CODE
+  fields: {name: NAME, notes: $day, parent: {from: GROUP, refers: {entity: company, ids: dated}}}
+""",
     "matched": """
 flow: matched
 system: erp
@@ -97,3 +123,42 @@ def test_a_row_to_be_reviewed_that_waits_for_its_parent_is_counted_once(road: Ro
         road.crm("INSERT INTO crm.company (name) VALUES ('Anvil')")
     assert road.counts("matched", "CODE;NAME;GROUP", "1;Anvil;2", "2;Bolt;") == {"created": 1, "review": 1}
     assert road.held() == [("review", "1", "ambiguous")]
+
+
+def parents(road: Road) -> list[tuple[str, str]]:
+    return road.hub_sees("SELECT c.name, p.name FROM crm.company c JOIN crm.company p ON p.id = c.parent ORDER BY 1")
+
+
+def runs(road: Road) -> int:
+    return int(road.one("SELECT count(*) FROM sync.run"))
+
+
+def test_rows_of_several_files_that_wait_for_each_other_come_in_together(road: Road) -> None:
+    head = "CODE;NAME;GROUP"
+    road.run("groups", head, "1;Anvil;3", "4;On the ring;1", name="GRP_20260101.csv")
+    road.run("groups", head, "2;Bolt;1", name="GRP_20260102.csv")
+    assert [row[0] for row in road.held()] == ["parked"] * 3
+    road.run("groups", head, "3;Chain;2", name="GRP_20260103.csv")
+    assert road.held() == []
+    assert parents(road) == [("Anvil", "Chain"), ("Bolt", "Anvil"), ("Chain", "Bolt"), ("On the ring", "Anvil")]
+
+
+def test_a_ring_that_also_waits_for_something_else_is_left_alone_until_that_comes(road: Road) -> None:
+    head = "CODE;NAME;GROUP;SELLER"
+    road.run("groups", head, "1;Anvil;2;9", name="GRP_20260101.csv")
+    road.run("groups", head, "2;Bolt;1;", name="GRP_20260102.csv")
+    before = runs(road)
+    road.run("groups", head, "7;Other;;", name="GRP_20260103.csv")
+    assert (runs(road) - before, len(road.held())) == (1, 2)
+    road.run("staff", "CODE;NAME", "9;Martin")
+    assert road.held() == []
+    assert parents(road) == [("Anvil", "Bolt"), ("Bolt", "Anvil")]
+
+
+def test_a_ring_over_files_whose_names_are_values_stays_parked_and_is_not_tried_again_and_again(road: Road) -> None:
+    head = "CODE;NAME;GROUP"
+    road.run("dated", head, "1;Anvil;2", name="DAT_20260101.csv")
+    road.run("dated", head, "2;Bolt;1", name="DAT_20260102.csv")
+    before = runs(road)
+    road.run("dated", head, "3;Other;", name="DAT_20260103.csv")
+    assert (runs(road) - before, len(road.held())) == (1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.runs import applying
@@ -74,8 +74,13 @@ def end_state(road: Road, files: list[list[str]], page: int, batch: int) -> Any:
     }
 
 
+RING = ["1;Name 1;;;8;Lille", "2;Name 2;;;1;Lille", "8;Name 8;;;1;Lille"]
+
+
 @settings(max_examples=8, deadline=None, database=None,
+          phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes, and the cases are small as they are
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@example((RING, [RING[:1], RING[1:2], RING[2:]], 2, 1))
 @given(cases())
 def test_any_files_any_batches_any_order_end_the_same(road: Road, case: tuple[list[str], list[list[str]], int, int]
                                                       ) -> None:
