@@ -6,7 +6,8 @@
          ├─< held  >───── feed                     journal ··> run
          ├─< conflict     feed ──< subscription    position ──> run
          ├─< intent >──── feed ─┬< outbox          system_state
-         └─< inbox              └< mending         call_count, token
+         ├─< outbound_file >──── ┴< mending          call_count, token
+         └─< inbox
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -249,6 +250,7 @@ outbox = Table(
     Column("due_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("why", JSONB, comment="what keeps it: code and params"),
+    Column("claimed", BigInteger, comment="files: the generation whose values are in the file that is being written"),
     _one_of("state", ("waiting", "sending", "refused", "unclear")),
     Index("outbox_due", "feed", "state", "due_at"),
 )
@@ -271,6 +273,26 @@ intent = Table(
     _one_of("state", ("open", "delivered", "refused", "stale", "retry", "unclear", "dropped")),
     Index("intent_record", "record_id", "id"),
     Index("intent_open", "feed", postgresql_where=text("state IN ('open', 'unclear')")),
+)
+
+outbound_file = Table(
+    "outbound_file", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("feed", Integer, ForeignKey("sync.feed.id"), nullable=False),
+    Column("number", BigInteger, nullable=False, comment="from 1, without gaps"),
+    Column("path", Text, nullable=False),
+    Column("full", Boolean, nullable=False, comment="holds everything; else what changed since the file before"),
+    Column("state", Text, nullable=False, server_default="open",
+           comment="open: being written; ready: whole beside its place; delivered: in its place"),
+    Column("run_id", BigInteger, ForeignKey("sync.run.id"), nullable=False),
+    Column("rows", BigInteger),
+    Column("refused", BigInteger),
+    Column("digest", Text, comment="of the content"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("delivered_at", DateTime(timezone=True)),
+    _one_of("state", ("open", "ready", "delivered")),
+    UniqueConstraint("feed", "number"),
+    Index("outbound_file_unfinished", "feed", unique=True, postgresql_where=text("state <> 'delivered'")),
 )
 
 mending = Table(

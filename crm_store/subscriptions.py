@@ -11,7 +11,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from crm_store import hub_tables as hub
 from crm_store.entity_tables import columns_of
 from mappings.codecs.encode import may_be_sent
+from mappings.codecs.written import field_cells, written
 from mappings.language.entities import Entity
+from mappings.language.flow import Flow
 from mappings.language.project import Project
 
 
@@ -33,9 +35,12 @@ def subscriptions(project: Project) -> list[Subscribed]:
     found: list[Subscribed] = []
     for flow in project.flows.values():
         into = flow.into[0]
-        if flow.direction == "in" or project.systems[flow.system].connector == "file":
+        if flow.direction == "in":
             continue
         entity = project.entities[into.entity]
+        if project.systems[flow.system].connector == "file":
+            found.append(_to_files(flow, entity))
+            continue
         # A record that is to be made there is sent whole, the system's own fields included.
         columns = [column for name, line in into.fields.items()
                    if line.out is not False and (flow.write.create or may_be_sent(entity.masters[name], flow.system))
@@ -48,6 +53,18 @@ def subscriptions(project: Project) -> list[Subscribed]:
         found.append(Subscribed(flow.flow, into.label, flow.system, into.entity, flow.space_of(into),
                                 tuple(sorted(set(columns))), flow.write.create))
     return found
+
+
+def _to_files(flow: Flow, entity: Entity) -> Subscribed:
+    """A row of a file is whole; what the system itself masters alone makes no new one. A record that is archived, or no
+    longer is, leaves the files or comes back to them."""
+    into = flow.into[0]
+    named = [name for name, line in into.fields.items()
+             if field_cells(line) and may_be_sent(entity.masters[name], flow.system)]
+    named += [path.partition(".")[0] for path in flow.write.when]
+    columns = {"archived_at", *(column for name in named for column in _columns(entity, name))}
+    return Subscribed(flow.flow, into.label, flow.system, into.entity, flow.space_of(into), tuple(sorted(columns)),
+                      creates=flow.write.create or not written(flow).key)
 
 
 def _columns(entity: Entity, name: str) -> list[str]:

@@ -26,7 +26,12 @@ def check_hook(place: FlowPlace) -> Problems:
     flow, system = place.flow, place.project.systems.get(place.flow.system)
     if system is None:
         return
-    live = flow.schedule is not None and flow.schedule.live is not None
+    if system.connector == "file" and system.hooks is not None and not system.folder:
+        for key, asked in (("files", flow.read.files is not None), ("direction", flow.direction == "out")):
+            if asked:
+                yield (place.key("read", key) if key == "files" else place.value(key)).problem(
+                    f"{key}: {flow.system} has no folder, it only calls; give the system a `folder`")
+    live = flow.schedule is not None and flow.schedule.live is not None and flow.direction != "out"
     if not flow.read.hook:
         if live and system.connector == "file":
             yield place.key("schedule", "live").problem(

@@ -137,7 +137,7 @@ def _fixed_values(place: IntoPlace) -> Problems:
 
 def _required(place: IntoPlace) -> Problems:
     into = place.into
-    if not into.create:
+    if not into.create or place.flow.direction == "out":
         return
     given = {*into.fields, *into.defaults, *([into.owner.field or into.owner.entity] if into.owner else [])}
     for name, spec in place.entity.fields.items():

@@ -28,7 +28,7 @@ def check_reading(place: FlowPlace) -> Problems:
     read = place.flow.read
     yield from _files(place, read)
     if read.format is not None:
-        yield from _format(place, read.format, read.records)
+        yield from check_format(place, read.format, read.records)
     yield from _rows(place, read)
     yield from _schedule(place)
     if read.timezone is not None and (problem := zone_problem(read.timezone)):
@@ -38,7 +38,8 @@ def check_reading(place: FlowPlace) -> Problems:
 def _files(place: FlowPlace, read: Read) -> Problems:
     system = place.project.systems.get(place.flow.system)
     if read.files is None:
-        if system is not None and system.connector == "file" and not read.hook:
+        if (system is not None and system.connector == "file" and place.flow.direction != "out"
+                and not read.hook):
             message = f"which files? {place.flow.system} is a folder: write read.files, a pattern of their names"
             yield place.key("read").problem(message)
         return
@@ -56,34 +57,35 @@ def _files(place: FlowPlace, read: Read) -> Problems:
         yield place.key("read", "every").problem(f"read.every needs a date in the file's name, {example}")
 
 
-def _format(place: FlowPlace, form: Format, records: Records | None) -> Problems:
+def check_format(place: FlowPlace, form: Format, records: Records | None, part: str = "read") -> Problems:
+    """What a format says, below `read` or `write`."""
     for kind in ("csv", "fixed", "jsonl", "fec"):
-        part = getattr(form, kind)
-        if part is not None and part.encoding is not None and not _is_encoding(part.encoding):
-            message = f"there is no encoding {part.encoding!r}{did_you_mean(part.encoding, ENCODINGS)}"
-            yield place.value("read", "format", kind, "encoding").problem(message)
+        said = getattr(form, kind)
+        if said is not None and said.encoding is not None and not _is_encoding(said.encoding):
+            message = f"there is no encoding {said.encoding!r}{did_you_mean(said.encoding, ENCODINGS)}"
+            yield place.value(part, "format", kind, "encoding").problem(message)
     if form.csv is not None:
         for key in ("delimiter", "quote", "escape"):
             value = getattr(form.csv, key)
             if value is not None and len(value) != 1:
-                spot = place.value("read", "format", "csv", key)
-                yield spot.problem(f"read.format.csv.{key}: expected one character, not {value!r}")
+                spot = place.value(part, "format", "csv", key)
+                yield spot.problem(f"{part}.format.csv.{key}: expected one character, not {value!r}")
         if form.csv.delimiter is not None and form.csv.delimiter == form.csv.quote:
-            spot = place.value("read", "format", "csv", "delimiter")
-            yield spot.problem("read.format.csv: delimiter and quote are the same character")
+            spot = place.value(part, "format", "csv", "delimiter")
+            yield spot.problem(f"{part}.format.csv: delimiter and quote are the same character")
     cells = form.excel.range if form.excel is not None else None
     if cells is not None and not CELLS.fullmatch(cells):
-        message = f"read.format.excel.range: expected cells such as A1:F200, not {cells!r}"
-        yield place.value("read", "format", "excel", "range").problem(message)
+        message = f"{part}.format.excel.range: expected cells such as A1:F200, not {cells!r}"
+        yield place.value(part, "format", "excel", "range").problem(message)
     if form.fixed is not None:
         if not form.fixed.columns and (records is None or not records.columns):
-            yield place.key("read", "format", "fixed").problem("fixed needs `columns`: name to [start, width]")
-        yield from _layout(place, form.fixed.columns, ("read", "format", "fixed", "columns"))
+            yield place.key(part, "format", "fixed").problem("fixed needs `columns`: name to [start, width]")
+        yield from _layout(place, form.fixed.columns, (part, "format", "fixed", "columns"))
     if records is not None and isinstance(records.columns, dict):
         if form.fixed is None:
             message = "[start, width] is for fixed width; here, list the names"
-            yield place.key("read", "records", "columns").problem(message)
-        yield from _layout(place, records.columns, ("read", "records", "columns"))
+            yield place.key(part, "records", "columns").problem(message)
+        yield from _layout(place, records.columns, (part, "records", "columns"))
 
 
 def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[str, ...]) -> Problems:
@@ -94,7 +96,8 @@ def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[s
     for (start, width, name), (after, _, other) in pairwise(placed):
         if start + width > after:
             message = f"{other} begins at {after}, inside {name} ({start} to {start + width - 1})"
-            yield place.value(*path, other).warning(message)
+            spot = place.value(*path, other)
+            yield spot.problem(message) if path[0] == "write" else spot.warning(message)
 
 
 def _rows(place: FlowPlace, read: Read) -> Problems:

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
+from mappings.check.writing_files import check_same_names, check_writing_files, to_files
 from mappings.codecs.encode import may_be_sent
 from mappings.codecs.round_trip import round_trip_problem
 from mappings.errors import ConfigurationError
@@ -23,19 +24,17 @@ def check_two_way(places: list[FlowPlace]) -> Problems:
             if place.writes("write"):
                 yield place.key("write").problem("`write` belongs to a flow of direction: two-way or out")
             continue
-        system = place.project.systems.get(place.flow.system)
-        if system is not None and system.connector == "file":
-            yield place.value("direction").problem(
-                f"direction: {place.flow.direction}, but {place.flow.system} is a folder, and this version writes to"
-                " systems that answer (sql, tryton)")
+        yield from check_writing_files(place)
         if len(place.flow.into) > 1:
             yield place.key("into").problem("a flow that writes has one into; the others need flows of their own")
         for into in place.intos():
-            yield from _editable_key(into)
+            if not to_files(place):
+                yield from _editable_key(into)
             yield from _round_trips(into)
             yield from _sent_when(into)
             for name in into.into.fields:
                 writing[into.entity.name, name].append(into)
+    yield from check_same_names(places)
     for (_, name), sharing in writing.items():
         if any(rule.kind == "shared" for rule in sharing[0].entity.masters.get(name, {}).values()):
             yield from _chasing(name, sharing)

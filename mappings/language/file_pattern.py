@@ -4,12 +4,13 @@
 
     {company}        any text without a slash
     {day:%Y%m%d}     a date or time, by strptime's directives; its value is ISO (2026-11-22), and it gives an order
-    {number:d}       digits; gives an order too
+    {number:d}       digits; gives an order too; {number:06d} where it is written with six digits at least
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -26,7 +27,7 @@ _SAMPLE = datetime(2026, 11, 22, 13, 45, 59)
 
 @dataclass(frozen=True)
 class Part:
-    """A part in braces; `form` is the strptime form of a date."""
+    """A part in braces; `form` is the strptime form of a date, or how a number is written."""
 
     name: str
     kind: Literal["text", "date", "number"]
@@ -73,6 +74,17 @@ class FilePattern:
             values[part.name] = text
         return values
 
+    def name(self, number: int, moment: datetime, texts: Mapping[str, str]) -> str:
+        """The name of the file with this number, written at this moment; `texts`: what text parts become."""
+        def written(piece: str | Part) -> str:
+            if isinstance(piece, str):
+                return piece
+            if piece.kind == "number":
+                return format(number, piece.form)
+            return moment.strftime(piece.form) if piece.kind == "date" else texts[piece.name]
+
+        return "".join(map(written, self.pieces))
+
     @property
     def sample(self) -> str:
         """A name that fits."""
@@ -106,8 +118,8 @@ def _part(written: str) -> Part:
     name, form = found["name"], found["form"]
     if form is None:
         return Part(name, "text")
-    if re.fullmatch(r"0?\d*d", form):
-        return Part(name, "number")
+    if re.fullmatch(r"0?\d*d?", form):
+        return Part(name, "number", form.removesuffix("d") + "d")
     unknown = [directive for directive in re.findall(r"%(.?)", form) if directive not in _DIRECTIVES]
     if unknown or "%" not in form:
         what = f"%{unknown[0]}" if unknown else repr(form)
@@ -133,4 +145,6 @@ def _expression(piece: str | Part) -> str:
 def _sample(piece: str | Part) -> str:
     if isinstance(piece, str):
         return {"*": "", "?": "x"}.get(piece, piece)
-    return {"text": "x", "number": "1"}.get(piece.kind) or _SAMPLE.strftime(piece.form)
+    if piece.kind == "number":
+        return format(1, piece.form)
+    return "x" if piece.kind == "text" else _SAMPLE.strftime(piece.form)

@@ -31,7 +31,7 @@ def unknown_names(flow: Flow, tree: Node, known: Known) -> Iterator[Problem]:
             yield _no(tree, ("after", position), "flow", name, known.flows)
     for number, into in enumerate(flow.into):
         node = walk(tree, ("into", number))[0]
-        yield from _entities(into, node, known)
+        yield from _entities(into, node, known, by_id=flow.direction == "out")
         if into.entity in known.entities:
             yield from _fields(into, node, known.entities[into.entity])
         for name, line in into.fields.items():
@@ -41,7 +41,7 @@ def unknown_names(flow: Flow, tree: Node, known: Known) -> Iterator[Problem]:
                 yield _no_codes(node, name, line.values, known)
 
 
-def _entities(into: Into, node: Node, known: Known) -> Iterator[Problem]:
+def _entities(into: Into, node: Node, known: Known, *, by_id: bool) -> Iterator[Problem]:
     if into.entity not in known.entity_names:
         yield _no(node, ("entity",), "entity", into.entity, known.entity_names)
     if into.owner is not None and into.owner.entity not in known.entity_names:
@@ -54,7 +54,7 @@ def _entities(into: Into, node: Node, known: Known) -> Iterator[Problem]:
             yield _no(node, ("fields", name, "refers", "entity"), "entity", refers.entity, known.entity_names)
         elif refers.by is not None and refers.entity in known.entities:
             target = known.entities[refers.entity]
-            if refers.by not in target.fields:
+            if refers.by not in target.fields and not (by_id and refers.by == "id"):
                 yield _no(node, ("fields", name, "refers", "by"), f"field of {target.name}", refers.by, target.fields)
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Columns, Expected, ShortForm, Strict
-from mappings.language.write import Duration
+from mappings.language.strict import Column, Columns, Duration, Expected, ShortForm, Strict
 
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -82,7 +81,8 @@ class Format(Strict):
         return self
 
 
-def _format(value: Any) -> Any:
+def format_form(value: Any) -> Any:
+    """`format: csv` is `format: {csv: {}}`."""
     if isinstance(value, dict):
         return {name: {} if inner is None else inner for name, inner in value.items()}
     return {value: {}} if isinstance(value, str) else value
@@ -124,7 +124,7 @@ class Read(Strict):
     changed_since: Column | None = None  # the column with the time of change; default: the connector's own way
     overlap: Duration = "5m"  # how far a read of changes goes back behind the last one: late commits
     files: str | None = None  # pattern: * and ?, {part}, {day:%Y%m%d}, {number:d}; parts become $part
-    format: Annotated[Format, ShortForm(_format, (KINDS,))] | None = None  # default: told by the file itself
+    format: Annotated[Format, ShortForm(format_form, (KINDS,))] | None = None  # default: told by the file itself
     hook: bool = False  # the system calls us (`navette serve`); what it says comes in as rows of this flow
     full: bool = False  # the source holds everything: what is absent is gone
     order: str | None = None  # the part that puts files in order; default: the first dated or numbered part

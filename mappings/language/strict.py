@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import Strict as Exactly
 from pydantic_core import CoreSchema, core_schema
 
@@ -45,6 +45,9 @@ class ShortForm:
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
+
+DURATION = r"^\d+(\.\d+)?(ms|s|m|h)$"
+Duration = Annotated[str, Field(pattern=DURATION), Expected("a time such as 2s, 500ms or 5m")]
 
 TEXT: dict[str, Any] = {"type": ["string", "number"]}
 OneOrMore = ShortForm(_as_list)

@@ -7,15 +7,14 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Expected, OneOrMore, Strict
-from mappings.language.write import Duration
+from mappings.language.strict import Duration, Expected, OneOrMore, Strict
 
 # as Dagster takes them
 _OWNER = r"^(team:\S+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
 Owner = Annotated[str, Field(pattern=_OWNER), Expected("an e-mail address or team:NAME")]
 
 
-FOLDER_KEYS = frozenset({"folder", "done", "failed", "stable_for", "marker"})
+FOLDER_KEYS = frozenset({"folder", "done", "failed", "stable_for", "marker", "outbound"})
 """The keys of connector file."""
 
 
@@ -55,6 +54,7 @@ class System(Strict):
     failed: str = "failed"  # file: where files go whose run failed, below the folder
     stable_for: str = "2s"  # file: size and time must stand still this long before a file is read
     marker: str | None = None  # file: read NAME only once NAME + this suffix lies beside it (".ok")
+    outbound: str | None = None  # file: where files are written, relative to the project; default: `folder`
     limits: Limits = Limits()  # what the system stands
     hooks: Hooks | None = None  # it may call us (`navette serve`): what its calls are signed with
     settle: Duration = "10s"  # after a lost answer, wait this long before looking whether the write was done

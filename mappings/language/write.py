@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mappings.language.strict import Column, Columns, Expected, Names, OneOrMore, Strict
-
-DURATION = r"^\d+(\.\d+)?(ms|s|m|h)$"
-Duration = Annotated[str, Field(pattern=DURATION), Expected("a time such as 2s, 500ms or 5m")]
+from mappings.language.read import KINDS, Format, Records, Trailer, format_form
+from mappings.language.strict import Column, Columns, Duration, Expected, Names, OneOrMore, ShortForm, Strict
 
 
 class Key(Strict):
@@ -47,6 +45,15 @@ class Write(Strict):
     when: dict[str, Sent] = Field(default={})
     reference: Column | None = None  # the column where our id is put, and looked for after a lost answer
     batch: Annotated[int, Field(ge=1, le=10_000)] | None = None  # rows in one call; default: what the system takes
+    # files: to a system that is a folder
+    files: str | None = None  # the name of each file: {number:06d} counts them, {day:%Y%m%d}, {kind} is full or changes
+    format: Annotated[Format, ShortForm(format_form, (KINDS,))] | None = None  # as in `read`; default: csv
+    full: bool = False  # each file holds every record; else those that changed since the last one
+    columns: Names | None = None  # the columns in order, also ones that stay empty; default: the key, then as mapped
+    records: Records | None = None  # the record type that each line carries: `use` is written to the column `by`
+    trailer: Trailer | None = None  # a last line that tells the number of rows, or a sum
+    when_empty: Literal["skip", "write"] | None = None  # no row: no file, or one without rows; default: write if full
+    neutral: bool = False  # an apostrophe before cells that a spreadsheet would execute; the reader has to drop it
 
 
 class Live(Strict):

@@ -24,11 +24,12 @@ def register(app: typer.Typer) -> None:
 def push(
     flow: Annotated[str | None, typer.Argument(help="The flow; none: every flow that has something to send.")] = None,
     everything: Annotated[bool, typer.Option(
-        "--everything", help="Queue every record first: for a system that is filled for the first time.")] = False,
+        "--everything", help="Queue every record first: for a system that is filled for the first time. To a folder: "
+                             "a file of everything.")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Send also what the flow's guard asks about.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Send what the outbox holds to the flow's system.
+    """Send what the outbox holds to the flow's system; to a folder, one file of it.
 
     Exit: 0 done (what was refused is in `navette outbox`), 1 configuration, 3 far more than usual (--approve sends it),
     4 the system could not be reached.
@@ -42,17 +43,19 @@ def push(
     from mappings.errors import ConfigurationError
     from pipelines.hub import open_hub
     from pipelines.ops.outgoing import queue_everything
-    from pipelines.runs.pushing import push_all, push_flow
+    from pipelines.runs.pushing import push_all, push_flow, writes_files
 
     with errors_told(json):
-        hub = open_hub(settings.project)
+        hub, files = open_hub(settings.project), False
         if everything:
             if flow is None:
                 raise ConfigurationError("which flow?", todo="navette push FLOW --everything")
-            queue_everything(hub, flow)
+            files = writes_files(hub, hub.flow(flow))
+            if not files:
+                queue_everything(hub, flow)
         with progress_shown(flow or "all flows", quiet=json) as progress:
             results = push_all(hub, progress) if flow is None else [
-                push_flow(hub, flow, progress, approved=approve or everything)]
+                push_flow(hub, flow, progress, full=everything, approved=approve or (everything and not files))]
         if json:
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
@@ -65,7 +68,9 @@ def _show(results: list[PushResult]) -> None:
     if not results:
         out.print("nothing is due")
         return
-    names = ("created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear")
+    names = ["created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear"]
+    if any(result.files is not None for result in results):
+        names.insert(0, "written")
     shown = table("flow", "system", *[f"#{name}" for name in names], "#s")
     for result in results:
         shown.add_row(result.flow, result.system, *[f"{result.counts[name] or '·'}" for name in names],
@@ -74,6 +79,8 @@ def _show(results: list[PushResult]) -> None:
     for result in results:
         if result.problem:
             line(f"{result.flow}: {result.problem}")
+        if result.files is not None:
+            line(f"{result.flow}: " + (f"wrote {', '.join(result.files)}" if result.files else "wrote no file"))
         for trip in result.tripped:
             line(f"{result.flow}: nothing was sent: {trip.count:,} {trip.what} against {trip.of:,} entries (limit "
                  f"{trip.limit:.0%}); navette push {result.flow} --approve sends it")

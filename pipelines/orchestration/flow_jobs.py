@@ -24,7 +24,8 @@ def flow_job(flow: Flow, place: int = 0) -> FlowJob:
     )
 
 
-def last_run(instance: DagsterInstance, flow: Flow) -> DagsterRunStatus | None:
-    """How the latest run of the flow's job ended, or how far it is; None before the first."""
-    runs = instance.get_runs(RunsFilter(tags={TAG_FLOW: flow.flow}, job_name=flow.flow), limit=1)
+def last_run(instance: DagsterInstance, flow: Flow, job: str | None = None) -> DagsterRunStatus | None:
+    """How the latest run of the flow's job (or of its other one) ended, or how far it is; None before the first."""
+    name = job or flow.flow
+    runs = instance.get_runs(RunsFilter(tags={TAG_FLOW: name}, job_name=name), limit=1)
     return runs[0].status if runs else None

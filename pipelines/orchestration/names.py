@@ -47,6 +47,11 @@ def flow_op(flow: Flow) -> str:
     return f"{flow.system}__{flow.flow}"
 
 
+def out_op(flow: Flow) -> str:
+    """The op of the way out."""
+    return f"{flow.system}__{out_name(flow)}"
+
+
 def entity_key(name: str) -> AssetKey:
     return AssetKey([CRM, name])
 

@@ -3,16 +3,32 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, AssetSelection, AssetSpec, MaterializeResult, multi_asset
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    Config,
+    MaterializeResult,
+    multi_asset,
+)
 from dagster import define_asset_job as asset_job
+from pydantic import Field
 
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.orchestration.flow_jobs import FlowJob
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import faults_told
-from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, out_key, out_name
+from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, entity_key, out_key, out_name, out_op
 from pipelines.runs.pushing import push_flow
+
+
+class OutConfig(Config):
+    """What is sent."""
+
+    full: bool = Field(default=False, description="To a folder: a file of everything, where else it would be of what "
+                                                  "changed.")
 
 
 def out_asset(project: Project, flow: Flow) -> AssetsDefinition:
@@ -23,10 +39,10 @@ def out_asset(project: Project, flow: Flow) -> AssetsDefinition:
         owners=list(project.systems[flow.system].owners),
     )
 
-    @multi_asset(name=f"{flow.system}__{out_name(flow)}", specs=[spec], can_subset=True)
-    def send(context: AssetExecutionContext, hub: HubResource) -> Iterator[MaterializeResult[Any]]:
+    @multi_asset(name=out_op(flow), specs=[spec], can_subset=True)
+    def send(context: AssetExecutionContext, config: OutConfig, hub: HubResource) -> Iterator[MaterializeResult[Any]]:
         with faults_told(context.op_execution_context):
-            result = push_flow(hub.open(), flow.flow, trigger="dagster")
+            result = push_flow(hub.open(), flow.flow, trigger="dagster", full=config.full)
             told = result.as_json()
             yield MaterializeResult(asset_key=out_key(flow), metadata={
                 name: value for name, value in told.items() if isinstance(value, int | float | str)

@@ -17,7 +17,7 @@ from pipelines.orchestration.inbound import flow_asset
 from pipelines.orchestration.jobs import service_jobs
 from pipelines.orchestration.live import live_job, live_names, live_sensor
 from pipelines.orchestration.outbound import out_asset, out_job
-from pipelines.orchestration.schedules import flow_schedules
+from pipelines.orchestration.schedules import flow_schedules, out_schedules
 from pipelines.orchestration.status import freshness_checks, status_asset, status_job, status_sensor
 from pipelines.runs.order import order_of_flows
 
@@ -35,13 +35,16 @@ def build_definitions(project: Project, hub: HubResource | None = None) -> Defin
     assets += [out_asset(project, flow) for flow in writing]
     places = {name: place for place, name in enumerate(order_of_flows(project))}
     jobs = {flow.flow: flow_job(flow, places[flow.flow]) for flow in flows}
+    out_jobs = {flow.flow: out_job(flow) for flow in writing}
     live = [live_job(project, system) for system in live_names(project)]
     return Definitions(
         assets=[*assets, status_asset()],
         asset_checks=[freshness_checks(flows)] if flows else [],
         jobs=[*jobs.values(), status_job(flows), *service_jobs(), *live,
-              *(out_job(flow) for flow in writing)],
-        schedules=[made for flow in flows for made in flow_schedules(flow, jobs[flow.flow])],
+              *out_jobs.values()],
+        schedules=[*(made for flow in flows for made in flow_schedules(flow, jobs[flow.flow])),
+                   *(made for flow in writing if flow.direction == "out"
+                     for made in out_schedules(flow, out_jobs[flow.flow]))],
         sensors=[*_folder_sensors(project, flows, jobs), status_sensor(flows),
                  *([live_sensor(project, live)] if live else [])],
         resources={"hub": hub or HubResource(project=str(project.root.resolve()))},

@@ -17,7 +17,8 @@ from mappings.language.flow import Flow
 from pipelines.orchestration.flow_jobs import UNFINISHED, FlowJob, last_run
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import FlowConfig
-from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, flow_op
+from pipelines.orchestration.names import TAG_FLOW, TAG_SYSTEM, flow_op, out_name, out_op
+from pipelines.orchestration.outbound import OutConfig
 from pipelines.orchestration.standing import run_in_review
 from pipelines.runs.waiting import folder_of, waiting
 
@@ -54,6 +55,35 @@ def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) ->
         return RunRequest(
             run_key=context.scheduled_execution_time.isoformat(), run_config=RunConfig(ops={flow_op(flow): config}),
             tags={TAG_FLOW: flow.flow, TAG_SYSTEM: flow.system},
+        )
+
+    return due
+
+
+def out_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
+    """The same for a flow that only writes: they start its way out."""
+    if flow.schedule is None:
+        return
+    kinds: tuple[Kind, ...] = ("changes", "full")
+    for kind in kinds:
+        line = getattr(flow.schedule, kind)
+        if line:
+            yield _out_schedule(flow, job, kind, line, flow.schedule.timezone)
+
+
+def _out_schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
+    @schedule(
+        job=job, name=f"{flow.flow}_{kind}", cron_schedule=line, execution_timezone=timezone,
+        default_status=DefaultScheduleStatus.RUNNING,
+        description=f"{flow.flow}: send {'everything' if kind == 'full' else 'what changed'} at {line} ({timezone}).",
+    )
+    def due(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        if last_run(context.instance, flow, out_name(flow)) in UNFINISHED:
+            return SkipReason("a run of this flow is under way or queued")
+        return RunRequest(
+            run_key=context.scheduled_execution_time.isoformat(),
+            run_config=RunConfig(ops={out_op(flow): OutConfig(full=kind == "full")}),
+            tags={TAG_FLOW: out_name(flow), TAG_SYSTEM: flow.system},
         )
 
     return due

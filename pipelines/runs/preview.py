@@ -18,6 +18,7 @@ from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named
 from pipelines.runs.waiting import waiting
 from pipelines.runs.would_send import WouldSend, landed_sends, would_push
+from pipelines.runs.would_write import would_write
 from pipelines.stages.decide import outcome_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
@@ -52,6 +53,9 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
     with flow_lock(hub, name):
         if hub.project.systems[flow.system].connector != "file":
             return _preview_remote(hub, flow, file, full, limit, progress)
+        if flow.direction == "out":
+            found_rows = would_write(hub, flow, full=bool(full), limit=limit)
+            return Preview(RunResult(0, name, "done", 0.0, {}), [], found_rows.due, found_rows.sends)
         if file is None:
             files = waiting(hub, flow)
             if not files:

@@ -59,15 +59,20 @@ class PushResult:
     counts: Counter[str] = field(default_factory=Counter)
     problem: str | None = None
     tripped: list[Tripped] = field(default_factory=list)
+    files: list[str] | None = None  # of a flow that writes files: those that were delivered
 
     @property
     def exit_code(self) -> int:
         return 3 if self.tripped else 4 if self.problem else 0
 
     def as_json(self) -> dict[str, Any]:
-        names = ("created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear")
+        names = ["created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear"]
+        told: dict[str, Any] = {}
+        if self.files is not None:
+            names = ["written", "left_out", "refused", "waiting"]
+            told = {"files": self.files, "file": ", ".join(self.files)}
         return {"run_id": self.run_id, "flow": self.flow, "system": self.system, "seconds": round(self.seconds, 3),
-                **{name: self.counts[name] for name in names}, "problem": self.problem,
+                **{name: self.counts[name] for name in names}, **told, "problem": self.problem,
                 "tripped": [trip.told() for trip in self.tripped]}
 
 

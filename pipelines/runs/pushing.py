@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from mappings.errors import NavetteError, RetryLater
+from mappings.errors import NavetteError, RetryLater, RunStopped
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Progress, quiet
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.push import PushResult, due, push_locked
+from pipelines.runs.push_file import file_is_left, push_file_locked
 from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished
 
 
-def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push", *, approved: bool = False
-              ) -> PushResult:
-    """Sends what the flow's outbox holds; `approved`: also where the guard would ask.
+def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push", *, approved: bool = False,
+              full: bool = False) -> PushResult:
+    """Sends what the flow's outbox holds; `approved`: also where the guard would ask. To a folder: one file, of
+    everything where it is `full`.
 
-    Raises ConfigurationError, RetryLater, LoginRefused.
+    Raises ConfigurationError, RetryLater, LoginRefused, RunStopped (a file that cannot be written).
     """
     flow = hub.flow(name)
+    if writes_files(hub, flow):
+        with flow_lock(hub, name):
+            return push_file_locked(hub, flow, progress, trigger, full=full, approved=approved)
     with flow_lock(hub, name):
         if flow.direction != "in":
             finish_unfinished(hub, flow, progress)
@@ -27,16 +33,21 @@ def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "p
     return result
 
 
+def writes_files(hub: Hub, flow: Flow) -> bool:
+    """Whether the flow writes files to a folder."""
+    return flow.direction == "out" and hub.project.systems[flow.system].connector == "file"
+
+
 def push_all(hub: Hub, progress: Progress = quiet, trigger: str = "push") -> list[PushResult]:
     """Every flow that has something to send; a system that is down does not keep the others from theirs."""
     results: list[PushResult] = []
     for name in order_of_flows(hub.project):
         flow = hub.project.flows[name]
-        if flow.direction == "in" or not due(hub, flow):
+        if flow.direction == "in" or not (due(hub, flow) or (writes_files(hub, flow) and file_is_left(hub, flow))):
             continue
         try:
             results.append(push_flow(hub, name, progress, trigger))
-        except RetryLater as waits:
+        except (RetryLater, RunStopped) as waits:
             results.append(PushResult(0, name, flow.system, problem=_told(waits)))
     return results
 

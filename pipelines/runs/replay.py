@@ -112,11 +112,18 @@ def _ready(hub: Hub) -> list[int]:
     found: set[int] = set()
     with hub.engine.connect() as connection:
         found |= set(creates_known(connection))
-        flows = select(tables.feed.c.flow).join(held, held.c.feed == tables.feed.c.id).where(waiting).distinct()
-        for flow in connection.scalars(flows).all():
-            if flow in hub.project.flows:
-                found |= ringed(connection, hub.flow(flow), hub.tables.crosswalk)
-        for entity, x in hub.tables.crosswalk.items():
+        feed = tables.feed
+        asks = select(feed.c.flow, entity_of).select_from(parked.join(feed, feed.c.id == held.c.feed)).where(waiting)
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for name, entity in connection.execute(asks.distinct()).all():
+            wanted[name].add(entity)
+        every = {name: x for name, x in hub.tables.crosswalk.items() if name in set().union(*wanted.values())}
+        for name, entities in wanted.items():
+            flow = hub.project.flows.get(name)
+            if flow is not None and entities & {into.entity for into in flow.into}:
+                mine = {entity: x for entity, x in every.items() if entity in entities}
+                found |= ringed(connection, hub.flow(name), mine)
+        for entity, x in every.items():
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
             ).scalar_subquery()
@@ -131,6 +138,8 @@ def _ready(hub: Hub) -> list[int]:
                 waiting, entity_of == entity, func.jsonb_exists(told, "keys"), ~lacks
             )
             found |= set(connection.scalars(query).all())
+        if not wanted:
+            return sorted(found)
         named = select(entity_of, by).select_from(parked).where(waiting, by.is_not(None)).distinct()
         for entity, field in connection.execute(named).all():
             record = hub.tables.record.get(entity)

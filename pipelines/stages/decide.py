@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
@@ -65,7 +66,12 @@ class Matching:
     """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into."""
 
     def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
-        self.statement = _fates(tables, match_rows(plan, tables, run=run), waits=False)
+        self.plan, self.tables, self.run = plan, tables, run
+
+    @cached_property
+    def statement(self) -> Insert:
+        """Made when the first row is staged: it costs more than a small file does."""
+        return _fates(self.tables, match_rows(self.plan, self.tables, run=self.run), waits=False)
 
     def __call__(self, connection: Connection, low: int, high: int) -> None:
         with index_lookups(connection):
@@ -106,6 +112,8 @@ def _prepare(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan
     for index in value_indexes(plan, tables, plans):
         index.create(connection, checkfirst=True)
     Index(None, tables.fate.c.row_no).create(connection)
+    # How many rows there are matters, and which columns are all alike; not the most common values of each.
+    connection.execute(text("SET LOCAL default_statistics_target = 10"))
     for table in (tables.rows, tables.fate):
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
     lost = _repeated_keys(connection, tables) if again.result() else 0

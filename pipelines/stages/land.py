@@ -2,9 +2,9 @@
 
 ::
 
-    reader thread          main thread                    writer thread
-    source pages         ─▶ which are the same?        ─▶ COPY (rows, held, raw pages)
-    keys, fingerprints      decode ─▶ expect ─▶ faults    match the rows of the page
+    reader thread        two lanes              main thread                  writer thread
+    source pages       ─▶ which are the same? ─▶ decode ─▶ expect ─▶ faults ─▶ COPY (rows, held, raw pages)
+    keys, fingerprints                                                         match the rows of the page
 
 Only rows whose raw content differs from the one last applied (or that have no entry yet) are decoded.
 """
@@ -12,7 +12,8 @@ Only rows whose raw content differs from the one last applied (or that have no e
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 import xxhash
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from connectors.file.neutral import KEPT
 from connectors.page import Page, Source
@@ -36,18 +37,24 @@ from mappings.faults import Faults
 from mappings.language.flow import Flow
 from pipelines.stages.answers import split_answers
 from pipelines.stages.decide import Matching
+from pipelines.stages.expectations.library import load_ahead
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.read_part import Looked, ReadPart, gathered
 from pipelines.stages.same import SameRows
 from pipelines.stages.staging import Staging, everything_landed
-from pipelines.stages.threads import Writer, read_ahead
+from pipelines.stages.threads import Writer, in_lanes, read_ahead
 
 if TYPE_CHECKING:
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
-PAGE_ROWS = 25_000
+PAGE_ROWS = 15_000
+GATHERED_ROWS = PAGE_ROWS // 5
+"""Changed rows of several pages that are decoded at once."""
+LOOK_UPS = 2
+"""Connections on which pages are looked up, each a page ahead: one server process cannot keep up with the reader."""
 Progress = Callable[[str, int], None]
 
 
@@ -145,26 +152,43 @@ def land(what: Landing, progress: Progress) -> Landed:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
     landed = Landed([IntoLanded() for _ in what.plans], last_row=[0] * len(what.plans))
     workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
-    with (
-        what.engine.connect() as lookup, what.engine.connect() as writing, Writer(writing) as writer,
-    ):
-        same = [SameRows(lookup, plan, staging, what.run_id, afresh=what.afresh)
-                for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(stack.enter_context(what.engine.connect())))
+        lanes = [_looked_up(what, stack.enter_context(what.engine.connect())) for _ in range(LOOK_UPS)]
+        if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
+            lanes = lanes[:1]
+
+        def look_up(read: tuple[Page, pd.Series, list[ReadPart]], lane: int) -> list[pd.Index[int]]:
+            return [part.changed(same) for part, same in zip(read[2], lanes[lane], strict=True)]
+
         pages = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
         read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in pages)
-        for page, answers, parts in read_ahead(read):
-            landed.rows_read += len(page.frame) + len(page.damaged)
-            kept = [worker.take(part, into, looked_up, writer) for worker, part, into, looked_up in
-                    zip(workers, parts, landed.intos, same, strict=True)]
-            landed.last_row = [worker.last_row for worker in workers]
+        ahead = stack.enter_context(closing(read_ahead(read)))
+
+        def looked() -> Iterator[Looked]:
+            for (page, answers, parts), changed in stack.enter_context(closing(in_lanes(ahead, look_up, len(lanes)))):
+                landed.rows_read += len(page.frame) + len(page.damaged)
+                for worker, part, rows, into in zip(workers, parts, changed, landed.intos, strict=True):
+                    worker.count(part, rows, into, writer)
+                landed.last_row = [worker.last_row for worker in workers]
+                if len(answers):
+                    writer.copy(what.staging.answers, _answers_staged(what, page, answers))
+                progress("landing", landed.rows_read)
+                yield Looked(page.frame, parts, changed)
+
+        for page in gathered(looked(), GATHERED_ROWS):
+            kept = [worker.take(part, rows, into, writer) for worker, part, rows, into in
+                    zip(workers, page.parts, page.changed, landed.intos, strict=True)]
             writer.pages(what.staging, _rows_of(page.frame, kept))
-            if len(answers):
-                writer.copy(what.staging.answers, _answers_staged(what, page, answers))
-            progress("landing", landed.rows_read)
-        for looked_up in same:
-            looked_up.close()
+        for same in (same for lane in lanes for same in lane):
+            same.close()
     judge_runs(what, workers, landed)
     return landed
+
+
+def _looked_up(what: Landing, connection: Connection) -> list[SameRows]:
+    return [SameRows(connection, plan, staging, what.run_id, afresh=what.afresh)
+            for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
 
 
 def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:
@@ -199,17 +223,6 @@ def must_be_met(what: Landing, landed: Landed) -> None:
             where=f"flow {what.flow.flow}", todo="correct the source, or the expectation; nothing was applied",
             failures=tuple(landed.failures),
         )
-
-
-@dataclass(frozen=True)
-class ReadPart:
-    """A page as one into sees it, with the key, order mark, stamp and fingerprint of each row."""
-
-    part: Part
-    keys: pd.Series
-    marks: pd.Series
-    stamps: pd.Series
-    hashes: pd.Series
 
 
 def _rows_of(frame: pd.DataFrame, kept: list[pd.Index[int]]) -> pd.DataFrame:
@@ -271,21 +284,22 @@ class _IntoLanding:
         hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
         return ReadPart(part, keys, marks, stamps, hashes)
 
-    def take(self, read: ReadPart, landed: IntoLanded, same: SameRows, writer: Writer) -> pd.Index[int]:
-        """Stages one page; returns the row numbers of the source whose raw content must be kept."""
+    def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Writer) -> None:
+        """Counts what need not be decoded: rows that are the same, and damaged lines, which are staged."""
         part = read.part
+        if self.expects and len(changed):
+            load_ahead()
+        landed.outcomes["unchanged"] += len(part.frame) - len(changed)
         landed.unread_keys += len(part.damaged)
         landed.rows_read += len(part.frame) + len(part.damaged)
         landed.outcomes["rejected"] += len(part.damaged)
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
-        return self._rows(read, landed, same, writer) if len(part.frame) else part.frame.index
 
-    def _rows(self, read: ReadPart, landed: IntoLanded, same: SameRows, writer: Writer) -> pd.Index[int]:
+    def take(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Writer) -> pd.Index[int]:
+        """Decodes and stages the changed rows; returns the row numbers of the source whose raw content must be kept."""
         variables, page = self.what.variables, read.part
         keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes
-        changed = same.changed(page.frame.index, keys, hashes, marks)
-        landed.outcomes["unchanged"] += len(page.frame) - len(changed)
         if not len(changed):
             return changed
         frame = page.frame if len(changed) == len(page.frame) else page.frame.loc[changed]

@@ -6,8 +6,9 @@ encoded by the codecs that read them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -86,11 +87,11 @@ def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Sele
     ended: ColumnElement[bool] = literal(False)
     if plan.ends:
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
-    query = _values(plan, [item for item in plan.fields if item.sent]).add_columns(
+    query = values_of(plan, [item for item in plan.fields if item.sent]).add_columns(
         f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
     ).join(f, f.c.record_id == r.c.id).outerjoin(
         x, and_(x.c.key == f.c.key, x.c.feed == plan.feed, x.c.id_space == plan.id_space)
-    ).where(or_(f.c.pending.is_not(None), ended), _allowed(plan, write)).order_by(r.c.id, f.c.key).limit(limit)
+    ).where(or_(f.c.pending.is_not(None), ended), allowed(plan, write)).order_by(r.c.id, f.c.key).limit(limit)
     sends: list[Send] = []
     for row in connection.execute(query).mappings():
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
@@ -105,7 +106,7 @@ def creates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
     if not write.create:
         return []
     written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
-    query = _values(plan, written).where(
+    query = values_of(plan, written).where(
         r.c.id.in_(records), unknown_there(plan, write)).order_by(r.c.id)
     names = tuple(item.name for item in written)
     return [Send(row["#id"], "create", None, names, dict(row)) for row in connection.execute(query).mappings()]
@@ -115,10 +116,10 @@ def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
     """The record is one that a flow which makes new rows would make there."""
     x, r = plan.crosswalk, plan.record
     known = exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space)
-    return and_(r.c.archived_at.is_(None), ~known, _allowed(plan, write))
+    return and_(r.c.archived_at.is_(None), ~known, allowed(plan, write))
 
 
-def _values(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:
+def values_of(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:
     """For each record its id (`#id`), its columns by name, and the keys of its links (`@NAME`)."""
     r = plan.record
     columns: list[ColumnElement[Any]] = [r.c.id.label("#id")]
@@ -153,7 +154,7 @@ def _link_key(plan: IntoPlan, reference: Reference) -> ColumnElement[Any]:
     return select(cast(func.array_agg(one), ARRAY(Text))).select_from(each).correlate(r).scalar_subquery()
 
 
-def _allowed(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
+def allowed(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
     """The record is one of those that `write.when` names."""
     r = plan.record
     asked: list[ColumnElement[bool]] = [true()]
@@ -187,13 +188,19 @@ def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
             for send in waiting:
                 send.fault = {"code": "link_unknown", "field": item.name, "entity": item.reference.entity}
             mine = [send for send in mine if send.fault is None]
-        spec = plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
-        written, refusals = encode_field(item.name, item.map, spec, _arrays(item, spec, mine), codes=codes)
+        spec = spec_of(plan, item)
+        written, refusals = encode_field(item.name, item.map, spec, arrays_of(item, spec, partial(_column, mine)),
+                                         codes=codes)
         _fill(item, mine, written)
         for refusal in refusals:
             for place, send in enumerate(mine):
                 if refusal.where[place]:
                     send.fault = {"code": refusal.code, "field": item.name, **refusal.params}
+
+
+def spec_of(plan: IntoPlan, item: FieldPlan) -> FieldSpec:
+    """The declaration of a mapped field."""
+    return plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
 
 
 def _fill(item: FieldPlan, sends: Sequence[Send], written: Mapping[Column, Any]) -> None:
@@ -219,17 +226,20 @@ def _unlinked(item: FieldPlan, values: Mapping[str, Any]) -> bool:
     return linked is not None and keys is None
 
 
-def _arrays(item: FieldPlan, spec: FieldSpec, sends: Sequence[Send]) -> dict[str, Any]:
-    """The record's columns as arrow arrays, as the codecs give them."""
-    name = item.name if item.reference is None else f"@{item.name}"
-    main = [send.values[name] for send in sends]
+def _column(sends: Sequence[Send], name: str) -> list[Any]:
+    return [send.values[name] for send in sends]
+
+
+def arrays_of(item: FieldPlan, spec: FieldSpec, column: Callable[[str], Sequence[Any]]) -> dict[str, Any]:
+    """The record's columns as arrow arrays, as the codecs give them; `column` gives those of `values_of`."""
+    main = column(item.name if item.reference is None else f"@{item.name}")
     if spec.type in ("choices", "links"):
         return {item.name: pa.array(main, LIST)}
     if spec.type == "link":
         return {item.name: pa.array(main, TEXT)}
     arrays = {item.name: pa.array(main, arrow_type(HOLDS[spec.type], spec.scale))}
-    for column in item.columns[1:]:
-        arrays[column] = pa.array([send.values[column] for send in sends], TEXT)
+    for name in item.columns[1:]:
+        arrays[name] = pa.array(column(name), TEXT)
     return arrays
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,9 +16,10 @@ from sqlalchemy import Connection, Table
 from pipelines.stages.staging import Staging, copy_frame, pack
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def read_ahead(pages: Iterator[T]) -> Iterator[T]:
+def read_ahead(pages: Iterator[T]) -> Generator[T]:
     """Reads one page ahead in a thread of its own; an error of the reader is raised where the page would be."""
     line: queue.Queue[T | BaseException | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
@@ -50,6 +52,22 @@ def read_ahead(pages: Iterator[T]) -> Iterator[T]:
     finally:
         stop.set()
         thread.join()
+
+
+def in_lanes(items: Iterator[T], work: Callable[[T, int], R], lanes: int) -> Generator[tuple[T, R]]:
+    """Each item with what `work(item, lane)` makes of it, in order; a lane works on one item at a time."""
+    with ThreadPoolExecutor(lanes, thread_name_prefix="navette-lane") as pool:
+        line: deque[tuple[T, Future[R]]] = deque()
+        done: list[tuple[T, R]] = []
+        for number, item in enumerate(items):
+            if len(line) == lanes:
+                first, found = line.popleft()
+                done.append((first, found.result()))
+            line.append((item, pool.submit(work, item, number % lanes)))
+            while done:
+                yield done.pop()
+        for item, found in line:
+            yield item, found.result()
 
 
 class Writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -181,16 +182,25 @@ def test_a_pid_file_that_names_a_stranger_keeps_nobody_out(home: Path) -> None:
     assert len(answers(start_commands(home, 1))) == 1
 
 
+def rewrite(status: Path, lines: list[str]) -> None:
+    """At once: a server that finds its status file empty for a moment stops itself."""
+    beside = status.with_suffix(".new")
+    beside.write_text("\n".join(lines))
+    shutil.copymode(status, beside)
+    os.chown(beside, status.stat().st_uid, status.stat().st_gid)
+    beside.replace(status)
+
+
 def test_a_server_that_still_starts_or_stops_is_waited_for(home: Path) -> None:
     Store.open(home)
     process = postmaster(home)
     status = home / "pg" / "postmaster.pid"
     lines = status.read_text().split("\n")
-    status.write_text("\n".join([*lines[:7], "starting", ""]))
+    rewrite(status, [*lines[:7], "starting", ""])
     waiting = start_commands(home, 2)
     time.sleep(1)
     assert all(command.poll() is None for command in waiting)
-    status.write_text("\n".join(lines))
+    rewrite(status, lines)
     assert len(answers(waiting)) == 1
     assert process.is_running()
 

@@ -51,6 +51,8 @@ def test_what_calls_are_signed_with_is_looked_at(tmp_path: Path, hooks: str, wha
     ("key: id", "key: [$company, id]", "$company"),
     ("key: id", "key: 1", "no positions"),
     ("read: {hook: true}", "read: {files: '*.csv'}", "live is for systems that answer"),
+    ("read: {hook: true}", "read: {hook: true, files: '*.csv'}", "shop has no folder"),
+    ("read: {hook: true}", "direction: out\nwrite: {files: 'a.csv'}", "shop has no folder"),
     ("read: {hook: true}", "read: {hook: maybe}", "expected true or false"),
 ])
 def test_a_flow_that_takes_calls_is_looked_at(tmp_path: Path, before: str, after: str, what: str):

@@ -12,9 +12,11 @@ import re
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from string import Template
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -56,6 +58,17 @@ def load() -> Any:
     # What a metric cannot do comes back as an error and is told by the caller, in words.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     return package
+
+
+@cache
+def load_ahead() -> None:
+    """Begins to import the package beside other work; who needs it sooner waits, and is told what failed."""
+
+    def work() -> None:
+        with suppress(Exception):
+            load()
+
+    Thread(target=work, name="navette-expectations", daemon=True).start()
 
 
 def part(module: str) -> Any:

@@ -1,0 +1,1 @@
+"""Files for other systems: written row by row beside their place, and renamed into it whole."""
