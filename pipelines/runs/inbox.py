@@ -46,7 +46,8 @@ def calls_wait(hub: Hub, flow: Flow) -> bool:
         ))))
 
 
-def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress) -> list[RunResult]:
+def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress, dagster_run: str | None = None
+            ) -> list[RunResult]:
     """Runs on the calls that wait, oldest first; the caller holds the flow's lock and has finished what was unfinished.
 
     Stops behind a run that waits in review. Calls that are hints stay: whoever reads the system notes them.
@@ -57,7 +58,8 @@ def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress) -> list[RunR
     note_ends(hub, flow)
     while events := _waiting(hub, flow):
         numbers = tuple(number for number, _ in events)
-        order = Order(flow=flow, source=source_of(flow, events), name=_name(numbers), trigger=trigger, calls=numbers)
+        order = Order(flow=flow, source=source_of(flow, events), name=_name(numbers), trigger=trigger, calls=numbers,
+                      dagster_run=dagster_run)
         results.append(execute(hub, order, progress))
         note_ends(hub, flow)
         if results[-1].state == "review":
@@ -77,22 +79,23 @@ def note_ends(hub: Hub, flow: Flow) -> None:
 
 
 def hints(hub: Hub, flow: Flow) -> list[int]:
-    """Calls that wait for the system to be read."""
+    """Calls that a read of the system answers; also those that came before a read that failed."""
     if not flow.read.hook or not is_hint(hub, flow):
         return []
     inbox = tables.inbox
     with hub.engine.connect() as connection:
         return list(connection.scalars(
-            select(inbox.c.id).where(inbox.c.flow == flow.flow, inbox.c.state == "waiting")))
+            select(inbox.c.id).where(inbox.c.flow == flow.flow, inbox.c.state.in_(("waiting", "failed")))))
 
 
-def note_hints(hub: Hub, calls: Sequence[int], run_id: int | None) -> None:
-    """The system was read after these calls had come, by this run or without news."""
-    if calls:
-        with hub.engine.begin() as connection:
-            connection.execute(
-                update(tables.inbox).where(tables.inbox.c.id.in_(calls)).values(state="done", run_id=run_id)
-            )
+def note_hints(hub: Hub, calls: Sequence[int], result: RunResult | None) -> None:
+    """The system was read after these calls had come (None: without news). A read that failed is not tried again for
+    them, only at its time; where it waits for a person, so do they."""
+    if not calls or (result is not None and result.state not in ("done", "failed")):
+        return
+    state, run_id = ("done", None) if result is None else (result.state, result.run_id)
+    with hub.engine.begin() as connection:
+        connection.execute(update(tables.inbox).where(tables.inbox.c.id.in_(calls)).values(state=state, run_id=run_id))
 
 
 def _waiting(hub: Hub, flow: Flow) -> list[tuple[int, bytes]]:

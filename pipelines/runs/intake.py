@@ -54,15 +54,14 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
         held_back(hub, flow, supersede)
-        taken = take_in(hub, flow, trigger, progress) if file is None else []
+        taken = take_in(hub, flow, trigger, progress, dagster_run) if file is None else []
         results += taken
         if taken and taken[-1].state == "review":
             pass
         elif hub.project.systems[flow.system].connector != "file":
             said = hints(hub, flow)
             results.append(_run_remote(hub, flow, file, full, trigger, progress, dagster_run))
-            if results[-1].state == "done":
-                note_hints(hub, said, results[-1].run_id)
+            note_hints(hub, said, results[-1])
         elif file is not None:
             resumed = _same_as(hub, results, file)
             results = [resumed] if resumed else [

@@ -170,8 +170,7 @@ class _Live:
                                         trigger="live"))
         if result.state != "done":
             state.seen.forget()
-        else:
-            note_hints(hub, said, result.run_id)
+        note_hints(hub, said, result)
         return _moved(result)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,12 @@ import pytest
 
 from mappings.language.project import require_project
 from pipelines.http.app import build_app
+from pipelines.ops.export import export_held
 from pipelines.ops.inbox import call_counts, settle_calls
 from pipelines.ops.status import status
-from pipelines.runs.intake import run_flow
+from pipelines.runs.intake import HeldBack, run_flow
 from pipelines.runs.live import keep_live
+from pipelines.runs.settling import settle_run
 from tests.acceptance.test_live import eventually
 from tests.http_desk import ENV, OLD_SECRET, SECRET, Caller, caller, module_road, road, serving, signed
 from tests.road_desk import Road, told
@@ -261,3 +264,45 @@ def _remapped(road: Road, text: str) -> None:
     (road.root / "mappings/flows/shop_customers.yaml").write_text(text)
     road.project = require_project(road.root, ENV)
     road.__post_init__()
+
+
+def strange(version: int) -> list[dict[str, object]]:
+    """Thirty rows, most of which the guard would not let pass."""
+    return [{"id": number, "version": version, **({"name": f"Company {number}"} if number > 20 else {})}
+            for number in range(30)]
+
+
+def test_calls_far_from_the_usual_wait_for_a_person(road: Road, caller: Caller) -> None:
+    caller.post(strange(1))
+    [waits] = run_flow(road.hub, "shop_customers")
+    assert waits.state == "review"
+    caller.post({"id": 100, "version": 1, "name": "Later"})
+    with pytest.raises(HeldBack):
+        run_flow(road.hub, "shop_customers")
+    assert inbox(road) == [("taking", 30), ("waiting", 1)]
+    settle_run(road.hub, waits.run_id, approve=False)
+    assert inbox(road) == [("refused", 30), ("waiting", 1)]
+    assert take_in(road) == {"created": 1}
+    number = road.one("SELECT min(id) FROM sync.inbox")
+    assert settle_calls(road.hub, [number], "waiting") == 1
+    [again] = run_flow(road.hub, "shop_customers")
+    assert settle_run(road.hub, again.run_id, approve=True).state == "done"
+    assert inbox(road) == [("done", 30), ("done", 1)]
+    assert len(road.names()) == 10
+
+
+def test_refused_rows_of_calls_are_exported_corrected_and_read_again(road: Road, caller: Caller) -> None:
+    caller.post([{"id": 8, "version": 1, "name": "", "address": {"city": "Lyon"}}, {"id": 9, "version": 1, "name": "Good"}])
+    assert take_in(road) == {"created": 1, "rejected": 1}
+    [sheet] = export_held(road.hub, "shop_customers")
+    text = sheet.path.read_text("utf-8-sig")
+    delimiter = csv.Sniffer().sniff(text.splitlines()[0], ",;\t").delimiter
+    [row] = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    assert (row["address.city"], row["name"]) == ("Lyon", "")
+    with sheet.path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerow(row | {"name": "Corrected"})
+    assert [result.state for result in run_flow(road.hub, "shop_customers", file=sheet.path)] == ["done"]
+    assert road.companies("name", "city") == [("Corrected", "Lyon"), ("Good", None)]
+    assert road.held() == []

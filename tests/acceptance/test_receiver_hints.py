@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from mappings.language.project import require_project
+from pipelines.runs.inbox import calls_wait
+from pipelines.runs.intake import run_flow
 from pipelines.runs.live import keep_live
 from tests.acceptance.test_live import eventually
 from tests.both_ways_desk import SIRETS, Both, both
@@ -21,11 +23,11 @@ def hinted(both: Both) -> Both:
     """The ERP calls when something changed; it is asked once an hour else."""
     systems = both.root / "mappings" / "systems.yaml"
     text = systems.read_text()
-    systems.write_text(text.replace("settle: 100ms}", "settle: 100ms, hooks: {secret: '${ERP_SECRET}'}}", 1))
+    systems.write_text(text.replace("settle: 100ms}", f"settle: 100ms, hooks: {{secret: '${{ERP_SECRET:-{SECRET}}}'}}}}", 1))
     flow = both.root / "mappings" / "flows" / "erp.yaml"
     flow.write_text(flow.read_text().replace("changed_since: changed_at}", "changed_since: changed_at, hook: true}")
                     .replace("poll: 200ms", "poll: 1h"))
-    both.project = require_project(both.root, {"ERP_SECRET": SECRET})
+    both.project = require_project(both.root, {})
     both.__post_init__()
     return both
 
@@ -58,3 +60,17 @@ def test_without_a_live_process_the_next_run_notes_the_hint(hinted: Both) -> Non
     hinted.run("erp_companies")
     assert hinted.sees("SELECT state, run_id IS NOT NULL FROM sync.inbox") == [("done", True)]
     assert hinted.one("SELECT count(*) FROM crm.company") == 1
+
+
+def test_a_hint_whose_read_failed_is_not_tried_every_moment_and_noted_by_the_next_good_one(hinted: Both) -> None:
+    hinted.erp("INSERT INTO customer (name, siret) VALUES ('First', %s)", SIRETS[0])
+    hinted.change_flow("erp", "  match: [siret]",
+                       "  match: [siret]\n  expect: [{expect_table_row_count_to_be_between: {min_value: 2}}]")
+    with serving(SimpleNamespace(hub=hinted.hub)) as caller:  # type: ignore[arg-type]
+        caller.post({"id": 1}, path="/hooks/erp/erp_companies")
+    assert run_flow(hinted.hub, "erp_companies")[-1].state == "failed"
+    assert hinted.one("SELECT state FROM sync.inbox") == "failed"
+    assert not calls_wait(hinted.hub, hinted.project.flows["erp_companies"])
+    hinted.erp("INSERT INTO customer (name, siret) VALUES ('Second', %s)", SIRETS[1])
+    hinted.run("erp_companies")
+    assert hinted.one("SELECT state FROM sync.inbox") == "done"

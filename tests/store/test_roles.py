@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
 import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from crm_store.store import Store
+from crm_store.store import Store, admin_connection
 
 
 def test_the_hub_works_as_a_role_that_is_no_superuser_and_owns_nothing(store: Store) -> None:
@@ -46,3 +52,24 @@ def test_requests_over_http_log_in_as_a_crm_application_that_can_become_no_hub(s
                 connection.execute(text(f"SET ROLE {role}"))
             connection.rollback()
     store.http().dispose()
+
+
+def test_a_store_made_before_there_was_a_login_gets_it() -> None:
+    home = Path(mkdtemp(prefix="nvr-", dir="/tmp"))
+    try:
+        store = Store.open(home)
+        with closing(admin_connection(store)) as admin:
+            admin.execute("DROP ROLE navette_http")
+        for path, was in ((home / "secrets/passwords.json", store.roles.http), (home / "roles.json", "embedded")):
+            told = json.loads(path.read_text())
+            told.pop(was)
+            path.write_text(json.dumps(told))
+        again = Store.open(home)
+        assert {role: again.passwords[role] for role in store.passwords if role != store.roles.http}.items() <= (
+            store.passwords.items())
+        with again.http().connect() as connection:
+            assert connection.scalar(text("SELECT session_user")) == store.roles.http
+        again.http().dispose()
+    finally:
+        Store.stop(home)
+        rmtree(home)
