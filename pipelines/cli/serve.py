@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -52,4 +53,6 @@ def serve(
         at = listening.getsockname()
         scheme = "https" if certificate else "http"
         out.print(f"serving: {scheme}://{f'[{at[0]}]' if ':' in at[0] else at[0]}:{at[1]}", highlight=False)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: None)  # uvicorn ends in order, and then raises the signal once more
         server.run(sockets=[listening])

@@ -90,7 +90,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice(place: Cal
         if kill_after < CALLS:
             process, caller = place.serve()
     process.terminate()
-    process.communicate(timeout=60)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == 0
     assert len(receipts) == CALLS
     assert place.look("SELECT count(*), count(DISTINCT key) FROM sync.inbox") == [(CALLS, CALLS)]
     assert sorted(receipts.values()) == [row[0] for row in place.look("SELECT id FROM sync.inbox ORDER BY 1")]
