@@ -40,17 +40,19 @@ demo: $(READY)  ## load the systems of a made-up company and show what happened
 demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback) and the CRM in step, both ways
 	$(BIN)/python -m demo.erp $(ARGS)
 
-test: $(READY)  ## all tests but the long ones (JOBS=2 at a time; ARGS="-k name" for some)
-	$(BIN)/pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "not long" $(ARGS)
+PYTEST = $(BIN)/pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+
+test: $(READY)  ## all tests but the slow and the long ones (JOBS=2 at a time; ARGS="-k name" for some)
+	$(PYTEST) -m "not long and not slow" $(ARGS)
 
 test-long: $(READY)  ## the long forms: many kills, millions of rows
 	$(BIN)/pytest -q -m long --timeout 7200 $(ARGS)
 
-check: $(READY)  ## everything: ruff, mypy, import-linter, tests
+check: $(READY)  ## everything: ruff, mypy, import-linter, all tests but the long ones
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(MAKE) --no-print-directory test
+	$(PYTEST) -m "not long" $(ARGS)
 
 format: $(READY)  ## let ruff sort imports and mend what it can
 	$(BIN)/ruff check --fix .

@@ -30,6 +30,7 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 _numbers = count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which then reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file share a worker, and all of the real exports, whose days are read once. What takes long begins
     first, so that no worker is left alone with it at the end."""

@@ -19,6 +19,8 @@ from pipelines.runs.lock import flow_lock
 from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both, both
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 mending.register(app)

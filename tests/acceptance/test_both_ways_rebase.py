@@ -12,6 +12,8 @@ from pipelines.cli.app import app
 from pipelines.runs.intake import rebase_flow
 from tests.both_ways_desk import ERP, SIRETS, Both, both
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 sending.register(app)

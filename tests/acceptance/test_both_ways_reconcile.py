@@ -19,6 +19,8 @@ from tests.acceptance.test_both_ways import filled
 from tests.acceptance.test_both_ways_preview import standing
 from tests.both_ways_desk import SIRETS, Both, both
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 mending.register(app)

@@ -14,7 +14,7 @@ import pytest
 from crm_store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.timeout(1200)  # the first on a machine sets Tryton up
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the first on a machine sets Tryton up
 
 
 @pytest.fixture(scope="module")

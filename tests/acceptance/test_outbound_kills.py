@@ -15,6 +15,8 @@ import pytest
 from mappings.errors import RunStopped
 from tests.file_desk import FLOW, FileDesk, desk
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk"]
 
 CHILD = """

@@ -12,6 +12,8 @@ import pytest
 
 from tests.file_desk import FLOW, FileDesk, desk
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk"]
 
 CHILD = """

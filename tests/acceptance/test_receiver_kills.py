@@ -21,6 +21,8 @@ from crm_store.store import Store, admin_connection
 from tests.acceptance.test_kill_anywhere import Moment, Place
 from tests.http_desk import ENV, Caller, write_project
 
+pytestmark = pytest.mark.slow
+
 CALLS, ROWS = 60, 40
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from mappings.language.flow import Into
 from tests.real_exports.companies import company_name
 from tests.real_exports.raw_exports import EXPORTS, Row, rows
 from tests.real_exports.story import Story
+
+pytestmark = pytest.mark.slow
 
 Content = tuple[tuple[str, str], ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import python_calamine
 import xlsxwriter
 
@@ -9,6 +10,8 @@ from pipelines.ops.export import export_held
 from pipelines.runs.settling import settle_row
 from tests.real_exports.companies import dolibarr_companies
 from tests.real_exports.story import Story
+
+pytestmark = pytest.mark.slow
 
 SIRET = "Identifiant professionnel 2"
 
