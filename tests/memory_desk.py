@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from crm_store.entity_tables import compile_entities
 from crm_store.store import Store
@@ -33,6 +31,7 @@ from pipelines.runs.result import RunResult
 from pipelines.runs.settling import settle_run
 from pipelines.runs.standing import resume
 from pipelines.runs.unfinished import finish_unfinished
+from tests.memory_life import Life
 from tests.memory_systems import Killed, MemorySystem, cutting, opening
 
 FILES = {
@@ -149,42 +148,6 @@ def siret(number: int) -> str:
     digits = f"7328293200{number:03d}"
     total = sum(sum(divmod(int(digit) * (2 if place % 2 == 0 else 1), 10)) for place, digit in enumerate(digits[::-1]))
     return f"{digits}{-total % 10}"
-
-
-class Life:
-    """The hub's process: it can be made to die at one of its statements, and does nothing afterwards until reborn."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine, self.dead, self.left = engine, False, None
-        self.thread = get_ident()
-        event.listen(engine, "before_cursor_execute", self._statement)
-        event.listen(engine, "commit", self._commit)
-
-    dead: bool
-    left: int | None
-    """Statements and commits of the main thread until it dies."""
-
-    def die(self) -> None:
-        self.dead, self.left = True, None
-
-    def reborn(self) -> None:
-        self.dead, self.left = False, None
-        self.engine.dispose()
-
-    def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "pg_advisory_unlock" not in statement:  # what a server does for a client that is gone
-            self._step()
-
-    def _commit(self, connection: Any) -> None:
-        self._step()
-
-    def _step(self) -> None:
-        if self.left is not None and get_ident() == self.thread:
-            self.left -= 1
-            if self.left <= 0:
-                self.die()
-        if self.dead:
-            raise Killed
 
 
 @dataclass

@@ -1,0 +1,46 @@
+"""The hub's process as tests kill it: at any statement or commit, in memory."""
+
+from __future__ import annotations
+
+from threading import get_ident
+from typing import Any
+
+from sqlalchemy import event
+
+from tests.memory_systems import Killed
+
+
+class Life:
+    """The hub's process: it can be made to die at one of its statements, and does nothing afterwards until reborn."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.dead, self.left = engine, False, None
+        self.thread = get_ident()
+        event.listen(engine, "before_cursor_execute", self._statement)
+        event.listen(engine, "commit", self._commit)
+
+    dead: bool
+    left: int | None
+    """Statements and commits of the main thread until it dies."""
+
+    def die(self) -> None:
+        self.dead, self.left = True, None
+
+    def reborn(self) -> None:
+        self.dead, self.left = False, None
+        self.engine.dispose()
+
+    def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "pg_advisory_unlock" not in statement:  # what a server does for a client that is gone
+            self._step()
+
+    def _commit(self, connection: Any) -> None:
+        self._step()
+
+    def _step(self) -> None:
+        if self.left is not None and get_ident() == self.thread:
+            self.left -= 1
+            if self.left <= 0:
+                self.die()
+        if self.dead:
+            raise Killed
