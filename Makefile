@@ -40,7 +40,7 @@ demo: $(READY)  ## load the systems of a made-up company and show what happened
 demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback) and the CRM in step, both ways
 	$(BIN)/python -m demo.erp $(ARGS)
 
-PYTEST = $(BIN)/pytest -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/pytest -q -n $(JOBS) --no-loadscope-reorder
 
 test: $(READY)  ## all tests but the slow and the long ones (JOBS=2 at a time; ARGS="-k name" for some)
 	$(PYTEST) -m "not long and not slow" $(ARGS)

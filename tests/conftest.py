@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
+from xdist.scheduler import LoadScopeScheduling
 
 from crm_store.migrate import migrate, wanted_digest
 from crm_store.server_user import server_user
@@ -30,17 +32,23 @@ DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 _numbers = count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which then reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file share a worker, and all of the real exports, whose days are read once. What takes long begins
-    first, so that no worker is left alone with it at the end."""
-    def weight(item: pytest.Item) -> int:
-        return {"real_exports": 0, "acceptance": 1, "contract": 2}.get(item.path.parent.name, 3)
+class _Files(LoadScopeScheduling):
+    """Tests of one file share a worker, and all of the real exports, whose days are read once."""
 
-    for item in items:
-        room = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(room if room == "real_exports" else str(item.path)))
-    items.sort(key=weight)
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "real_exports" if "real_exports" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Instead of groups by marks: what they add to a test's id is lost since pytest 9."""
+    return _Files(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: {"real_exports": 0, "acceptance": 1, "contract": 2}.get(item.path.parent.name, 3))
 
 
 @dataclass
