@@ -115,12 +115,16 @@ def _check_version(data: Path) -> None:
 
 
 def _make(home: Path, user: ServerUser) -> None:
-    """initdb beside the final place, then one rename: a command killed meanwhile leaves nothing half made."""
-    new, data = home / "pg.new", home / "pg"
-    shutil.rmtree(new, ignore_errors=True)
+    """initdb beside the final place, then one rename: a command killed meanwhile leaves nothing half made.
+
+    In a folder of its own each time: the initdb of a killed command may still be writing into the last one.
+    """
+    data = home / "pg"
+    for half_made in home.glob("pg.new*"):
+        shutil.rmtree(half_made, ignore_errors=True)
     user.let_into(home)
     user.let_read(_binary("postgres"))
-    new.mkdir(mode=0o700)
+    new = Path(tempfile.mkdtemp(prefix="pg.new.", dir=home))
     user.give(new)
     word = home / "pg.word"
     write_private(word, kept_passwords(home, (ADMIN,))[ADMIN])
