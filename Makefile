@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-erp test test-long check format bench lock clean
+.PHONY: help setup demo demo-erp test test-slow test-long check format bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,11 +48,15 @@ test: $(READY)  ## all tests but the slow and the long ones (JOBS=2 at a time; A
 test-long: $(READY)  ## the long forms: many kills, millions of rows
 	$(BIN)/pytest -q -m long --timeout 7200 $(ARGS)
 
-check: $(READY)  ## everything: ruff, mypy, import-linter, all tests but the long ones
+test-slow: $(READY)  ## the tests that make test leaves out, but the long ones
+	$(PYTEST) -m "slow and not long" $(ARGS)
+
+check: $(READY)  ## everything: ruff, mypy, import-linter, make test and make test-slow
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(PYTEST) -m "not long" $(ARGS)
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory test-slow
 
 format: $(READY)  ## let ruff sort imports and mend what it can
 	$(BIN)/ruff check --fix .

@@ -22,11 +22,12 @@ CREATE OR REPLACE FUNCTION sync.journal_create() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     hub boolean := sync.is_hub();
+    by_author text := sync.author();  -- once for the statement, not for each of its rows
     by_system text := CASE WHEN hub THEN nullif(current_setting('navette.system', true), '') END;
     by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
 BEGIN
     INSERT INTO sync.journal (entity, record_id, op, system, author, run_id)
-    SELECT tg_table_name, made.id, 'create', by_system, sync.author(), by_run FROM made;
+    SELECT tg_table_name, made.id, 'create', by_system, by_author, by_run FROM made;
     RETURN NULL;
 END $$;
 
@@ -49,6 +50,7 @@ BEGIN
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $f$
         DECLARE
             hub boolean := sync.is_hub();
+            by_author text := sync.author();
             by_system text := CASE WHEN hub THEN nullif(current_setting('navette.system', true), '') END;
             by_run bigint := CASE WHEN hub THEN nullif(current_setting('navette.run', true), '') END;
             by_feed integer := CASE WHEN hub THEN nullif(current_setting('navette.feed', true), '') END;
@@ -62,7 +64,7 @@ BEGIN
                 WHERE (%4$s) IS DISTINCT FROM (%5$s)
             ), told AS (
                 INSERT INTO sync.journal (entity, record_id, op, system, author, run_id, old, new)
-                SELECT tg_table_name, id, 'update', by_system, sync.author(), by_run, before, after FROM changed
+                SELECT tg_table_name, id, 'update', by_system, by_author, by_run, before, after FROM changed
             )
             UPDATE sync.%7$I AS x SET fingerprint = NULL
             WHERE x.record_id = ANY (ARRAY(SELECT id FROM changed))

@@ -117,7 +117,8 @@ def _ready(hub: Hub) -> list[int]:
         wanted: dict[str, set[str]] = defaultdict(set)
         for name, entity in connection.execute(asks.distinct()).all():
             wanted[name].add(entity)
-        every = {name: x for name, x in hub.tables.crosswalk.items() if name in set().union(*wanted.values())}
+        asked = set().union(*wanted.values())
+        every = {name: x for name, x in hub.tables.crosswalk.items() if name in asked}
         for name, entities in wanted.items():
             flow = hub.project.flows.get(name)
             if flow is not None and entities & {into.entity for into in flow.into}:

@@ -58,14 +58,11 @@ def in_lanes(items: Iterator[T], work: Callable[[T, int], R], lanes: int) -> Gen
     """Each item with what `work(item, lane)` makes of it, in order; a lane works on one item at a time."""
     with ThreadPoolExecutor(lanes, thread_name_prefix="navette-lane") as pool:
         line: deque[tuple[T, Future[R]]] = deque()
-        done: list[tuple[T, R]] = []
         for number, item in enumerate(items):
-            if len(line) == lanes:
-                first, found = line.popleft()
-                done.append((first, found.result()))
+            first = [line.popleft()] if len(line) == lanes else []
+            done = [(earlier, found.result()) for earlier, found in first]  # before its lane gets the next
             line.append((item, pool.submit(work, item, number % lanes)))
-            while done:
-                yield done.pop()
+            yield from done
         for item, found in line:
             yield item, found.result()
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from string import Template
-from threading import Thread
+from threading import Lock, Thread
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +25,9 @@ from mappings.errors import ConfigurationError
 
 _SELDOM_USED = ("altair", "scipy.stats")
 """What the library imports for a chart and for tests of distributions: half the time of its import."""
+
+_LOADING = Lock()
+"""Two threads at a time would take each other's stand-ins away."""
 
 Expectation = Any
 """An expectation of the library; it has no type information that mypy could use without importing it."""
@@ -44,7 +47,12 @@ class _Deferred(ModuleType):
 
 @cache
 def load() -> Any:
-    """The package; the first call imports it."""
+    """The package; the first call imports it, and others wait for it."""
+    with _LOADING:
+        return _import()
+
+
+def _import() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     deferred = [name for name in _SELDOM_USED if name not in sys.modules]
     sys.modules |= {name: _Deferred(name) for name in deferred}
