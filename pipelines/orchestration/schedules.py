@@ -27,13 +27,16 @@ Kind = Literal["changes", "full"]
 
 def flow_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
     """`FLOW_changes` and `FLOW_full`, as far as the flow declares them; they run from the start."""
-    if flow.schedule is None:
-        return
+    for kind, line, timezone in _declared(flow):
+        yield _schedule(flow, job, kind, line, timezone)
+
+
+def _declared(flow: Flow) -> Iterator[tuple[Kind, str, str]]:
+    """Each kind that the flow is scheduled for, with its cron line and time zone."""
     kinds: tuple[Kind, ...] = ("changes", "full")
     for kind in kinds:
-        line = getattr(flow.schedule, kind)
-        if line:
-            yield _schedule(flow, job, kind, line, flow.schedule.timezone)
+        if flow.schedule is not None and (line := getattr(flow.schedule, kind)):
+            yield kind, line, flow.schedule.timezone
 
 
 def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
@@ -62,13 +65,8 @@ def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) ->
 
 def out_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
     """The same for a flow that only writes: they start its way out."""
-    if flow.schedule is None:
-        return
-    kinds: tuple[Kind, ...] = ("changes", "full")
-    for kind in kinds:
-        line = getattr(flow.schedule, kind)
-        if line:
-            yield _out_schedule(flow, job, kind, line, flow.schedule.timezone)
+    for kind, line, timezone in _declared(flow):
+        yield _out_schedule(flow, job, kind, line, timezone)
 
 
 def _out_schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
