@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ from pipelines.http.problem import Refused
 MOST_BYTES = 1 << 20
 MOST_SECONDS = 30.0
 """For the whole body: who sends a byte a minute holds nothing for long."""
+LINGER_BYTES, LINGER_SECONDS = 256 << 10, 2.0
 log = logging.getLogger("navette.http")
 
 
@@ -37,7 +39,7 @@ class Bounded:
                 body = await self._body(scope, receive)
             except Refused as error:
                 self.refused(scope["path"], "oversize" if error.status == 413 else "slow")
-                return await error.response()(scope, receive, sending)
+                return await _part(error, scope, receive, sending)
             if body is not None:
                 await self.app(scope, _again(body, receive), sending)
         except Exception as error:
@@ -72,6 +74,24 @@ class Bounded:
     def _too_large(self) -> Refused:
         return Refused(413, "too large", f"at most {self.most} bytes; send fewer rows at once",
                        headers={"Connection": "close"})
+
+
+async def _part(error: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers before the body is here, and takes a little more of it in before the connection ends.
+
+    A connection that is closed on somebody who still sends is reset, and the answer is lost with it.
+    """
+
+    async def held(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    await error.response()(scope, receive, held)
+    left = LINGER_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while left > 0 and (message := await receive()).get("more_body"):
+                left -= len(message.get("body", b""))
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
