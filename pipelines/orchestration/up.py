@@ -50,7 +50,7 @@ def stay_up(project: Path, *, host: str, port: int, reports_port: int, say: Say)
     root = project.expanduser().resolve()
     home = state_home({**os.environ, PROJECT: str(root)})
     hub = open_hub(root)  # every mistake of the project is told here, and the store migrated, before anything starts
-    hub.engine.dispose()
+    hub.store.let_go()
     with stopping_asked() as stopping, only_one(home) as folder, ExitStack() as stack:
         port = _free(host, port)
         reports = stack.enter_context(served_reports(reports_folder(home), _free(HOST, reports_port)))

@@ -1,5 +1,8 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
+What the system has taken becomes the base in the transaction that notes its receipt: between the two, a process that is
+cut would leave rows that it had made as strangers, whose next reading is a conflict.
+
 A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change.
 """
 
@@ -15,6 +18,8 @@ from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
 from pipelines.hub import Hub
+from pipelines.runs.attempt import durable
+from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, remote_key
 
@@ -46,18 +51,22 @@ def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: C
         mine = [send for send in sends if send.operation == operation and send.fault is None]
         for start in range(0, len(mine), can.batch):
             part = mine[start : start + can.batch]
-            with hub.engine.begin() as connection:
+            with hub.small.begin() as connection:
+                durable(connection)  # an intent that a power cut took would be a write that nobody looks for
                 intents = _intend(connection, plan, run_id, part)
             changes = [_change(plan, resource, send) for send in part]
             try:
                 receipts = _written(remote, resource, changes, whole=can.whole_batch)
             except Exception:
-                with hub.engine.begin() as connection:
+                with hub.small.begin() as connection:
                     _note(connection, intents, [Receipt("retry", code="not_sent")] * len(part), dropped=True)
                 raise
-            with hub.engine.begin() as connection:
+            these = [Answered(*each) for each in zip(part, intents, receipts, strict=True)]
+            done = [one.as_sent() for one in these if one.receipt.state == "delivered"]
+            with hub.small.begin() as connection:
                 _note(connection, intents, receipts)
-            answered += [Answered(*each) for each in zip(part, intents, receipts, strict=True)]
+                (link_made if operation == "create" else agree_on)(connection, plan, done)
+            answered += these
     return answered
 
 

@@ -20,7 +20,7 @@ FLOW_LOCK = 0x6E66
 def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
     """Holds the flow while the block runs; raises RetryLater when another run of it is under way."""
     key = (literal(FLOW_LOCK), func.hashtext(flow))
-    with hub.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with hub.small.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.scalar(select(func.pg_try_advisory_lock(*key))):
             raise RetryLater(
                 "another run of this flow is under way", where=f"flow {flow}",

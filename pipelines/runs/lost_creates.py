@@ -24,9 +24,10 @@ from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.planning import kept_plan
 from pipelines.runs.sources import seconds
 from pipelines.stages.agree import link_found
-from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
+from pipelines.stages.plan import IntoPlan
 
 
 def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resource) -> None:
@@ -38,11 +39,10 @@ def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resour
         select(intent.c.id).join_from(intent, feed, feed.c.id == intent.c.feed)
         .where(feed.c.flow == flow.flow, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"]))
     )
-    with hub.engine.begin() as connection:
+    with hub.small.connect() as connection:
         if connection.scalar(left.limit(1)) is None:
             return
-        plan = with_base_set(connection, compile_flow(connection, flow, hub.project, hub.tables)[0])
-    settle_creates(hub, flow, plan, remote, resource, patient=False)
+    settle_creates(hub, flow, kept_plan(hub, flow), remote, resource, patient=False)
 
 
 def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, *, patient: bool = True
@@ -50,7 +50,7 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
     """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`, or,
     not `patient`, leaves those that are younger."""
     intent = tables.intent
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         left = connection.execute(
             select(intent, func.extract("epoch", func.now() - intent.c.at).label("age"))
             .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)
