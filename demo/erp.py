@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -182,13 +184,27 @@ def tell_where_to_look(navette: Navette, server: TrytonServer) -> None:
     out.print(f"mappings, to read and to change:      {at}/mappings/")
 
 
-def tell(navette: Navette, server: TrytonServer, books: Books) -> int:
-    """The whole story; returns what was written where nothing should have been."""
-    session = Session(server.settings())
+def make_sides(navette: Navette, server: TrytonServer, session: Session) -> Books:
+    """Fills Tryton, and meanwhile makes the store with its tables, and accounting on its server."""
+    def make_store() -> Books:
+        navette.call("store", "migrate")
+        return Books.make(navette.home)
+
     began = time.perf_counter()
-    made = fill(session)
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(make_store)
+        made = fill(session)
+        books = making.result()
     out.print(f"{server.url}: {', '.join(f'{count} {model}' for model, count in made.items())}"
               f" ({time.perf_counter() - began:.0f} s)")
+    return books
+
+
+def tell(navette: Navette, server: TrytonServer) -> int:
+    """The whole story; returns what was written where nothing should have been."""
+    session = Session(server.settings())
+    books = make_sides(navette, server, session)
+    navette = replace(navette, variables={**navette.variables, **books.variables})
     crm, erp = Crm(Store.open(navette.home).crm_url), Erp(session)
     open_books(navette, books, erp)
     load(navette)
@@ -213,14 +229,12 @@ def main() -> int:
         template()
         Navette(project, PROJECT).start_afresh()
         with running(project / ".navette" / "tryton") as server:
-            home = project / ".navette"
+            navette = Navette(project, PROJECT, {
+                "TRYTON_URL": server.url, "TRYTON_PASSWORD_FILE": str(server.password_file)})
             try:
-                books = Books.make(home)
-                navette = Navette(project, PROJECT, {
-                    "TRYTON_URL": server.url, "TRYTON_PASSWORD_FILE": str(server.password_file), **books.variables})
-                written = tell(navette, server, books)
+                written = tell(navette, server)
             finally:
-                Store.stop(home)
+                Store.stop(navette.home)
         tell_where_to_look(navette, server)
     except NavetteError as error:
         print(error, file=sys.stderr)
