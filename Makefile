@@ -37,7 +37,7 @@ setup: $(READY)  ## create .venv with the locked packages and this project (the 
 demo: $(READY)  ## load the systems of a made-up company and show what happened
 	$(BIN)/python -m demo.run $(ARGS)
 
-demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback) and the CRM in step, both ways
+demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback), an accounting database and the CRM in step, both ways
 	$(BIN)/python -m demo.erp $(ARGS)
 
 PYTEST = $(BIN)/pytest -q -n $(JOBS) --no-loadscope-reorder
