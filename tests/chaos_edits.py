@@ -1,7 +1,8 @@
 """What people do to companies and their addresses on both sides, remembered edit by edit.
 
 Each record bears a mark for life, given when it was made (a company's website, an address's name), by which both sides
-find it. No two edits give a field the same value, but for `archived`.
+find it. No two edits give a field the same value, but for `archived`. Some records are only archived and taken back: Tryton
+lets nobody edit what is archived, so that an edit which meets an archiving would stay refused, as it should.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Known:
     key: int | None = None
     owner: str = ""
     made: str = ""  # crm or tryton
+    dormant: bool = False  # archived and taken back, and nothing else
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Edits:
                 " RETURNING archived_at IS NOT NULL", one.record)
             self.in_crm.append(("company", one.record, "update", (("archived", archived),)))
             self.told[one.mark, "archived"].append(Edit("crm", archived))
-        return self._with("company", "both", toggle)
+        return self._with("company", "both", toggle, dormant=True)
 
     def tryton_makes_a_party(self) -> bool:
         mark, number = self._mark("p", "https://{}.example")
@@ -112,7 +114,7 @@ class Edits:
         [key] = self.desk.there("party.party.create", [{
             "name": name, "contact_mechanisms": [["create", mechanisms]],
             "addresses": [["create", [{"party_name": place, **where}]]]}])
-        self._made(mark, "company", "tryton", key=key, values={"name": name, **reached})
+        self._made(mark, "company", "tryton", key=key, values={"name": name, **reached}, dormant=False)
         [address] = self.desk.there("party.address.search", [["party", "=", key]], 0, None, None)
         self._made(place, "address", "tryton", key=address, owner=mark, values={
             "street": where["street_unstructured"], "city": where["city"]})
@@ -151,11 +153,11 @@ class Edits:
             [row] = self.desk.there(f"{model}.read", [one.key], ["active"])
             self.desk.there(f"{model}.write", [one.key], {"active": not row["active"]})
             self.told[one.mark, "archived"].append(Edit("tryton", bool(row["active"])))
-        return self._with(self.chance.choice(ENTITIES), "key", toggle)
+        return self._with(self.chance.choice(ENTITIES), "key", toggle, dormant=True)
 
-    def _with(self, entity: str, where: str, act: Callable[[Known], None]) -> bool:
+    def _with(self, entity: str, where: str, act: Callable[[Known], None], *, dormant: bool = False) -> bool:
         """Does it to one of the records that this side knows."""
-        able = [one for one in self.known.values() if one.entity == entity and (
+        able = [one for one in self.known.values() if one.entity == entity and one.dormant == dormant and (
             (one.record and one.key) if where == "both" else getattr(one, where))]
         if able:
             act(self.chance.choice(able))
@@ -173,8 +175,9 @@ class Edits:
         return int(record)
 
     def _made(self, mark: str, entity: str, side: str, *, values: dict[str, Any], record: int | None = None,
-              key: int | None = None, owner: str = "") -> None:
-        self.known[mark] = Known(mark, entity, record, key, owner, side)
+              key: int | None = None, owner: str = "", dormant: bool | None = None) -> None:
+        sleeps = self.chance.random() < 0.2 if dormant is None else dormant
+        self.known[mark] = Known(mark, entity, record, key, owner, side, sleeps)
         for name, value in values.items():
             if name in ("street", "city", "name", *REACHED) and value != mark:
                 self.told[mark, name].append(Edit(side, value))

@@ -1,11 +1,13 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
-A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change.
+A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change. A row that
+was made is linked in the transaction that notes its receipt: killed before it, the create is open and looked for, killed
+after it, the record is known there. Nothing is written by a process that no longer holds the flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +17,8 @@ from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
 from pipelines.hub import Hub
+from pipelines.runs.leadership import must_lead
+from pipelines.stages.agree import link_made
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, remote_key
 
@@ -37,9 +41,10 @@ class Answered:
 
 def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
             sends: Sequence[Send]) -> list[Answered]:
-    """Writes every send without a fault; raises RemoteDown when the system was not even reached.
+    """Writes every send without a fault, and links what was made.
 
-    Then every intent of this call that has no receipt is dropped: nothing had been sent.
+    Raises RemoteDown when the system was not even reached, RetryLater when another process may have taken the flow
+    over. Then every intent of this call that has no receipt is dropped: nothing had been sent.
     """
     answered: list[Answered] = []
     for operation in OPERATIONS:
@@ -47,27 +52,45 @@ def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: C
         for start in range(0, len(mine), can.batch):
             part = mine[start : start + can.batch]
             with hub.engine.begin() as connection:
+                must_lead(connection)
                 intents = _intend(connection, plan, run_id, part)
             changes = [_change(plan, resource, send) for send in part]
+            receipts: dict[int, Receipt] = {}
             try:
-                receipts = _written(remote, resource, changes, whole=can.whole_batch)
+                _write(hub, remote, resource, changes, range(len(part)), receipts, whole=can.whole_batch)
             except Exception:
-                with hub.engine.begin() as connection:
-                    _note(connection, intents, [Receipt("retry", code="not_sent")] * len(part), dropped=True)
+                _noted(hub, plan, part, intents, receipts)  # of a batch that was halved, some may have been written
                 raise
-            with hub.engine.begin() as connection:
-                _note(connection, intents, receipts)
-            answered += [Answered(*each) for each in zip(part, intents, receipts, strict=True)]
+            answered += _noted(hub, plan, part, intents, receipts)
     return answered
 
 
-def _written(remote: Remote, resource: Resource, changes: list[Change], *, whole: bool) -> list[Receipt]:
-    receipts = remote.write(resource, changes)
-    if not whole or len(changes) == 1 or any(receipt.state != "refused" for receipt in receipts):
-        return receipts
-    middle = len(changes) // 2
-    return [receipt for half in (changes[:middle], changes[middle:])
-            for receipt in _written(remote, resource, half, whole=True)]
+def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range,
+           receipts: dict[int, Receipt], *, whole: bool) -> None:
+    """Writes the changes at these places; `receipts` has, by place, what is known also when this raises."""
+    told = remote.write(resource, [changes[place] for place in places])
+    if not whole or len(places) == 1 or any(receipt.state != "refused" for receipt in told):
+        receipts.update(zip(places, told, strict=True))
+        return
+    middle = len(places) // 2
+    for half in (places[:middle], places[middle:]):
+        with hub.engine.begin() as connection:
+            must_lead(connection)
+        _write(hub, remote, resource, changes, half, receipts, whole=True)
+
+
+def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int], receipts: Mapping[int, Receipt]
+           ) -> list[Answered]:
+    """Notes the receipts, links what was made, and drops the intents that have none."""
+    answered = [Answered(part[place], intents[place], receipt) for place, receipt in sorted(receipts.items())]
+    unsent = [intent for place, intent in enumerate(intents) if place not in receipts]
+    made = [one.as_sent() for one in answered
+            if one.send.operation == "create" and one.receipt.state == "delivered"]
+    with hub.engine.begin() as connection:
+        _note(connection, [one.intent for one in answered], [one.receipt for one in answered])
+        _note(connection, unsent, [Receipt("retry", code="not_sent")] * len(unsent), dropped=True)
+        link_made(connection, plan, made)
+    return answered
 
 
 def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
@@ -96,6 +119,8 @@ def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Rec
          "words": receipt.message or None, "under": None if receipt.key is None else joined_key(receipt.key)}
         for number, receipt in zip(intents, receipts, strict=True)
     ]
+    if not rows:
+        return
     connection.execute(
         update(table).where(table.c.id == bindparam("number")).values(
             state=bindparam("said"), code=bindparam("told"), message=bindparam("words"),

@@ -35,7 +35,7 @@ from pipelines.runs.executing import Order, Progress, execute, quiet
 from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.remote import FetchedSource, Kept, resource_of, session
 from pipelines.stages.absent import entries_of
-from pipelines.stages.agree import agree_on, link_made
+from pipelines.stages.agree import agree_on
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
@@ -230,7 +230,6 @@ class _Push:
         plan, feed = self.plan, self.plan.feed
         with self.hub.engine.begin() as connection:
             agree_on(connection, plan, [send for send in good if send.operation != "create"])
-            link_made(connection, plan, [send for send in good if send.operation == "create"])
             delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
             for record_id, (state, reason, after) in why.items():
                 set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)

