@@ -1,8 +1,8 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
 A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change. A row that
-was made is linked in the transaction that notes its receipt: killed before it, the create is open and looked for, killed
-after it, the record is known there. Nothing is written by a process that no longer holds the flow.
+was made is linked in the transaction that notes its receipt: killed before it, the create is open and looked for;
+killed after it, the record is known there. Nothing is written by a process that no longer holds the flow.
 """
 
 from __future__ import annotations
