@@ -264,6 +264,8 @@ intent = Table(
     Column("operation", Text, nullable=False),
     Column("key", Text),
     Column("values", JSON, nullable=False, comment="column to raw cell, as sent"),
+    Column("record", JSONB, comment="the record's columns that were sent, as they were: the base once it was taken"),
+    Column("version", Text, comment="of the row that the write was decided on"),
     Column("state", Text, nullable=False, server_default="open"),
     Column("code", Text),
     Column("message", Text, comment="the system's own words"),

@@ -106,9 +106,18 @@ def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
 
 def _intend(connection: Connection, plan: IntoPlan, run_id: int, sends: Sequence[Send]) -> list[int]:
     rows = [{"feed": plan.feed, "record_id": send.record_id, "run_id": run_id, "operation": send.operation,
-             "key": send.key, "values": send.cells} for send in sends]
+             "key": send.key, "values": send.cells, "version": send.version, "record": _as_sent(plan, send)}
+            for send in sends]
     statement = insert(tables.intent).returning(tables.intent.c.id, sort_by_parameter_order=True)
     return list(connection.scalars(statement, rows))
+
+
+def _as_sent(plan: IntoPlan, send: Send) -> dict[str, Any]:
+    """The columns of the record that were sent, as JSON holds what PostgreSQL casts back."""
+    columns = [column for item in plan.fields if item.name in send.fields for column in item.columns]
+    values = {column: send.values.get(column) for column in columns}
+    return {column: value if isinstance(value, str | bool | int | list | None) else str(value)
+            for column, value in values.items()}
 
 
 def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Receipt], *, dropped: bool = False

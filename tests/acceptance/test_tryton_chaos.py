@@ -197,8 +197,12 @@ def unaccounted(people: Edits, before: int) -> list[str]:
             if one is None or not came_from_tryton(people, one.mark, name, value):
                 found.append(f"the hub gave {entity} {record} ({one and one.mark}) {name} {value!r}, which nobody did there")
             written.add((one.mark if one else "", name, value))
+    lost = {(record, name, theirs) for record, name, theirs in desk.sees(
+        "SELECT record_id, field, theirs #>> '{}' FROM sync.conflict WHERE winner = 'crm' OR decision IS NOT NULL")}
     for (mark, name), edits in people.told.items():
         last = edits[-1]
+        if (people.known[mark].record, name, last.value) in lost:
+            continue  # a conflict that the CRM won
         # what a record had when it came in is told by the line that made it
         came_in = people.known[mark].made == "tryton" and not any((mark, name) == line[:2] for line in written)
         if last.side == "tryton" and name != "archived" and not came_in and (mark, name, last.value) not in written:

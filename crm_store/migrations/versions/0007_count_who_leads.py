@@ -1,9 +1,10 @@
-"""Count who leads."""
+"""Count who leads, and keep with an intent what its base will be."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0007"
 down_revision = "0006"
@@ -30,5 +31,17 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("kind IN ('flow', 'system')", name="kind_known"),
         sa.PrimaryKeyConstraint("kind", "name"),
+        schema="sync",
+    )
+    op.add_column(
+        "intent",
+        sa.Column(
+            "record", JSONB(), comment="the record's columns that were sent, as they were: the base once it was taken"
+        ),
+        schema="sync",
+    )
+    op.add_column(
+        "intent",
+        sa.Column("version", sa.Text(), comment="of the row that the write was decided on"),
         schema="sync",
     )
