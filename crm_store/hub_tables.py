@@ -7,7 +7,7 @@
          ├─< conflict     feed ──< subscription    position ──> run
          ├─< intent >──── feed ─┬< outbox          system_state
          ├─< outbound_file >──── ┴< mending          call_count, token
-         └─< inbox
+         └─< inbox                               leadership
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -264,6 +264,8 @@ intent = Table(
     Column("operation", Text, nullable=False),
     Column("key", Text),
     Column("values", JSON, nullable=False, comment="column to raw cell, as sent"),
+    Column("record", JSONB, comment="the record's columns that were sent, as they were: the base once it was taken"),
+    Column("version", Text, comment="of the row that the write was decided on"),
     Column("state", Text, nullable=False, server_default="open"),
     Column("code", Text),
     Column("message", Text, comment="the system's own words"),
@@ -322,6 +324,15 @@ system_state = Table(
     Column("tries", Integer, nullable=False, server_default=text("0"), comment="down: failures in a row"),
     Column("why", Text),
     _one_of("state", ("up", "down", "paused")),
+)
+
+leadership = Table(
+    "leadership", metadata,
+    Column("kind", Text, primary_key=True, comment="flow: one run of it at a time; system: kept live by one process"),
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False, server_default=text("1"), comment="counts how often it was taken"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now, comment="taken last"),
+    _one_of("kind", ("flow", "system")),
 )
 
 inbox = Table(

@@ -37,7 +37,7 @@ SQL = Path(__file__).parent / "sql"
 MIGRATIONS = Path(__file__).parent / "migrations"
 BEFORE_TABLES = ("schemas.sql", "values.sql", "clear.sql")
 AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "outbox.sql", "views.sql", "convert.sql",
-                "mending.sql", "bearer.sql")
+                "mending.sql", "bearer.sql", "leadership.sql")
 _LOCK = 4_723_001  # one migration at a time on one database
 _DIGEST = "store"
 

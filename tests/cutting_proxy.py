@@ -6,6 +6,7 @@
            lose      hang up before anything is forwarded
            swallow   forward, wait for the whole answer, hang up without a byte of it
            half      forward, give half of the answer
+           told 502  forward, and tell that it failed
            (bytes)   answer this, forward nothing
            (call)    call it once the request was forwarded, then answer as far as there is an answer
 
@@ -76,7 +77,7 @@ class CuttingProxy:
                 act()
             while part := server.recv(1 << 16):  # werkzeug ends each connection with its answer
                 answer += part
-        return {"swallow": b"", "half": answer[: len(answer) // 2]}.get(str(act), answer)
+        return {"swallow": b"", "half": answer[: len(answer) // 2], "told 502": BAD_GATEWAY}.get(str(act), answer)
 
 
 def _request(client: socket.socket) -> bytes:
@@ -94,3 +95,7 @@ def http(status: str, body: bytes, *headers: str) -> bytes:
     """A whole answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+BAD_GATEWAY = http("502 Bad Gateway", b"<html><body><h1>502 Bad Gateway</h1>nginx</body></html>",
+                   "Content-Type: text/html")

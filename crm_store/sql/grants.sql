@@ -16,7 +16,8 @@ GRANT EXECUTE ON FUNCTION sync.bearer(text) TO navette_crm;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO navette_hub;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sync TO navette_hub;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA sync TO navette_hub;
-GRANT EXECUTE ON FUNCTION sync.restore_entries(text, jsonb) TO navette_hub;
+GRANT EXECUTE ON FUNCTION sync.restore_entries(text, jsonb), sync.lead(integer, text, text),
+    sync.leads(integer, text, text, bigint, integer) TO navette_hub;
 REVOKE INSERT, UPDATE, DELETE ON sync.journal, sync.succession, sync.master, sync.subscription, sync.applied,
     sync.alembic_version FROM navette_hub;
 

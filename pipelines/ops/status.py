@@ -21,7 +21,7 @@ from pipelines.ops.due import last_due, next_due
 from pipelines.ops.inbox import open_calls
 from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
-from pipelines.runs.lock import FLOW_LOCK
+from pipelines.runs.leadership import FLOW_LOCK
 from pipelines.runs.waiting import waiting
 
 GRACE = timedelta(minutes=10)

@@ -1,14 +1,13 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
-What the system has taken becomes the base in the transaction that notes its receipt: between the two, a process that is
-cut would leave rows that it had made as strangers, whose next reading is a conflict.
-
-A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change.
+A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change. What the
+system has taken becomes the base in the transaction that notes its receipt: killed before it, the write is open and
+looked for; killed after it, nothing is missing. Nothing is written by a process that no longer holds the flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
 from pipelines.hub import Hub
 from pipelines.runs.attempt import durable
+from pipelines.runs.leadership import must_lead
 from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, remote_key
@@ -42,9 +42,10 @@ class Answered:
 
 def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
             sends: Sequence[Send]) -> list[Answered]:
-    """Writes every send without a fault; raises RemoteDown when the system was not even reached.
+    """Writes every send without a fault, and links what was made.
 
-    Then every intent of this call that has no receipt is dropped: nothing had been sent.
+    Raises RemoteDown when the system was not even reached, RetryLater when another process may have taken the flow
+    over. Then every intent of this call that has no receipt is dropped: nothing had been sent.
     """
     answered: list[Answered] = []
     for operation in OPERATIONS:
@@ -53,30 +54,45 @@ def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: C
             part = mine[start : start + can.batch]
             with hub.small.begin() as connection:
                 durable(connection)  # an intent that a power cut took would be a write that nobody looks for
+                must_lead(connection)
                 intents = _intend(connection, plan, run_id, part)
             changes = [_change(plan, resource, send) for send in part]
+            receipts: dict[int, Receipt] = {}
             try:
-                receipts = _written(remote, resource, changes, whole=can.whole_batch)
+                _write(hub, remote, resource, changes, range(len(part)), receipts, whole=can.whole_batch)
             except Exception:
-                with hub.small.begin() as connection:
-                    _note(connection, intents, [Receipt("retry", code="not_sent")] * len(part), dropped=True)
+                _noted(hub, plan, part, intents, receipts)  # of a batch that was halved, some may have been written
                 raise
-            these = [Answered(*each) for each in zip(part, intents, receipts, strict=True)]
-            done = [one.as_sent() for one in these if one.receipt.state == "delivered"]
-            with hub.small.begin() as connection:
-                _note(connection, intents, receipts)
-                (link_made if operation == "create" else agree_on)(connection, plan, done)
-            answered += these
+            answered += _noted(hub, plan, part, intents, receipts)
     return answered
 
 
-def _written(remote: Remote, resource: Resource, changes: list[Change], *, whole: bool) -> list[Receipt]:
-    receipts = remote.write(resource, changes)
-    if not whole or len(changes) == 1 or any(receipt.state != "refused" for receipt in receipts):
-        return receipts
-    middle = len(changes) // 2
-    return [receipt for half in (changes[:middle], changes[middle:])
-            for receipt in _written(remote, resource, half, whole=True)]
+def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range,
+           receipts: dict[int, Receipt], *, whole: bool) -> None:
+    """Writes the changes at these places; `receipts` has, by place, what is known also when this raises."""
+    told = remote.write(resource, [changes[place] for place in places])
+    if not whole or len(places) == 1 or any(receipt.state != "refused" for receipt in told):
+        receipts.update(zip(places, told, strict=True))
+        return
+    middle = len(places) // 2
+    for half in (places[:middle], places[middle:]):
+        with hub.small.begin() as connection:
+            must_lead(connection)
+        _write(hub, remote, resource, changes, half, receipts, whole=True)
+
+
+def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int], receipts: Mapping[int, Receipt]
+           ) -> list[Answered]:
+    """Notes the receipts, links what was made, and drops the intents that have none."""
+    answered = [Answered(part[place], intents[place], receipt) for place, receipt in sorted(receipts.items())]
+    unsent = [intent for place, intent in enumerate(intents) if place not in receipts]
+    taken = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
+    with hub.small.begin() as connection:
+        _note(connection, [one.intent for one in answered], [one.receipt for one in answered])
+        _note(connection, unsent, [Receipt("retry", code="not_sent")] * len(unsent), dropped=True)
+        link_made(connection, plan, [send for send in taken if send.operation == "create"])
+        agree_on(connection, plan, [send for send in taken if send.operation != "create"])
+    return answered
 
 
 def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
@@ -92,9 +108,18 @@ def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
 
 def _intend(connection: Connection, plan: IntoPlan, run_id: int, sends: Sequence[Send]) -> list[int]:
     rows = [{"feed": plan.feed, "record_id": send.record_id, "run_id": run_id, "operation": send.operation,
-             "key": send.key, "values": send.cells} for send in sends]
+             "key": send.key, "values": send.cells, "version": send.version, "record": _as_sent(plan, send)}
+            for send in sends]
     statement = insert(tables.intent).returning(tables.intent.c.id, sort_by_parameter_order=True)
     return list(connection.scalars(statement, rows))
+
+
+def _as_sent(plan: IntoPlan, send: Send) -> dict[str, Any]:
+    """The columns of the record that were sent, as JSON holds what PostgreSQL casts back."""
+    columns = [column for item in plan.fields if item.name in send.fields for column in item.columns]
+    values = {column: send.values.get(column) for column in columns}
+    return {column: value if isinstance(value, str | bool | int | list | None) else str(value)
+            for column, value in values.items()}
 
 
 def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Receipt], *, dropped: bool = False
@@ -105,6 +130,8 @@ def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Rec
          "words": receipt.message or None, "under": None if receipt.key is None else joined_key(receipt.key)}
         for number, receipt in zip(intents, receipts, strict=True)
     ]
+    if not rows:
+        return
     connection.execute(
         update(table).where(table.c.id == bindparam("number")).values(
             state=bindparam("said"), code=bindparam("told"), message=bindparam("words"),

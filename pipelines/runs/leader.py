@@ -2,7 +2,8 @@
 
 Two processes, A and B: A leads; its connection is cut while it works. The server gives the lock to B. A finds its
 connection dead before its next turn and stops leading; what it was doing ends in transactions that are whole, and each
-flow's own lock keeps B from the flow that A is still at.
+flow's own lock keeps B from the flow that A is still at, or, where that was cut too, A from writing
+(pipelines.runs.leadership).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from psycopg import sql
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.runs.calls import CHANNEL as INBOX
+from pipelines.runs.leadership import LEADER_LOCK
 
-LEADER_LOCK = 0x6E6C
 CHANNELS = ("navette_outbox", INBOX)
 
 
@@ -64,8 +65,8 @@ def leading(hub: Hub, system: str) -> Iterator[Leader]:
     """Leads the system while the block runs. Raises RetryLater where another process does."""
     connection = hub.store.connect(hub.store.roles.hub, autocommit=True)
     try:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [LEADER_LOCK, system]).fetchone()
-        if row is None or not row[0]:
+        row = connection.execute("SELECT taken FROM sync.lead(%s, 'system', %s)", [LEADER_LOCK, system]).fetchone()
+        if row is None:
             raise RetryLater("another process keeps this system live", where=f"system {system}",
                              todo="nothing to do; this one may stand by (navette live --stand-by)")
         for channel in CHANNELS:

@@ -140,6 +140,7 @@ class _Live:
     def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> None:
         flow = state.flow
         took: list[RunResult] = []
+        came: Counter[str] = Counter()
         with flow_lock(self.hub, flow.flow):
             finish_unfinished(self.hub, flow, quiet)
             if called:
@@ -148,16 +149,19 @@ class _Live:
                 for result in took:
                     counts.update(_moved(result))
             if reads:
-                counts.update(self._read(state))
+                came = self._read(state)
+                counts.update(came)
             if flow.direction != "in" and due(self.hub, flow):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
         if flow.direction != "in":
             retry_after_creates(self.hub)
-        if any(result.changed or result.total("parked") for result in took):
+        # Also after a run that changed nothing: a row that was linked may be what others wait for.
+        if "parked" in came or any(result.changed or result.total("parked") for result in took):
             retry_parked(self.hub)
 
     def _read(self, state: _FlowState) -> Counter[str]:
-        """What changed since the last read; a read without news leaves no run behind."""
+        """What changed since the last read: the run's counters; nothing for a read without news, which leaves no run
+        behind."""
         hub, flow = self.hub, state.flow
         held_back(hub, flow, supersede=False)
         said = hints(hub, flow)

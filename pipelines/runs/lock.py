@@ -1,4 +1,8 @@
-"""One run of a flow at a time: a session lock on a connection of its own, gone the moment its process dies."""
+"""One run of a flow at a time: a session lock on a connection of its own, gone the moment its process dies.
+
+A process whose connection is cut goes on without knowing; before it writes to a system it asks whether it still leads
+(pipelines.runs.leadership).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from mappings.errors import RetryLater, StoreError
 from pipelines.hub import Hub
 from pipelines.runs.attempt import store_error
-
-FLOW_LOCK = 0x6E66
+from pipelines.runs.leadership import FLOW_LOCK, lead, under
 
 
 @contextmanager
@@ -21,13 +24,19 @@ def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
     """Holds the flow while the block runs; raises RetryLater when another run of it is under way."""
     key = (literal(FLOW_LOCK), func.hashtext(flow))
     with hub.small.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.scalar(select(func.pg_try_advisory_lock(*key))):
+        try:
+            leadership = lead(connection, "flow", flow)
+        except DBAPIError as error:
+            connection.invalidate()  # the session may have the lock, and goes back to nobody
+            raise store_error(error, f"flow {flow}") from error
+        if leadership is None:
             raise RetryLater(
                 "another run of this flow is under way", where=f"flow {flow}",
                 todo="wait for it to end; `navette status` shows it",
             )
         try:
-            yield
+            with under(leadership):
+                yield
         except DBAPIError as error:
             raise store_error(error, f"flow {flow}") from error
         except psycopg.Error as error:  # from COPY, which is the driver's own

@@ -2,11 +2,13 @@
 
 ::
 
-    open or unclear ─ after `settle` ─▶ looked for by our reference, else by the match keys
+    open or unclear ─ after `settle` ─▶ looked for by our reference, else by the match keys, else among all that is new
                                           ├─ one row that nobody knows ─▶ linked: the create was done
                                           ├─ none ─▶ dropped: the record is sent again
                                           └─ several ─▶ unclear: a person links one of them
 
+A system that cuts or reformats what it stores has no row with the cells that were sent. Therefore, where these find
+nothing, every row that came since the last read, or is parked, is held against what was sent (pipelines.runs.likeness).
 While one is open, rows that the flow does not know are parked: one of them may be the row that was made.
 """
 
@@ -24,20 +26,25 @@ from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.likeness import stored_of
+from pipelines.runs.lost_updates import rows_there, send_of, settle_updates
 from pipelines.runs.planning import kept_plan
+from pipelines.runs.position import position_of
 from pipelines.runs.sources import seconds
-from pipelines.stages.agree import link_found
+from pipelines.stages.agree import link_found, link_made
 from pipelines.stages.plan import IntoPlan
 
 
 def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resource) -> None:
-    """Settles what is old enough of the creates that are open, so that their rows are known when they are read."""
-    if flow.direction == "in" or not flow.write.create:
+    """Settles what is old enough of the creates that are open, so that their rows are known when they are read; and
+    updates, so that their rows are not taken for somebody else's edits."""
+    if flow.direction == "in":
         return
     intent, feed = tables.intent, tables.feed
     left = (
         select(intent.c.id).join_from(intent, feed, feed.c.id == intent.c.feed)
-        .where(feed.c.flow == flow.flow, intent.c.operation == "create", intent.c.state.in_(["open", "unclear"]))
+        .where(feed.c.flow == flow.flow, intent.c.operation.in_(["create", "update"]),
+               intent.c.state.in_(["open", "unclear"]))
     )
     with hub.small.connect() as connection:
         if connection.scalar(left.limit(1)) is None:
@@ -56,7 +63,7 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
             .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)
         ).mappings().all()
     creates = [row for row in left if row["operation"] == "create"]
-    _close(hub, [row["id"] for row in left if row["operation"] != "create"])
+    settle_updates(hub, plan, remote, resource, [row for row in left if row["operation"] != "create"])
     if not creates:
         return
     settle = seconds(hub.project.systems[flow.system].settle)
@@ -65,21 +72,14 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
     elif (wait := settle - min(float(row["age"]) for row in creates)) > 0:
         time.sleep(wait)
     for row in creates:
-        _settle(hub, plan, remote, resource, row)
+        _settle(hub, flow, plan, remote, resource, row)
 
 
-def _close(hub: Hub, intents: list[int]) -> None:
-    """Writes to rows that exist need no search: the row itself is read before it is written again."""
-    if intents:
-        table = tables.intent
-        with hub.engine.begin() as connection:
-            connection.execute(update(table).where(table.c.id.in_(intents)).values(
-                state="unclear", code="read_again", answered_at=func.now()))
-            connection.execute(update(table).where(table.c.id.in_(intents)).values(state="dropped"))
-
-
-def _settle(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> None:
+def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> None:
     found = [key for key in _looked_for(plan, remote, resource, row) if key is not None]
+    if not found and resource.reference is None:
+        found = _among_news(hub, flow, plan, remote, resource, row)
+    there = rows_there(plan, remote, resource, found)
     table, box, x = tables.intent, tables.outbox, plan.crosswalk
     with hub.engine.begin() as connection:
         among = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.key.in_(found or [""]))
@@ -88,7 +88,10 @@ def _settle(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, row: R
         by_hand = connection.scalar(linked)
         free = [key for key in found if key not in known] if by_hand is None else [by_hand]
         if len(free) == 1 and by_hand is None:
-            link_found(connection, plan, row["record_id"], free[0])
+            if row["record"] and stored_of(_said(row), there.get(free[0], {})):
+                link_made(connection, plan, [send_of(plan, row, free[0])])
+            else:  # somebody has changed it already, or it is not ours but a twin's: the next reading decides
+                link_found(connection, plan, row["record_id"], free[0])
         state = {0: "dropped", 1: "delivered"}.get(len(free), "unclear")
         connection.execute(update(table).where(table.c.id == row["id"]).values(
             state=state, code="found" if free else "not_found", key=free[0] if len(free) == 1 else None,
@@ -107,8 +110,32 @@ def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapp
         where = _cells_of(plan, rule.on, row["values"])
         if where:
             return _keys(plan, remote.find(resource, where))
-    sent = {column: cell for column, cell in row["values"].items() if cell != ""}
+    sent = _said(row)
     return _keys(plan, remote.find(resource, sent)) if sent else []
+
+
+def _among_news(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> list[Any]:
+    """The keys of rows that are what the system may have made of what was sent: among those that changed since the
+    flow was read last, and those that were read and are parked."""
+    sent = _said(row)
+    held = tables.held
+    with hub.engine.connect() as connection:
+        since = position_of(connection, flow.flow)
+        parked = connection.execute(select(held.c.key, held.c.raw).where(
+            held.c.feed == plan.feed, held.c.state == "open", held.c.outcome == "parked", held.c.key.is_not(None)))
+        found = {key for key, raw in parked if raw and stored_of(sent, raw)}
+    if since is not None and sent:
+        for page in remote.read(resource, since).pages():
+            rows: list[Any] = page.frame.reindex(columns=list(sent)).to_dict("records")
+            keys = keys_of(page.frame, plan.into.key, {})
+            found |= {key for key, there in zip(keys, rows, strict=True)
+                      if isinstance(key, str) and stored_of(sent, there)}
+    return sorted(found)
+
+
+def _said(row: RowMapping) -> dict[str, str]:
+    """The cells that were sent, without the empty ones: a new row begins with its own defaults."""
+    return {column: cell for column, cell in row["values"].items() if cell != ""}
 
 
 def _cells_of(plan: IntoPlan, names: tuple[str, ...], cells: Mapping[str, str]) -> dict[str, str]:

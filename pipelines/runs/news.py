@@ -22,14 +22,17 @@ FEW = 500
 
 @dataclass
 class Seen:
-    """The content of the rows of one resource that were read last, by key; forgotten when they become too many."""
+    """The content of the rows of one resource that were read last, by key; forgotten when they become too many.
+
+    Where a page brings several rows of one key (the phones of a party), each is known by its place among them.
+    """
 
     hashes: dict[str, int] = field(default_factory=dict)
 
     def news(self, page: Page, key: Sequence[Column]) -> Page:
         """The page without rows that are as they were when they were seen last."""
         frame = page.frame
-        keys = keys_of(frame, key, {}).tolist()
+        keys = _told_apart(keys_of(frame, key, {})).tolist()
         hashes = fingerprints(frame, [str(column) for column in frame.columns], salt=0).tolist()
         new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
         if len(self.hashes) > REMEMBERED:
@@ -99,3 +102,9 @@ def _numbered(page: Page, last: int) -> Page:
     frame = page.frame.set_axis(pd.RangeIndex(last + 1, last + 1 + len(page.frame)).astype("int64"))
     damaged = page.damaged.assign(row=np.arange(last + 1 + len(frame), last + 1 + len(page), dtype=np.int64))
     return Page(frame, page.lines, damaged)
+
+
+def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:
+    """The keys, with a number behind the second, third … of equal ones."""
+    place = keys.groupby(keys, dropna=False).cumcount()
+    return keys.where(place == 0, keys + "\x1f" + place.astype("string[pyarrow]"))

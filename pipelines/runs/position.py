@@ -20,7 +20,7 @@ from pipelines.stages.staging import Staging, copy_frame
 def position_of(connection: Connection, flow: str) -> Position | None:
     """Where the next read of changes begins; None before the first."""
     mark = connection.scalar(select(hub.position.c.mark).where(hub.position.c.flow == flow))
-    return Position(mark) if mark else None
+    return None if mark is None else Position(mark)  # {}: what was read was empty
 
 
 def reached(source: Source) -> dict[str, Any] | None:

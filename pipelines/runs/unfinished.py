@@ -32,7 +32,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
 
     A killed landing wrote nothing and is closed, also where it had decided: its guard may still have had to ask. A
     killed apply goes on behind its last whole batch. Where the server's crash emptied the staging, the source is landed
-    again under the same run.
+    again under the same run. A killed push is closed: the outbox knows what is still to be sent.
     """
     with hub.small.connect() as connection:
         left = connection.execute(
@@ -42,7 +42,11 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
         ).mappings().all()
     results = []
     for run in left:
-        if run["state"] == "applying":
+        if not run["mapping"]:  # a push, which has neither landed nor staged anything
+            fail(hub, run["id"], None, RunStopped(
+                "interrupted while sending", where=f"run {run['id']}",
+                todo="nothing to do: what was not delivered waits in the outbox, and is sent by the next push"))
+        elif run["state"] == "applying":
             results.append(_carry_on(hub, flow, run["id"], progress))
         else:
             drop_staging(hub, run["id"])
