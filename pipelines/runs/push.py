@@ -101,7 +101,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             can = remote.capabilities(resource)
             if flow.write.batch is not None:
                 can = replace(can, batch=min(can.batch, flow.write.batch))
-            push = _Push(hub, flow, plan, remote, resource, can, result, progress)
+            push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept=kept)
             settle_creates(hub, flow, plan, remote, resource)
             result.tripped = [] if approved else beyond(hub, flow, plan)
             if not result.tripped:
@@ -139,6 +139,7 @@ class _Push:
     result: PushResult
     progress: Progress
     whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
+    kept: Kept | None = None
     left: dict[str, Mapping[str, str]] = field(default_factory=dict)  # rows as our writes left them, by key
 
     def all(self) -> None:
@@ -176,7 +177,7 @@ class _Push:
     def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Versions]:
         """Reads the rows of linked records and takes their news in; returns records whose row is gone there, and the
         versions of the others."""
-        with self.hub.small.connect() as connection:
+        with self.hub.ask.connect() as connection:
             known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
         keys = [key for every in known.values() for key in every]
         if not keys:
@@ -197,8 +198,10 @@ class _Push:
         return self._versions(page)
 
     def _take_in(self, page: Page, trigger: str) -> None:
-        execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False,
-                                afresh=True, trigger=trigger))
+        result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name,
+                                         guarded=False, afresh=True, trigger=trigger))
+        if self.kept is not None and result.state == "done":
+            self.kept.seen_of(self.flow).note(page, self.plan.into.key)
 
     def _keep_whole(self, page: Page) -> None:
         """What the system would wipe if it were left out of an update."""
@@ -218,7 +221,7 @@ class _Push:
 
     def _encoded(self, markers: Sequence[Marker], versions: Versions) -> list[Send]:
         records = [marker.record_id for marker in markers]
-        with self.hub.small.connect() as connection:
+        with self.hub.ask.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         encode(self.plan, sends, self.hub.project.codes)
@@ -309,7 +312,7 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
 def due(hub: Hub, flow: Flow) -> int:
     """How many markers of the flow are due; those that a killed process was sending are."""
     box, feed = tables.outbox, tables.feed
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         count = connection.scalar(
             select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
             .where(feed.c.flow == flow.flow, box.c.state.in_(["waiting", "sending"]), box.c.due_at <= func.now())

@@ -16,6 +16,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Look, execute
 from pipelines.runs.lost_creates import settle_before_reading
+from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress
 from pipelines.runs.paced import Paced
 from pipelines.runs.position import position_of
@@ -61,6 +62,11 @@ class Kept:
 
     remote: Remote | None = None
     described: set[Resource] = field(default_factory=set)
+    seen: dict[str, Seen] = field(default_factory=dict)  # by flow: rows that were read or written
+
+    def seen_of(self, flow: Flow) -> Seen:
+        """What was seen of the rows of a flow."""
+        return self.seen.setdefault(flow.flow, Seen())
 
     def close(self) -> None:
         """Ends it; the next call opens another."""
