@@ -9,7 +9,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-erp test test-slow test-long check format bench lock clean
+.PHONY: help setup demo demo-erp test test-slow test-long check format bench bench-live lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +37,7 @@ setup: $(READY)  ## create .venv with the locked packages and this project (the 
 demo: $(READY)  ## load the systems of a made-up company and show what happened
 	$(BIN)/python -m demo.run $(ARGS)
 
-demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback) and the CRM in step, both ways
+demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback), an accounting database and the CRM in step, both ways
 	$(BIN)/python -m demo.erp $(ARGS)
 
 PYTEST = $(BIN)/pytest -q -n $(JOBS) --no-loadscope-reorder
@@ -63,6 +63,9 @@ format: $(READY)  ## let ruff sort imports and mend what it can
 
 bench: $(READY) $(BENCH_READY)  ## measure against a floor made by hand and dlt (ROWS=1000000)
 	$(BIN)/python -m benchmarks.run --rows $(ROWS) $(ARGS)
+
+bench-live: $(READY)  ## measure how long one change takes, each way, at rest and under load
+	$(BIN)/python -m benchmarks.live.run $(ARGS)
 
 lock: $(READY)  ## write requirements/*.txt anew (ARGS=--upgrade: with newer versions)
 	@for name in uv bench tryton; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt $(ARGS) || exit 1; done

@@ -342,16 +342,20 @@ inbox = Table(
     Column("flow", Text, nullable=False),
     Column("key", Text, comment="Idempotency-Key of the call"),
     Column("digest", Text, nullable=False, comment="of what was signed: the same call again is no other"),
-    Column("body", LargeBinary, nullable=False, comment="as it came: a JSON object, or a list of them"),
+    Column("body", LargeBinary, comment="as it came: a JSON object, or a list of them; null long after it was done"),
+    Column("body_digest", Text, comment="SHA-256 of a body that was dropped"),
     Column("rows", Integer, nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("state", Text, nullable=False, server_default="waiting"),
     Column("run_id", BigInteger, ForeignKey("sync.run.id"), comment="the run that takes it in, or took it"),
     _one_of("state", ("waiting", "taking", "done", "failed", "refused", "dismissed")),
+    CheckConstraint("(body IS NULL) = (body_digest IS NOT NULL) AND (body IS NOT NULL OR state = 'done')",
+                    name="body_known"),
     UniqueConstraint("flow", "digest"),
     Index("inbox_key", "flow", "key", unique=True, postgresql_where=text("key IS NOT NULL")),
     Index("inbox_open", "flow", "id", postgresql_where=text("state IN ('waiting', 'taking', 'failed')")),
     Index("inbox_run", "run_id"),
+    Index("inbox_kept", "system", "received_at", postgresql_where=text("state = 'done' AND body IS NOT NULL")),
 )
 
 call_count = Table(

@@ -30,6 +30,8 @@ from mappings.errors import ConfigurationError, NavetteError, RetryLater
 
 _ROLES_VERSION = 2  # raise it when make_embedded or make_groups_and_logins makes something new
 _CONNECT_SECONDS = 30
+INDEX_ONLY = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan")
+"""What the planner goes without where few rows are looked up in large tables."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ class Store:
         """The engine that works: role navette_hub, which owns no table and is no superuser."""
         return self._hub
 
+    def small(self) -> Engine:
+        """The engine of small runs, of the same role: its statements are few and come again, so that both sides keep
+        what they made of them."""
+        return self._small
+
     def http(self) -> Engine:
         """The engine of requests over HTTP: a login of navette_crm that can become no role but members of it."""
         return self._http
@@ -71,6 +78,12 @@ class Store:
     def owner(self) -> Engine:
         """The engine that migrates: the owner of schemas and tables."""
         return self._owner
+
+    def let_go(self) -> None:
+        """Closes the connections that nobody uses just now; the engines make others when they are asked."""
+        for name in ("_hub", "_small", "_http", "_owner"):
+            if name in self.__dict__:
+                self.__dict__[name].dispose()
 
     @property
     def crm_url(self) -> str:
@@ -88,6 +101,13 @@ class Store:
         return self._engine(self.roles.hub)
 
     @cached_property
+    def _small(self) -> Engine:
+        return create_engine(
+            self._url(self.roles.hub), creator=lambda: self.connect(self.roles.hub, prepared=True), pool_pre_ping=True,
+            pool_size=2, max_overflow=6, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
+        ).execution_options(by_index=True)
+
+    @cached_property
     def _http(self) -> Engine:
         return self._engine(self.roles.http)
 
@@ -98,20 +118,31 @@ class Store:
     def _engine(self, role: str) -> Engine:
         return create_engine(self._url(role), creator=lambda: self.connect(role), pool_pre_ping=True, pool_size=8)
 
-    def connect(self, role: str, *, autocommit: bool = False) -> Connection:
-        """A psycopg connection of its own (for LISTEN, for leadership), after waiting for a server that starts."""
+    def connect(self, role: str, *, autocommit: bool = False, prepared: bool = False) -> Connection:
+        """A psycopg connection of its own (for LISTEN, for leadership), after waiting for a server that starts.
+
+        `prepared`: statements are few, come again and look few rows up.
+        """
 
         def dial() -> Connection:
             url = self._url(role)
             given = {name: str(value) for name, value in url.query.items()}
             options = f"{given.pop('options', '')} -c jit=off -c timezone=UTC -c client_connection_check_interval=2s"
+            if prepared:
+                options += " -c synchronous_commit=off -c plan_cache_mode=force_generic_plan"
+                options += "".join(f" -c {name}=off" for name in INDEX_ONLY)
             given |= {"host": url.host} if url.host else {}
             given |= {"port": str(url.port)} if url.port else {}
             given |= {"password": url.password} if url.password else {}
             given |= {"dbname": str(url.database), "user": role, "application_name": "navette"}
             address = make_conninfo("", **given, options=options)
             # statements over whole batches want a plan for the batch at hand, not one kept from a small one
-            return psycopg.connect(address, autocommit=autocommit, prepare_threshold=None)
+            made = psycopg.connect(address, autocommit=autocommit, prepare_threshold=2 if prepared else None)
+            if prepared:
+                made.prepared_max = 1000
+                # Placeholders as the server has them: the driver would look for its own in each statement, each time.
+                made.cursor_factory = psycopg.RawCursor
+            return made
 
         return _patiently(dial)
 

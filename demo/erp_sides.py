@@ -1,4 +1,4 @@
-"""The two sides of the second demo as their own users see them: SQL in the CRM, calls of its client in Tryton."""
+"""Two sides of the second demo as their own users see them: SQL in the CRM, calls of its client in Tryton."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from connectors.tryton.session import Session
+from demo.erp_books import Party
 from mappings.errors import RunStopped
 
 PATIENCE = 60.0  # seconds until an arrival is given up
@@ -52,6 +53,13 @@ class Erp:
         """Of the parties with this name."""
         found = self.session.read("model.party.party.search_read", [["name", "=", name]], 0, None, None, ["code"])
         return [row["code"] for row in found]
+
+    def customers(self) -> list[Party]:
+        """Every party with a SIRET, by its number."""
+        found = self.session.read("model.party.identifier.search_read", [["type", "=", "fr_siret"]], 0, None,
+                                  [["party", "ASC"]], ["code", "party.name", "party.phone", "party.email"])
+        return [Party(row["party."]["name"], row["code"], row["party."]["phone"], row["party."]["email"])
+                for row in found]
 
     def party(self, code: str) -> dict[str, Any]:
         """Id, name, phone and e-mail of the party with this code, as Tryton's client shows them."""

@@ -43,7 +43,7 @@ class Navette:
 
     def call(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> str:
         """The command's standard output. Raises RunStopped on another exit than `allowed`."""
-        done = subprocess.run(self._command(arguments), env=self._environment(), stdout=subprocess.PIPE, text=True,
+        done = subprocess.run(self.command(arguments), env=self.environment(), stdout=subprocess.PIPE, text=True,
                               check=False)
         if done.returncode not in allowed:
             raise RunStopped(
@@ -52,10 +52,12 @@ class Navette:
             )
         return done.stdout
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The words of `navette` with these arguments, on this project."""
         return [str(COMMAND), "--project", str(self.project), *arguments]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What its processes see: this project's variables, and nobody's store but its own."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NAVETTE_")}
         return {**kept, **self.variables}
 
@@ -63,7 +65,7 @@ class Navette:
     def live(self) -> Iterator[None]:
         """`navette live` while the block runs; what it tells goes to live.txt beside the store."""
         with (self.home / "live.txt").open("wb") as told:
-            process = subprocess.Popen(self._command(["live"]), env=self._environment(), stdout=told, stderr=told)
+            process = subprocess.Popen(self.command(["live"]), env=self.environment(), stdout=told, stderr=told)
             try:
                 yield
                 if process.poll() is not None:

@@ -46,6 +46,11 @@ def sent(runs: Iterable[Answer]) -> int:
     return sum(push[name] for push in pushes for name in names)
 
 
+def moved(before: Mapping[Any, object], after: Mapping[Any, object]) -> int:
+    """How many stamps differ, are new or are gone."""
+    return len([key for key in before.keys() | after.keys() if after.get(key) != before.get(key)])
+
+
 def total(runs: Iterable[Answer], *outcomes: str) -> int:
     return sum(counts[outcome] for run in runs for counts in run["into"].values() for outcome in outcomes)
 

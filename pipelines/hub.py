@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -19,17 +20,27 @@ from mappings.language.project import Project, require_project
 
 @dataclass(frozen=True)
 class Hub:
-    """A project, its store and the compiled tables. `home` holds state: the embedded server, reports, secrets."""
+    """A project, its store and the compiled tables. `home` holds state: the embedded server, reports, secrets.
+
+    `kept`: what this process has worked out about flows and need not work out again (pipelines.runs.small).
+    """
 
     project: Project
     home: Path
     store: Store
     tables: EntityTables
+    kept: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def engine(self) -> Engine:
         """The engine of the working role."""
         return self.store.hub()
+
+    @property
+    def small(self) -> Engine:
+        """The same, for work on few rows that comes again and again: its commits do not wait for the disk, unless they
+        say so (`durable`)."""
+        return self.store.small()
 
     def flow(self, name: str) -> Flow:
         """Raises ConfigurationError, which names the flows there are."""

@@ -77,8 +77,7 @@ class Server:
         return made
 
     def drop(self, store: Store) -> None:
-        store.hub().dispose()
-        store.owner().dispose()
+        store.let_go()
         self.execute("DROP DATABASE {} WITH (FORCE)", store.database)
 
 

@@ -6,11 +6,14 @@ machine installs Tryton and sets a template up (.navette/tryton, about a minute)
 
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +25,20 @@ from connectors.tryton.session import Session
 from connectors.tryton.values import wire_value
 from demo.tryton_server import TrytonServer, running
 
-__all__ = ["TrytonDesk", "others", "tryton"]
+__all__ = ["TrytonDesk", "lay_mappings", "others", "tryton"]
 
 NUMBERS = count(1)
+MAPPINGS = Path(__file__).resolve().parents[1] / "demo" / "tryton" / "mappings"
+
+
+def lay_mappings(root: Path) -> None:
+    """The demo's mappings of Tryton below `root`, without its third system: here there is no accounting."""
+    laid = Path(shutil.copytree(MAPPINGS, root / "mappings"))
+    for path in (*(laid / "flows").glob("accounting_*.yaml"), laid / "entities" / "receivable.yaml"):
+        path.unlink()
+    for path, whole in ((laid / "systems.yaml", r"(?m)^  accounting:\n(    .*\n)+"),
+                        (laid / "entities" / "company.yaml", r"(?m)^  \w+: accounting\n")):
+        path.write_text(re.sub(whole, "", path.read_text("utf-8")), "utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from mappings.language.read import Read
 MOST_ROWS = 10_000
 """Rows of one call."""
 MOST_DIGITS = 400
+COUNTED_BYTES = 1 << 18
 
 
 def rows_of(body: bytes) -> list[dict[str, Any]]:
@@ -68,6 +69,13 @@ class EventSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
+
+    @property
+    def size(self) -> int | None:
+        """How many rows there are; None where counting them would be work."""
+        if sum(len(body) for _, body in self.events) > COUNTED_BYTES:
+            return None
+        return sum(len(rows_of(body)) for _, body in self.events)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """As any source; a path that an object does not have is NA."""

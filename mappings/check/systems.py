@@ -15,7 +15,7 @@ from mappings.language.node import walk
 from mappings.language.project import Project, shared_keys
 from mappings.language.words import did_you_mean
 
-DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h)")
+DURATION = re.compile(r"\d+(\.\d+)?(ms|s|m|h|d)")
 
 
 def check_systems(project: Project, connectors: Mapping[str, type[BaseModel] | None]) -> Problems:

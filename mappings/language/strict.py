@@ -46,8 +46,8 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
-DURATION = r"^\d+(\.\d+)?(ms|s|m|h)$"
-Duration = Annotated[str, Field(pattern=DURATION), Expected("a time such as 2s, 500ms or 5m")]
+DURATION = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
+Duration = Annotated[str, Field(pattern=DURATION), Expected("a time such as 2s, 500ms, 5m or 30d")]
 
 TEXT: dict[str, Any] = {"type": ["string", "number"]}
 OneOrMore = ShortForm(_as_list)

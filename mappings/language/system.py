@@ -35,6 +35,7 @@ class Hooks(Strict):
     secret_file: str | None = None  # or the file that holds it, one a line; relative to the project
     window: Duration = "5m"  # a call that was signed longer ago, or further ahead, is refused
     rate: Annotated[float, Field(gt=0)] = 50.0  # calls in a second; twice as many at once
+    keep: Duration = "30d"  # how long the body of a call stays readable after it was taken in
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:

@@ -85,6 +85,24 @@ def dismiss(numbers: Numbers = None, json: JsonFlag = False) -> None:
     _settle(numbers or [], "dismissed", json)
 
 
+@group.command()
+def prune(json: JsonFlag = False) -> None:
+    """Drop the bodies of calls that were taken in long ago (`hooks: {keep: …}`, 30 days by default).
+
+    `navette serve` does it by itself, once an hour. Calls that are sent again are known all the same.
+
+    Example:
+
+      navette inbox prune
+    """
+    from pipelines.hub import open_hub
+    from pipelines.runs.pruning import prune_inbox
+
+    with errors_told(json):
+        count = prune_inbox(open_hub(settings.project))
+        answer({"calls": count}) if json else line(f"{count} calls: body dropped")
+
+
 def _settle(numbers: list[int], to: Literal["waiting", "dismissed"], json: bool) -> None:
     from pipelines.hub import open_hub
     from pipelines.ops.inbox import settle_calls

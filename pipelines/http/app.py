@@ -15,17 +15,20 @@ from pipelines.http.problem import tell_problems
 from pipelines.http.receiving import PREFIX, Receiver, add_receiver
 from pipelines.http.record_routes import add_records
 from pipelines.hub import Hub
+from pipelines.runs.pruning import Pruning
 
 
 def build_app(hub: Hub, *, most_bytes: int = MOST_BYTES) -> ASGIApp:
     """Everything that is served for one project. Raises ConfigurationError (a secret that cannot be read)."""
-    counting = Counting(hub)
+    counting, pruning = Counting(hub), Pruning(hub)
     receiver = Receiver(hub, counting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         counting.start()
+        pruning.start()
         yield
+        pruning.stop()
         counting.stop()
 
     app = FastAPI(title="Navette", version=version("navette"), openapi_url=None, docs_url=None, redoc_url=None,

@@ -40,8 +40,8 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided, person
 from pipelines.runs.attempt import attempt, store_error
-from pipelines.runs.executing import quiet
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.orders import quiet
 from pipelines.runs.unfinished import finish_unfinished
 from pipelines.stages.plan import IntoPlan, compile_flow, field_set
 

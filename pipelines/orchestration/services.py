@@ -1,4 +1,4 @@
-"""Dagster's processes as `navette up` runs them: started, watched, stopped with everything they started."""
+"""The processes as `navette up` runs them: started, watched, stopped with everything they started."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""`navette up`: the page of reports, the code server, the web server and the daemon, until somebody asks to stop.
+"""`navette up`: the page of reports, Dagster's processes, and `navette serve`, until somebody asks to stop.
 
 ::
 
     navette up ─┬─ reports (a thread)            loopback only
                 ├─ code server ── flows' runs    the project's definitions; a socket in a private folder
                 ├─ web server                    ─┐
-                └─ daemon                        ─┴─ Dagster's storage in the store's PostgreSQL
+                ├─ daemon                        ─┴─ Dagster's storage in the store's PostgreSQL
+                └─ serve                         calls of systems, records: where the project has something to serve
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 from dagster import DagsterInstance
 from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
@@ -29,6 +30,7 @@ from dagster._grpc.client import DagsterGrpcClient
 
 from mappings.errors import ConfigurationError
 from pipelines.hub import open_hub
+from pipelines.ops.served import to_serve
 from pipelines.orchestration.instance_folder import LOGS, Up, environment, only_one, write_configuration, write_up
 from pipelines.orchestration.place import PROJECT, state_home
 from pipelines.orchestration.reports_page import HOST, served_reports
@@ -41,24 +43,26 @@ LOOPBACK = (HOST, "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - to be told apart, not bound
 
 
-def stay_up(project: Path, *, host: str, port: int, reports_port: int, say: Say) -> None:
+def stay_up(project: Path, *, host: str, port: int, reports_port: int, serve_port: int | None, say: Say) -> None:
     """Starts everything, tells the addresses, and stops everything on Ctrl-C or TERM.
 
-    Port 0 takes a free one. Raises ConfigurationError (a mistake in the project, a port that is taken, up already) and
-    RunStopped (a process ended by itself).
+    Port 0 takes a free one; `serve_port` None: nothing is served. Raises ConfigurationError (a mistake in the project,
+    a port that is taken, up already) and RunStopped (a process ended by itself).
     """
     root = project.expanduser().resolve()
     home = state_home({**os.environ, PROJECT: str(root)})
     hub = open_hub(root)  # every mistake of the project is told here, and the store migrated, before anything starts
-    hub.engine.dispose()
+    serves = serve_port is not None and to_serve(hub)
+    hub.store.let_go()
     with stopping_asked() as stopping, only_one(home) as folder, ExitStack() as stack:
         port = _free(host, port)
         reports = stack.enter_context(served_reports(reports_folder(home), _free(HOST, reports_port)))
+        serving = _free(HOST, serve_port) if serves and serve_port is not None else None
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="navette-up-")))
         os.environ.update(environment(root, home, folder, reports))  # for our own use of Dagster as well
         write_configuration(folder, root, private / "code.sock")
         with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
-            running = _Running(instance, folder, private / "code.sock", host, port, stopping, say)
+            running = _Running(instance, root, folder, private / "code.sock", host, port, serving, stopping, say)
             try:
                 running.start(reports)
                 while not stopping.wait(1):
@@ -74,10 +78,12 @@ class _Running:
     """The processes of one `navette up`."""
 
     instance: DagsterInstance
+    root: Path
     folder: Path
     socket: Path
     host: str
     port: int
+    serving: int | None
     stopping: Event
     say: Say
     services: list[Service] = field(default_factory=list)
@@ -85,6 +91,10 @@ class _Running:
     @property
     def address(self) -> str:
         return f"http://{HOST if self.host in EVERYWHERE else self.host}:{self.port}"
+
+    @property
+    def served(self) -> str:
+        return f"http://{HOST}:{self.serving}"
 
     def start(self, reports: str) -> None:
         self.say("starting …")
@@ -97,6 +107,9 @@ class _Running:
                     "warning", *workspace)
         self._begin("daemon", "dagster._daemon", "run", "--log-level", "warning", *workspace)
         self._wait(lambda: _web_answers(self.address), "the web server")
+        if self.serving is not None:
+            self._begin("serve", "pipelines.cli", "--project", str(self.root), "serve", "--port", str(self.serving))
+            self._wait(lambda: _serve_answers(self.served), "navette serve")
         self._tell(reports)
 
     def stop(self) -> None:
@@ -123,6 +136,8 @@ class _Running:
     def _tell(self, reports: str) -> None:
         self.say(f"Dagster  {self.address}")
         self.say(f"reports  {reports}/")
+        if self.serving is not None:
+            self.say(f"serving  {self.served}")
         self.say(f"logs     {self.folder / LOGS}")
         if self.host not in LOOPBACK:
             self.say(f"Dagster has no login: whoever reaches {self.host} can start runs; reports stay on this machine")
@@ -150,6 +165,18 @@ def _web_answers(address: str) -> bool:
     return False
 
 
+def _serve_answers(address: str) -> bool:
+    """Whether it answers at all: at this address nothing is served."""
+    try:
+        urllib.request.urlopen(address, timeout=5).close()  # noqa: S310 - our own, on loopback
+    except HTTPError as answer:
+        answer.close()
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def _free(host: str, port: int) -> int:
     """The port, if it can be had; a free one for 0. Raises ConfigurationError."""
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
@@ -158,8 +185,9 @@ def _free(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise ConfigurationError(f"port {port} of {host} cannot be had: {error}",
-                                     todo="name another: navette up --port 3010 --reports-port 3011") from None
+            raise ConfigurationError(
+                f"port {port} of {host} cannot be had: {error}",
+                todo="name another: navette up --port 3010 --reports-port 3011 --serve-port 8410") from None
         return int(probe.getsockname()[1])
 
 

@@ -13,7 +13,7 @@ from mappings.words import OUTCOMES
 from pipelines.ops.held_rows import CauseGroup, HeldRow, grouped, held_rows, read_rows, staged_rows
 from pipelines.ops.sentences import guard_lines, said
 from pipelines.runs.cursor import Cursor
-from pipelines.runs.executing import result_of
+from pipelines.runs.lines import result_of
 from pipelines.runs.result import RunResult, empty_counts
 
 MOST_CAUSES = 200

@@ -11,13 +11,10 @@ applied before its staging was lost is known by its entry's run and row number, 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
     Connection,
     Select,
@@ -32,44 +29,23 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
-from mappings.errors import RunStopped
-from mappings.words import OUTCOMES, Outcome
-from pipelines.hub import Hub
-from pipelines.runs.attempt import attempt, sqlstate
-from pipelines.runs.cursor import Cursor, Phase
+from pipelines.runs.attempt import attempt, durable, sqlstate
+from pipelines.runs.closing import close_intos
+from pipelines.runs.cursor import Phase
+from pipelines.runs.landed import Applying
 from pipelines.runs.lanes import LANES, Lanes
 from pipelines.runs.position import keep_position
-from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
-from pipelines.stages.decide import APPLIED, Moment
-from pipelines.stages.held import close_gone, close_held
-from pipelines.stages.plan import IntoPlan
-from pipelines.stages.staging import Staging
+from pipelines.stages.decide import APPLIED
+from pipelines.stages.moment import Moment
+from pipelines.stages.staging import in_transaction
 from pipelines.stages.waiting import hopeless_rows, still_waiting
 
 BATCH_ROWS = 25_000
 """Rows applied in one transaction: short enough for people who work in the CRM meanwhile."""
 
 _ORDER: tuple[Phase, ...] = ("held", "first", "waiting", "absent")
-
-
-@dataclass(frozen=True)
-class Applying:
-    """A landed run that is to be applied."""
-
-    hub: Hub
-    run_id: int
-    system: str
-    source: str
-    full: bool
-    sequenced: bool  # the order mark is the file's, not the row's
-    mark: int | None  # of the file, where rows have none of their own
-    file_mark: int | None
-    plans: tuple[IntoPlan, ...]
-    staging: Staging
-    cursor: Cursor
-    progress: Callable[[str, int], None]
 
 
 class _Undone(Exception):
@@ -84,16 +60,18 @@ def _is_refusal(error: DBAPIError) -> bool:
 def apply_run(what: Applying) -> None:
     """Applies from the cursor on; the run is `done` when this returns."""
     with what.hub.engine.connect() as connection:
-        _Apply(what, connection).all()
+        Apply(what, connection).all()
 
 
-class _Apply:
+class Apply:
+    """A landed run on its way through the phases."""
+
     def __init__(self, what: Applying, connection: Connection) -> None:
         self.what, self.connection, self.cursor = what, connection, what.cursor
         self.settings = {"navette.system": what.system, "navette.run": str(what.run_id), "synchronous_commit": "off"}
         self.intos = [
-            IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number)
-            for number in range(len(what.plans))
+            IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number, work)
+            for number, work in enumerate(what.works)
         ]
 
     def all(self) -> None:
@@ -185,7 +163,7 @@ class _Apply:
         chosen = rows.subquery()
         nth = func.row_number().over(order_by=chosen.c.row_no).label("nth")
         ranked = select(chosen.c.row_no, nth).where(chosen.c.row_no > low).subquery()
-        with self.connection.begin():
+        with in_transaction(self.connection):
             if not self.connection.scalar(select(exists().where(chosen.c.row_no > low))):
                 return []
             every = select(ranked.c.row_no).where(ranked.c.nth % BATCH_ROWS == 0).order_by(ranked.c.row_no)
@@ -213,7 +191,7 @@ class _Apply:
         try:
             self._transaction(batch)
         except DBAPIError as error:
-            if not _is_refusal(error):
+            if not self._may_halve(error):
                 raise
             if high - low > 1:
                 middle = (low + high) // 2
@@ -221,6 +199,10 @@ class _Apply:
                 self._rows(number, middle, high, waiting=waiting)
                 return
             self._refuse(number, high, error, waiting=waiting)
+
+    def _may_halve(self, error: DBAPIError) -> bool:
+        """Whether parts of the batch may be tried that the store has just refused."""
+        return _is_refusal(error)
 
     def _refuse(self, number: int, row_no: int, error: DBAPIError, *, waiting: bool) -> None:
         detail = str((getattr(error.orig, "diag", None) and error.orig.diag.message_primary) or "refused")  # type: ignore[union-attr]
@@ -257,13 +239,13 @@ class _Apply:
                 while before and low < self.cursor.intos[number].last_row:
                     self._rows(number, low, low + BATCH_ROWS, waiting=True)
                     low += BATCH_ROWS
-                moved = moved or self._count_waiting(into) < before
+                moved = moved or (before > 0 and self._count_waiting(into) < before)
         while any(self._count_waiting(into) for into in self.intos):
             try:
                 self._transaction(self._last_rows)
             except DBAPIError as error:
                 # Taken out, the refused row leaves those that hang on it without hope: they are parked next time round.
-                found = _is_refusal(error) and [
+                found = self._may_halve(error) and [
                     self._refuse_waiting(number, 0, counts.last_row) for number, counts in enumerate(self.cursor.intos)
                 ]
                 if not found or not any(found):
@@ -308,7 +290,7 @@ class _Apply:
         except _Undone:
             return False
         except DBAPIError as error:
-            if not _is_refusal(error):
+            if not self._may_halve(error):
                 raise
             if high - low > 1:
                 middle = (low + high) // 2
@@ -318,76 +300,26 @@ class _Apply:
         raise AssertionError("not reached")
 
     def _count_waiting(self, into: IntoApply) -> int:
-        with self.connection.begin():
-            return int(self.connection.scalar(select(func.count()).select_from(into.tables.wait)) or 0)
-
-    # -- the last transaction -------------------------------------------------------------------------------------
+        if not into.may_wait:
+            return 0
+        waiting = into.tables.once("waiting", lambda: select(func.count()).select_from(into.tables.wait))
+        with in_transaction(self.connection):
+            return int(self.connection.scalar(waiting) or 0)
 
     def _finish(self) -> None:
         """Absent entries, the positions of the source, the counters and the state: together or not at all."""
         what, connection = self.what, self.connection
-        connection.execute(select(func.set_config("synchronous_commit", "on", True)))
-        for number, (plan, into, counts) in enumerate(zip(what.plans, self.intos, self.cursor.intos, strict=True)):
-            self._absent(number, plan, into)
-            same = into.tables.same
-            if connection.scalar(select(exists().where(hub.held.c.feed == plan.feed, hub.held.c.state == "open"))):
-                good = select(same.c.key, same.c.row_no, same.c.mark).subquery()
-                close_held(connection, what.run_id, plan, good)
-                if what.full and not counts.unread_keys:
-                    close_gone(connection, what.run_id, plan, what.mark)
-            if what.sequenced and not what.full:
-                x = plan.crosswalk
-                connection.execute(
-                    update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == same.c.key,
-                                    x.c.mark < what.mark).values(mark=what.mark)
-                )
-            marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
-            if what.full and what.file_mark is not None and plan.key_pattern is None:
-                marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.file_mark)
-            connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
-            outcomes: Counter[Outcome] = Counter(counts.outcomes())
-            if counts.rows_read != outcomes.total():
-                raise RunStopped(
-                    f"{plan.label}: {counts.rows_read} rows were read but {outcomes.total()} outcomes counted",
-                    where=f"run {what.run_id}", todo="the run is marked failed; please report this with its files",
-                )
-            conflicts = select(func.count()).where(
-                hub.conflict.c.run_id == what.run_id, hub.conflict.c.feed == plan.feed
-            ).scalar_subquery()
-            connection.execute(delete(hub.run_into).where(
-                hub.run_into.c.run_id == what.run_id, hub.run_into.c.feed == plan.feed
-            ))
-            connection.execute(insert(hub.run_into).values(
-                run_id=what.run_id, feed=plan.feed, rows_read=counts.rows_read, archived=counts.archived,
-                unlinked=counts.unlinked, conflicts=conflicts, closed=True,
-                **{outcome: outcomes[outcome] for outcome in OUTCOMES},
-            ))
+        if what.durable:
+            durable(connection)
+        close_intos(connection, what, self.intos, self.cursor)
         keep_position(connection, what.run_id, self.cursor.position)
-        close_answered(connection, what.run_id, what.staging)
-        connection.execute(
-            update(hub.run).where(hub.run.c.id == what.run_id).values(state="done", ended_at=func.now(), problem=None)
-        )
+        if any(into.answers is not None or into.plan.into.each for into in self.intos):
+            close_answered(connection, what.run_id, what.staging)
+        self._close()
 
-    def _absent(self, number: int, plan: IntoPlan, into: IntoApply) -> None:
-        counts = self.cursor.intos[number]
-        if self.cursor.gone and number == 0 and plan.into.absent != "ignore":
-            into.clear(self.connection)
-            counts.archived, counts.unlinked = settle_absent(
-                self.connection, self.what.run_id, plan, gone_entries(plan, into.tables, self.what.staging.gone),
-                plan.into.absent, into.work.h, self.what.source,
-            )
-        action = action_of(plan, self.what.full)
-        if action == "ignore" or counts.unread_keys or is_older(plan, self.what.file_mark):
-            return
-        parent = next(
-            ((p, i.tables) for p, i in zip(self.what.plans, self.intos, strict=True)
-             if plan.owner and p.id_space in plan.owner.spaces), None,
-        )
-        into.clear(self.connection)
-        entries = absent_entries(plan, into.tables, self.what.full, parent, self.what.mark)
-        counts.archived, counts.unlinked = settle_absent(
-            self.connection, self.what.run_id, plan, entries, action, into.work.h, self.what.source
-        )
+    def _close(self) -> None:
+        self.connection.execute(update(hub.run).where(hub.run.c.id == self.what.run_id).values(
+            state="done", ended_at=func.now(), problem=None))
 
 
 def _held_rows(into: IntoApply) -> CompoundSelect[Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from mappings.errors import StoreError
@@ -39,6 +39,11 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
             # Two runs that met here must not meet again at once.
             time.sleep(random.uniform(0, 0.05 * 2 ** min(turn, 6)))  # noqa: S311
     raise AssertionError("not reached")
+
+
+def durable(connection: Connection) -> None:
+    """The transaction's commit waits for the disk."""
+    connection.execute(select(func.set_config("synchronous_commit", "on", True)))
 
 
 def is_lost(error: DBAPIError) -> bool:

@@ -1,8 +1,10 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
-A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change. A row that
-was made is linked in the transaction that notes its receipt: killed before it, the create is open and looked for;
-killed after it, the record is known there. Nothing is written by a process that no longer holds the flow.
+What the system has taken becomes the base in the transaction that notes its receipt: between the two, a process that is
+cut would leave rows that it had made as strangers, whose next reading is a conflict, or whose record is made again.
+Nothing is written by a process that no longer holds the flow.
+
+A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
 from pipelines.hub import Hub
+from pipelines.runs.attempt import durable
 from pipelines.runs.leadership import must_lead
-from pipelines.stages.agree import link_made
+from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, remote_key
 
@@ -51,7 +54,8 @@ def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: C
         mine = [send for send in sends if send.operation == operation and send.fault is None]
         for start in range(0, len(mine), can.batch):
             part = mine[start : start + can.batch]
-            with hub.engine.begin() as connection:
+            with hub.small.begin() as connection:
+                durable(connection)  # an intent that a power cut took would be a write that nobody looks for
                 must_lead(connection)
                 intents = _intend(connection, plan, run_id, part)
             changes = [_change(plan, resource, send) for send in part]
@@ -74,22 +78,21 @@ def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Chang
         return
     middle = len(places) // 2
     for half in (places[:middle], places[middle:]):
-        with hub.engine.begin() as connection:
+        with hub.small.begin() as connection:
             must_lead(connection)
         _write(hub, remote, resource, changes, half, receipts, whole=True)
 
 
 def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int], receipts: Mapping[int, Receipt]
            ) -> list[Answered]:
-    """Notes the receipts, links what was made, and drops the intents that have none."""
+    """Notes the receipts, agrees on what was taken, and drops the intents that have none."""
     answered = [Answered(part[place], intents[place], receipt) for place, receipt in sorted(receipts.items())]
     unsent = [intent for place, intent in enumerate(intents) if place not in receipts]
-    made = [one.as_sent() for one in answered
-            if one.send.operation == "create" and one.receipt.state == "delivered"]
-    with hub.engine.begin() as connection:
+    done = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
+    with hub.small.begin() as connection:
         _note(connection, [one.intent for one in answered], [one.receipt for one in answered])
         _note(connection, unsent, [Receipt("retry", code="not_sent")] * len(unsent), dropped=True)
-        link_made(connection, plan, made)
+        (link_made if part[0].operation == "create" else agree_on)(connection, plan, done)
     return answered
 
 

@@ -21,7 +21,8 @@ from crm_store import hub_tables as tables
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.calls import source_of
-from pipelines.runs.executing import Order, Progress, execute
+from pipelines.runs.executing import execute
+from pipelines.runs.orders import Order, Progress
 from pipelines.runs.result import RunResult
 
 CALLS_A_RUN = 1000
@@ -39,7 +40,7 @@ def calls_wait(hub: Hub, flow: Flow) -> bool:
     """Whether the flow has calls to take in, or an interrupted run that was taking some in."""
     inbox, run = tables.inbox, tables.run
     asked = exists().where(run.c.id == inbox.c.run_id, run.c.state == "review")
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         return bool(connection.scalar(select(exists().where(
             inbox.c.flow == flow.flow,
             or_(inbox.c.state == "waiting", and_(inbox.c.state == "taking", ~asked)),
@@ -70,7 +71,7 @@ def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress, dagster_run:
 def note_ends(hub: Hub, flow: Flow) -> None:
     """Calls whose run has ended say so."""
     inbox, run = tables.inbox, tables.run
-    with hub.engine.begin() as connection:
+    with hub.small.begin() as connection:
         connection.execute(
             update(inbox).where(inbox.c.flow == flow.flow, inbox.c.state == "taking", run.c.id == inbox.c.run_id,
                                 run.c.state.in_(("done", "failed", "refused")))
@@ -83,7 +84,7 @@ def hints(hub: Hub, flow: Flow) -> list[int]:
     if not flow.read.hook or not is_hint(hub, flow):
         return []
     inbox = tables.inbox
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         return list(connection.scalars(
             select(inbox.c.id).where(inbox.c.flow == flow.flow, inbox.c.state.in_(("waiting", "failed")))))
 
@@ -94,7 +95,7 @@ def note_hints(hub: Hub, calls: Sequence[int], result: RunResult | None) -> None
     if not calls or (result is not None and result.state not in ("done", "failed")):
         return
     state, run_id = ("done", None) if result is None else (result.state, result.run_id)
-    with hub.engine.begin() as connection:
+    with hub.small.begin() as connection:
         connection.execute(update(tables.inbox).where(tables.inbox.c.id.in_(calls)).values(state=state, run_id=run_id))
 
 
@@ -110,7 +111,7 @@ def _waiting(hub: Hub, flow: Flow) -> list[tuple[int, bytes]]:
         select(inbox.c.id, inbox.c.body).join_from(inbox, oldest, oldest.c.id == inbox.c.id)
         .where(oldest.c.before < BYTES_A_RUN).order_by(inbox.c.id)
     )
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         return [(number, bytes(body)) for number, body in connection.execute(query)]
 
 

@@ -20,10 +20,12 @@ from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
 from pipelines.reports import write_report
-from pipelines.runs.executing import Order, Progress, execute, fail, quiet, result_of, start_failed
+from pipelines.runs.executing import execute
 from pipelines.runs.inbox import hints, note_hints, take_in
+from pipelines.runs.lines import fail, result_of, start_failed
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked
@@ -287,6 +289,10 @@ def _in_review(connection: Connection, flow: str) -> int | None:
 
 
 def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
+    """Raises HeldBack while a run of the flow waits in review, unless that is to be dropped (`supersede`)."""
+    with hub.small.connect() as connection:
+        if _in_review(connection, flow.flow) is None:
+            return
     with hub.engine.begin() as connection:
         run_id = _in_review(connection, flow.flow)
         if run_id is None:

@@ -8,9 +8,12 @@ flow's own lock keeps B from the flow that A is still at, or, where that was cut
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from selectors import EVENT_READ, DefaultSelector
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -23,6 +26,12 @@ from pipelines.runs.leadership import LEADER_LOCK
 CHANNELS = ("navette_outbox", INBOX)
 
 
+class Waitable(Protocol):
+    """What a selector can wait for."""
+
+    def fileno(self) -> int: ...
+
+
 @dataclass
 class Leader:
     """Holds the lock of one system, and hears what is put into the outbox and the inbox."""
@@ -30,13 +39,22 @@ class Leader:
     connection: psycopg.Connection[tuple[object, ...]]
     system: str
 
-    def wait(self, seconds: float) -> bool:
-        """Waits for either of them, at most so long; whether something was heard. A hint only: read in any case.
+    def wait(self, seconds: float, also: Waitable) -> None:
+        """Waits for either of them, or for `also` to be readable, at most so long. A hint only: read in any case.
 
         Raises RetryLater when the connection is gone, and the lock with it.
         """
+        deadline = time.monotonic() + seconds
         try:
-            return any(note.payload == self.system for note in self.connection.notifies(timeout=seconds, stop_after=1))
+            with DefaultSelector() as both:
+                both.register(self.connection, EVENT_READ)
+                both.register(also, EVENT_READ)
+                while True:
+                    if any(note.payload == self.system for note in self.connection.notifies(timeout=0)):
+                        return
+                    ready = {key.fileobj for key, _ in both.select(max(0.0, deadline - time.monotonic()))}
+                    if not ready or also in ready:
+                        return
         except psycopg.OperationalError as error:
             raise RetryLater("the store's server went away", where=f"live {self.system}",
                              todo="it is looked for again by itself") from error

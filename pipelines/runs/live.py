@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -23,7 +23,8 @@ from connectors.remote import LoginRefused
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.executing import Order, execute, quiet
+from pipelines.runs.executing import execute
+from pipelines.runs.hearing import hearing
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
@@ -31,6 +32,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.news import NewsSource, Seen
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.orders import Order, quiet
 from pipelines.runs.position import position_of
 from pipelines.runs.push import due, push_locked
 from pipelines.runs.remote import Kept, resource_of, session
@@ -82,7 +84,7 @@ def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool 
             if isinstance(error, RetryLater) and "another process" in error.message and not stand_by:
                 raise
             failures += 1
-            hub.engine.dispose()  # its connections are as dead as this one
+            hub.store.let_go()  # its connections are as dead as this one
             stop.wait(PAUSES[min(failures, len(PAUSES)) - 1])
 
 
@@ -99,20 +101,22 @@ class _Live:
     def run(self) -> None:
         """Until `stop` is set; raises RetryLater when the leadership is lost."""
         try:
-            while not self.stop.is_set():
-                self.turn()
-                now = time.monotonic()
-                polls = [state.next_poll - now for state in self.states if state.poll is not None]
-                self.leader.wait(max(0.0, min([TICK, *polls])))
+            with hearing(self.hub, [state.flow for state in self.states if state.poll is not None]) as heard:
+                while not self.stop.is_set():
+                    self.turn(heard.take())
+                    now = time.monotonic()
+                    polls = [state.next_poll - now for state in self.states if state.poll is not None]
+                    self.leader.wait(max(0.0, min([TICK, *polls])), heard)
         finally:
             self.kept.close()
 
-    def turn(self) -> None:
-        """Every flow once: what is due to be read, then what is due to be sent."""
+    def turn(self, heard: Collection[str] = ()) -> None:
+        """Every flow once: what is due to be read, or was heard of, then what is due to be sent."""
         for state in self.states:
             if self.stop.is_set():
                 return
-            reads = state.poll is not None and state.flow.direction != "out" and time.monotonic() >= state.next_poll
+            reads = state.poll is not None and state.flow.direction != "out" and (
+                time.monotonic() >= state.next_poll or state.flow.flow in heard)
             called = state.flow.read.hook and calls_wait(self.hub, state.flow)
             reads = reads or (called and is_hint(self.hub, state.flow))
             if not reads and not called and not (state.flow.direction != "in" and due(self.hub, state.flow)):
@@ -162,7 +166,7 @@ class _Live:
         held_back(hub, flow, supersede=False)
         said = hints(hub, flow)
         with session(hub, self.system, self.kept) as remote:
-            with hub.engine.connect() as connection:
+            with hub.small.connect() as connection:
                 since = position_of(connection, flow.flow)
             resource = resource_of(flow)
             settle_before_reading(hub, flow, remote, resource)

@@ -23,7 +23,7 @@ from pipelines.runs.leadership import FLOW_LOCK, lead, under
 def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
     """Holds the flow while the block runs; raises RetryLater when another run of it is under way."""
     key = (literal(FLOW_LOCK), func.hashtext(flow))
-    with hub.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with hub.small.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         try:
             leadership = lead(connection, "flow", flow)
         except DBAPIError as error:

@@ -28,10 +28,11 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.likeness import stored_of
 from pipelines.runs.lost_updates import rows_there, send_of, settle_updates
+from pipelines.runs.planning import kept_plan
 from pipelines.runs.position import position_of
 from pipelines.runs.sources import seconds
 from pipelines.stages.agree import link_found, link_made
-from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
+from pipelines.stages.plan import IntoPlan
 
 
 def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resource) -> None:
@@ -45,11 +46,10 @@ def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resour
         .where(feed.c.flow == flow.flow, intent.c.operation.in_(["create", "update"]),
                intent.c.state.in_(["open", "unclear"]))
     )
-    with hub.engine.begin() as connection:
+    with hub.small.connect() as connection:
         if connection.scalar(left.limit(1)) is None:
             return
-        plan = with_base_set(connection, compile_flow(connection, flow, hub.project, hub.tables)[0])
-    settle_creates(hub, flow, plan, remote, resource, patient=False)
+    settle_creates(hub, flow, kept_plan(hub, flow), remote, resource, patient=False)
 
 
 def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, *, patient: bool = True
@@ -57,7 +57,7 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
     """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`, or,
     not `patient`, leaves those that are younger."""
     intent = tables.intent
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         left = connection.execute(
             select(intent, func.extract("epoch", func.now() - intent.c.at).label("age"))
             .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)

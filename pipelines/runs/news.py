@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from mappings.codecs.keys import keys_of
 from mappings.language.strict import Column
 
 REMEMBERED = 50_000
+FEW = 500
+"""Rows of news that are kept in memory, and may be read twice."""
 
 
 @dataclass
@@ -44,16 +47,18 @@ class Seen:
 
 @dataclass
 class NewsSource:
-    """A read of changes whose first page is known, so that a read that brings nothing leaves no run behind.
+    """A read of changes whose first news are known, so that a read that brings nothing leaves no run behind.
 
-    Rows are numbered anew where some were left out: numbers without gaps are what a run counts by.
+    Rows are numbered anew where some were left out: numbers without gaps are what a run counts by. `size`: how many
+    rows there are, where they are few.
     """
 
     source: RemoteSource
     key: Sequence[Column]
     seen: Seen
-    first: Page | None = None
+    first: list[Page] = field(default_factory=list)
     rest: Iterator[Page] | None = None
+    size: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,16 +77,21 @@ class NewsSource:
         return self.source.gone
 
     def look(self) -> bool:
-        """Whether there is any news; reads as far as the first."""
+        """Whether there is any news; reads as far as FEW rows of it."""
         self.rest = (self.seen.news(page, self.key) for page in self.source.pages(PAGE_ROWS))
-        self.first = next((page for page in self.rest if len(page)), None)
-        return self.first is not None or bool(self.source.gone)
+        for page in self.rest:
+            if len(page):
+                self.first.append(page)
+            if sum(map(len, self.first)) > FEW:
+                break
+        else:
+            self.size = sum(map(len, self.first))
+        return bool(self.first) or bool(self.source.gone)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
-        """The pages with news."""
-        assert self.rest is not None
+        """The pages with news; where they are few, as often as it is asked."""
         last = 0
-        for page in (*([self.first] if self.first is not None else []), *self.rest):
+        for page in chain(self.first, self.rest or ()):
             if len(page):
                 numbered = _numbered(page, last)
                 last += len(numbered)

@@ -11,8 +11,10 @@ from sqlalchemy import Connection, and_, literal, null, or_, select
 from mappings.errors import ConfigurationError, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.executing import LandedRun, Order, Progress, execute, fail, quiet, result_of, start_failed
+from pipelines.runs.executing import execute
+from pipelines.runs.lines import fail, result_of, start_failed
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.orders import LandedRun, Order, Progress, quiet
 from pipelines.runs.remote import read_remote
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import named, open_named

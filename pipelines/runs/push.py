@@ -4,7 +4,7 @@
 
     claim ─▶ read the rows as they are there ─▶ down the road: news comes in, conflicts are decided, the rest is pending
                                                    │
-    agree ◀─ read back ◀─ receipts ◀─ write ◀─ intents ◀─ encode what is pending
+    read back ◀─ markers gone ◀─ receipts, bases ◀─ write ◀─ intents ◀─ encode what is pending
       └▶ what the system made of it is the remote image
 
 The caller holds the flow's lock, so nobody else reads or writes for this flow meanwhile. A process that is killed
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
@@ -31,14 +31,15 @@ from mappings.language.flow import Flow
 from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver
-from pipelines.runs.executing import Order, Progress, execute, quiet
+from pipelines.runs.executing import execute
 from pipelines.runs.lost_creates import settle_creates
+from pipelines.runs.orders import Order, Progress, quiet
+from pipelines.runs.planning import kept_plan
 from pipelines.runs.remote import FetchedSource, Kept, resource_of, session
 from pipelines.stages.absent import entries_of
-from pipelines.stages.agree import agree_on
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
-from pipelines.stages.plan import IntoPlan, compile_flow, with_base_set
+from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates
 
 BATCH = 500
@@ -90,10 +91,10 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
         raise ConfigurationError("this flow only reads", where=f"flow {flow.flow}",
                                  todo="say direction: two-way, and what is written under `write`")
     began = time.monotonic()
-    with hub.engine.begin() as connection:
-        plan = with_base_set(connection, compile_flow(connection, flow, hub.project, hub.tables)[0])
+    plan = kept_plan(hub, flow)
+    with hub.small.begin() as connection:
         release_interrupted(connection, plan.feed)
-    result = PushResult(_start(hub, flow, trigger), flow.flow, flow.system)
+        result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
     try:
         with session(hub, flow.system, kept) as remote:
             resource = resource_of(flow)
@@ -111,16 +112,15 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
     return result
 
 
-def _start(hub: Hub, flow: Flow, trigger: str) -> int:
-    with hub.engine.begin() as connection:
-        run_id: int = connection.execute(insert(tables.run).values(
-            flow=flow.flow, system=flow.system, trigger=trigger, mapping="", source="outbox", state="applying",
-        ).returning(tables.run.c.id)).scalar_one()
-        return run_id
+def _start(connection: Connection, flow: Flow, trigger: str) -> int:
+    run_id: int = connection.execute(insert(tables.run).values(
+        flow=flow.flow, system=flow.system, trigger=trigger, mapping="", source="outbox", state="applying",
+    ).returning(tables.run.c.id)).scalar_one()
+    return run_id
 
 
 def _end(hub: Hub, result: PushResult) -> None:
-    with hub.engine.begin() as connection:
+    with hub.small.begin() as connection:
         connection.execute(update(tables.run).where(tables.run.c.id == result.run_id).values(
             state="done", ended_at=func.now(), detected={name: str(count) for name, count in result.counts.items()},
         ))
@@ -139,18 +139,28 @@ class _Push:
     result: PushResult
     progress: Progress
     whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
+    unread: list[str] = field(default_factory=list)  # keys of rows that were written and not read again yet
 
     def all(self) -> None:
-        """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then."""
+        """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then.
+
+        What was written is read again when nothing else is due, or there is much of it.
+        """
+        self._send_all()
+        self._read_back()  # where that comes to nothing, whoever reads these rows next does it
+
+    def _send_all(self) -> None:
         while True:
-            with self.hub.engine.begin() as connection:
-                markers = claim(connection, self.plan.feed, BATCH)
+            with self.hub.small.begin() as connection:
+                markers = claim(connection, self.plan.feed, self.flow.system, BATCH)
             if not markers:
                 return
+            if len(self.unread) >= BATCH:
+                self._read_back()
             made = self.batch(markers)
             self.progress("sending", sum(self.result.counts[done] for done in DONE.values()))
             if made:
-                with self.hub.engine.begin() as connection:
+                with self.hub.small.begin() as connection:
                     hasten(connection, self.plan.feed, "link_unknown")
 
     def batch(self, markers: Sequence[Marker]) -> bool:
@@ -160,7 +170,7 @@ class _Push:
             sends = self._encoded([marker for marker in markers if marker.record_id not in lost], versions)
             answered = deliver(self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends)
         except RemoteDown as error:
-            with self.hub.engine.begin() as connection:
+            with self.hub.small.begin() as connection:
                 set_aside(connection, self.plan.feed, markers, "waiting",
                           {"code": "system_down", "message": error.message}, after=1.0)
             raise
@@ -170,7 +180,7 @@ class _Push:
     def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Versions]:
         """Reads the rows of linked records and takes their news in; returns records whose row is gone there, and the
         versions of the others."""
-        with self.hub.engine.connect() as connection:
+        with self.hub.small.connect() as connection:
             known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
         keys = [key for every in known.values() for key in every]
         if not keys:
@@ -209,7 +219,7 @@ class _Push:
 
     def _encoded(self, markers: Sequence[Marker], versions: Versions) -> list[Send]:
         records = [marker.record_id for marker in markers]
-        with self.hub.engine.connect() as connection:
+        with self.hub.small.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         encode(self.plan, sends, self.hub.project.codes)
@@ -223,13 +233,12 @@ class _Push:
 
     def _settle(self, markers: Sequence[Marker], lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
                 ) -> None:
-        """Bases, markers and counts; then reads back what was written."""
+        """Markers and counts."""
         good = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
         by_record = {marker.record_id: marker for marker in markers}
         why = _reasons(lost, sends, answered)
-        plan, feed = self.plan, self.plan.feed
-        with self.hub.engine.begin() as connection:
-            agree_on(connection, plan, [send for send in good if send.operation != "create"])
+        feed = self.plan.feed
+        with self.hub.small.begin() as connection:
             delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
             for record_id, (state, reason, after) in why.items():
                 set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)
@@ -238,9 +247,13 @@ class _Push:
             self.result.counts[DONE[send.operation]] += 1
         written = {send.record_id for send in sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
-        back = [send.key for send in good if send.operation in ("create", "update") and send.key is not None]
-        if back:
-            self._read([remote_key(key) for key in back], read_back=True)
+        self.unread += [send.key for send in good if send.operation in ("create", "update") and send.key is not None]
+
+    def _read_back(self) -> None:
+        """What the system made of what was written is its image of it."""
+        keys, self.unread = list(dict.fromkeys(self.unread)), []
+        for start in range(0, len(keys), BATCH):
+            self._read([remote_key(key) for key in keys[start : start + BATCH]], read_back=True)
 
 
 Reason = tuple[str, dict[str, Any], float | None]
@@ -270,6 +283,8 @@ def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
 
 def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
     """What the flow's guard says of all that is due: updates and creates, against the entries there are."""
+    if flow.guard.creates is None and flow.guard.updates is None:
+        return []
     box, x = tables.outbox, plan.crosswalk
     linked = exists().where(x.c.record_id == box.c.record_id, x.c.id_space == plan.id_space)
     mine = [box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now()]
@@ -285,7 +300,7 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
 def due(hub: Hub, flow: Flow) -> int:
     """How many markers of the flow are due; those that a killed process was sending are."""
     box, feed = tables.outbox, tables.feed
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         count = connection.scalar(
             select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
             .where(feed.c.flow == flow.flow, box.c.state.in_(["waiting", "sending"]), box.c.due_at <= func.now())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from mappings.errors import NavetteError, RetryLater, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.executing import Progress, quiet
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.orders import Progress, quiet
 from pipelines.runs.push import PushResult, due, push_locked
 from pipelines.runs.push_file import file_is_left, push_file_locked
 from pipelines.runs.replay import retry_after_creates

@@ -13,8 +13,8 @@ from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from mappings.messages import render
 from pipelines.hub import Hub
-from pipelines.runs.executing import LandedRun, Progress, quiet
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.orders import LandedRun, Progress, quiet
 from pipelines.runs.remote import read_remote
 from pipelines.runs.result import RunResult
 from pipelines.runs.unfinished import finish_unfinished

@@ -12,8 +12,9 @@ from connectors.remote import Remote, Resource
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.executing import Look, Order, Progress, execute
+from pipelines.runs.executing import Look, execute
 from pipelines.runs.lost_creates import settle_before_reading
+from pipelines.runs.orders import Order, Progress
 from pipelines.runs.paced import Paced
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
@@ -31,6 +32,11 @@ class FetchedSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(map(str, self.page.frame.columns))
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self.page)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
         """The page, in one piece: what was fetched by key is a batch already."""

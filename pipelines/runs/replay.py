@@ -15,9 +15,10 @@ from mappings.codecs.columns import variables_used
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.reports import write_report
-from pipelines.runs.executing import Order, Progress, execute, quiet
+from pipelines.runs.executing import execute
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
+from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.replaying import HeldRow, HeldSource
 from pipelines.runs.result import RunResult
 from pipelines.runs.rings import ringed
@@ -110,6 +111,9 @@ def _ready(hub: Hub) -> list[int]:
     parked = held.join(wait, onclause=true())
     waiting = and_(held.c.state == "open", held.c.outcome == "parked")
     found: set[int] = set()
+    with hub.small.connect() as connection:
+        if not connection.scalar(select(exists().where(held.c.state == "open", held.c.outcome == "parked"))):
+            return []
     with hub.engine.connect() as connection:
         found |= set(creates_known(connection))
         feed = tables.feed
@@ -163,7 +167,7 @@ def creates_known(connection: Connection) -> Sequence[int]:
 
 def retry_after_creates(hub: Hub, progress: Progress = quiet) -> None:
     """`retry_parked`, where what became of a create has just been found out."""
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         known = creates_known(connection)
     if known:
         retry_parked(hub, progress)

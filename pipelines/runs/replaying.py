@@ -34,6 +34,11 @@ class HeldSource:
         """Every column that any of the rows has, in the order of the first row that has it; and what they answer."""
         return (*dict.fromkeys(name for row in self.rows for name in row.raw), ANSWERS)
 
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)
+
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """Pages as any source gives them; a column that a row does not have is NA."""
         columns = self.columns

@@ -15,9 +15,13 @@ from pipelines.hub import Hub
 from pipelines.reports import write_report
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
-from pipelines.runs.executing import Progress, continue_run, decide_again, fail, plans_for, quiet, result_of
+from pipelines.runs.deciding import decide_again
+from pipelines.runs.executing import continue_run
 from pipelines.runs.inbox import note_ends
+from pipelines.runs.lines import fail, result_of
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.orders import Progress, quiet
+from pipelines.runs.planning import plans_for
 from pipelines.runs.replay import replay, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.unfinished import close_run, drop_staging, staging_is_whole

@@ -39,8 +39,8 @@ def named(flow: Flow, path: Path) -> DropFile:
 
 
 def seconds(span: str) -> float:
-    """`2s`, `500ms`, `5m`, `1h` or plain seconds."""
-    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+    """`2s`, `500ms`, `5m`, `1h`, `30d` or plain seconds."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)):
         if span.endswith(unit):
             return float(span.removesuffix(unit)) * factor
     return float(span)

@@ -35,7 +35,7 @@ def answering(hub: Hub, system: str) -> Iterator[None]:
     try:
         yield
     except RemoteDown as error:
-        with hub.engine.begin() as connection:
+        with hub.small.begin() as connection:
             _note_down(connection, system, error.message)
         raise
     except LoginRefused as error:
@@ -48,14 +48,14 @@ def answering(hub: Hub, system: str) -> Iterator[None]:
 def pause(hub: Hub, system: str, why: str) -> None:
     """The system is not called any more until somebody resumes it; what is to be sent waits."""
     _known(hub, system)
-    with hub.engine.begin() as connection:
+    with hub.small.begin() as connection:
         _set(connection, system, state="paused", until=None, tries=0, why=why)
 
 
 def resume(hub: Hub, system: str) -> None:
     """The system is called again, from now on."""
     _known(hub, system)
-    with hub.engine.begin() as connection:
+    with hub.small.begin() as connection:
         _set(connection, system, state="up", until=None, tries=0, why=None)
 
 
@@ -66,7 +66,7 @@ def _known(hub: Hub, system: str) -> None:
 
 def _ask(hub: Hub, system: str) -> None:
     query = select(_state.c.state, _state.c.why, _state.c.until > func.now()).where(_state.c.system == system)
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
         return
@@ -92,10 +92,10 @@ def _note_down(connection: Connection, system: str, why: str) -> None:
 
 
 def _note_up(hub: Hub, system: str) -> None:
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         was = connection.scalar(select(_state.c.state).where(_state.c.system == system))
     if was == "down":
-        with hub.engine.begin() as connection:
+        with hub.small.begin() as connection:
             _set(connection, system, state="up", until=None, tries=0, why=None)
 
 

@@ -17,7 +17,10 @@ from pipelines.reports import write_report
 from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.calls import give_back, source_of_run
 from pipelines.runs.cursor import Cursor
-from pipelines.runs.executing import Order, Progress, continue_run, fail, land_again, plans_for, result_of
+from pipelines.runs.executing import continue_run, land_again
+from pipelines.runs.lines import fail, result_of
+from pipelines.runs.orders import Order, Progress
+from pipelines.runs.planning import plans_for
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import open_named
 from pipelines.stages.plan import mapping_digest
@@ -31,7 +34,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
     killed apply goes on behind its last whole batch. Where the server's crash emptied the staging, the source is landed
     again under the same run. A killed push is closed: the outbox knows what is still to be sent.
     """
-    with hub.engine.connect() as connection:
+    with hub.small.connect() as connection:
         left = connection.execute(
             select(tables.run).where(
                 tables.run.c.flow == flow.flow, tables.run.c.state.in_(["landing", "landed", "applying"])

@@ -14,7 +14,8 @@ from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from mappings.messages import render
 from pipelines.hub import Hub
-from pipelines.runs.executing import LandedRun, Order, execute
+from pipelines.runs.executing import execute
+from pipelines.runs.orders import LandedRun, Order
 from pipelines.runs.remote import FetchedSource, resource_of, session
 from pipelines.stages.plan import IntoPlan, compile_flow
 from pipelines.stages.resolve import LINKED, resolve_rows

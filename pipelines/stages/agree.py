@@ -10,10 +10,12 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Insert,
     Integer,
     MetaData,
     Table,
     Text,
+    Update,
     all_,
     any_,
     case,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import BigInteger
 
 from pipelines.stages.plan import IntoPlan, field_set
@@ -44,8 +46,18 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     """
     if not sends:
         return
+    t = _sent(connection, plan, sends, "sent")
+    connection.execute(plan.once("agree", lambda: _agreed(plan, t)))
+    if any(send.operation == "delete" for send in sends):
+        x = plan.crosswalk
+        gone_there = select(t.c.key).where(t.c.deleted)
+        connection.execute(
+            delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there))
+        )
+
+
+def _agreed(plan: IntoPlan, t: Table) -> Update:
     x = plan.crosswalk
-    t = _sent(connection, plan, sends)
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
         "pending": _less(x, t), "sent": _more(x, t),
@@ -60,21 +72,19 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     if names:
         gone = func.array_remove(array(names), null())
         values["remote"] = func.nullif(x.c.remote.op("-")(gone), func.jsonb_build_object())
-    connection.execute(
-        update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == t.c.key).values(values)
-    )
-    gone_there = select(t.c.key).where(t.c.deleted)
-    connection.execute(
-        delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there))
-    )
+    return update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == t.c.key).values(values)
 
 
 def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
     """Records that the system has made: an entry under the key it gave, with what was sent as the base."""
     if not sends:
         return
+    t = _sent(connection, plan, sends, "made")
+    connection.execute(plan.once("link made", lambda: _made(plan, t)))
+
+
+def _made(plan: IntoPlan, t: Table) -> Insert:
     x = plan.crosswalk
-    t = _sent(connection, plan, sends)
     other = x.alias("other")
     values: dict[str, Any] = {
         "id_space": literal(plan.id_space), "key": t.c.key, "feed": literal(plan.feed), "record_id": t.c.record_id,
@@ -86,7 +96,7 @@ def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> 
         for column in item.columns:
             values[f"b_{column}"] = t.c[f"v_{column}"]
     rows = select(*values.values())
-    connection.execute(upsert(x).from_select(list(values), rows).on_conflict_do_nothing())
+    return upsert(x).from_select(list(values), rows).on_conflict_do_nothing()
 
 
 def link_found(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> None:
@@ -111,18 +121,14 @@ def _more(x: Table, t: Table) -> Any:
     return select(func.array_agg(each.c.item.distinct())).select_from(each).correlate(x, t).scalar_subquery()
 
 
-def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> Table:
-    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, v_<column> as it was read."""
-    columns: list[Column[Any]] = [
-        Column("key", Text), Column("record_id", BigInteger), Column("fields", ARRAY(Text)),
-        Column("base_set", Integer), Column("ended", Boolean), Column("deleted", Boolean),
-    ]
+def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: str) -> Table:
+    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, v_<column> as it was read.
+
+    Its connection keeps it; a mapping of other columns has a table of its own.
+    """
     every = [column for item in plan.fields for column in item.columns]
-    columns += [Column(f"v_{column}", staged_type(plan, column).type) for column in every]
-    table = Table("sent_values", MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP",
-                  schema="pg_temp")
-    connection.execute(DropTable(table, if_exists=True))
-    connection.execute(CreateTable(table))
+    table = plan.once(name, lambda: _sent_table(plan, f"{name}_{plan.feed}_{plan.salt:x}".replace("-", "n")))
+    connection.execute(CreateTable(table, if_not_exists=True))
     sets: dict[frozenset[str], int] = {}
     rows = []
     for send in sends:
@@ -136,7 +142,16 @@ def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> Tabl
             "ended": send.operation == "archive", "deleted": send.operation == "delete",
             **{f"v_{column}": send.values.get(column) for column in every},
         })
-    connection.execute(insert(table), rows)
+    connection.execute(plan.once((name, "rows"), lambda: insert(table)), rows)
     return table
 
 
+def _sent_table(plan: IntoPlan, name: str) -> Table:
+    columns: list[Column[Any]] = [
+        Column("key", Text), Column("record_id", BigInteger), Column("fields", ARRAY(Text)),
+        Column("base_set", Integer), Column("ended", Boolean), Column("deleted", Boolean),
+    ]
+    columns += [Column(f"v_{column}", staged_type(plan, column).type)
+                for item in plan.fields for column in item.columns]
+    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS",
+                 schema="pg_temp")

@@ -88,15 +88,17 @@ def _decision(what: str, run_id: int, value: ColumnElement[Any]) -> ColumnElemen
     return func.jsonb_build_object(*[part for name, each in told.items() for part in (literal(name, Text), each)])
 
 
-def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, m: Table, z: Table) -> None:
-    """Every loser stays readable; a conflict that is still open is told once, not once a run."""
+def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, m: Table,
+                  fought: Collection[str]) -> None:
+    """Every loser stays readable; a conflict that is still open is told once, not once a run. `fought`: the fields that
+    both sides had changed in some row of `m`."""
     s = tables.rows
-    any_of = [func.bool_or(z.c[f"w_{field.name}"].is_not(None)) for field in plan.fields]
-    fought = connection.execute(select(*any_of)).one() if any_of else ()
-    v = verdicts(plan, tables, m)
+    if not fought:
+        return
+    v = tables.once("verdicts", lambda: verdicts(plan, tables, m))
     known, newer = hub.conflict.alias("known"), hub.conflict.alias("newer")
-    for field, some in zip(plan.fields, fought, strict=True):
-        if not some:
+    for field in plan.fields:
+        if field.name not in fought:
             continue
         told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
         winner = v.c[f"w_{field.name}"]

@@ -12,11 +12,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, cast, func, insert, literal, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.sql.selectable import FromClause
 
 from mappings.codecs.into import spec_of
 from mappings.codecs.literals import literals
+from pipelines.stages.match import HIGH, LOW, RUN
 from pipelines.stages.outbox import queue
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
@@ -51,9 +66,9 @@ def _plain(plan: IntoPlan, name: str, said: Any) -> ColumnElement[Any]:
     return cast(literal(value, column.type), column.type)
 
 
-def new_entry_values(plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> Values:
+def new_entry_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:
     """The columns of the entry of a record that was made: the row is what both sides agree on."""
-    values = entry_values(plan, run_id, m, s) | {
+    values = entry_values(plan, m, s) | {
         "is_primary": literal(True), "fingerprint": fingerprint_of(plan, m, s), "base_set": literal(plan.base_set),
     }
     for field in plan.fields:
@@ -62,11 +77,11 @@ def new_entry_values(plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) 
     return values
 
 
-def entry_values(plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> Values:
-    """The columns that every entry has from its row."""
+def entry_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:
+    """The columns that every entry has from its row; the run is a parameter."""
     return {
         "id_space": literal(plan.id_space), "key": s.c.key, "feed": literal(plan.feed), "record_id": m.c.record_id,
-        "mark": s.c.mark, "run_id": literal(run_id), "row_no": s.c.row_no,
+        "mark": s.c.mark, "run_id": RUN, "row_no": s.c.row_no,
     }
 
 
@@ -80,14 +95,17 @@ def fingerprint_of(plan: IntoPlan, m: FromClause, s: FromClause) -> ColumnElemen
     return case((or_(*blank), null()), else_=s.c.fingerprint) if blank else s.c.fingerprint
 
 
-def create_matched(connection: Connection, plan: IntoPlan, run_id: int, m: FromClause, s: FromClause) -> None:
+def create_matched(connection: Connection, plan: IntoPlan, tables: IntoStaging, run_id: int, m: FromClause) -> None:
     """Makes record and entry of each row of `m` that is new."""
-    new = m.join(s, s.c.row_no == m.c.row_no)
-    for table, values in (
-        (plan.record, record_values(plan, m, s)), (plan.crosswalk, new_entry_values(plan, run_id, m, s)),
-    ):
-        rows = select(*values.values()).select_from(new).where(m.c["class"] == "new")
-        connection.execute(insert(table).from_select(list(values), rows))
+    s = tables.rows
+
+    def build(table: Table, values: Values) -> Insert:
+        rows = select(*values.values()).select_from(m.join(s, s.c.row_no == m.c.row_no)).where(m.c["class"] == "new")
+        return insert(table).from_select(list(values), rows)
+
+    connection.execute(tables.once("new records", lambda: build(plan.record, record_values(plan, m, s))))
+    connection.execute(tables.once("new entries", lambda: build(plan.crosswalk, new_entry_values(plan, m, s))),
+                       {"run": run_id})
     if gives_defaults(plan):
         queue(connection, plan.feed, select(m.c.record_id).where(m.c["class"] == "new"))
 
@@ -104,6 +122,17 @@ def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStagin
     One statement, so that a row is looked up and given its id once. Both sides name the range: a planner derives
     equalities from one another, but not ranges.
     """
+    count = connection.execute(
+        tables.once("creates", lambda: _creates(plan, tables)), {"low": low, "high": high, "run": run_id}
+    ).rowcount
+    if gives_defaults(plan):
+        x = plan.crosswalk
+        queue(connection, plan.feed, select(x.c.record_id).where(
+            x.c.feed == plan.feed, x.c.run_id == run_id, x.c.row_no > low, x.c.row_no <= high))
+    return count
+
+
+def _creates(plan: IntoPlan, tables: IntoStaging) -> Insert:
     s, fate = tables.rows, tables.fate
     needed = [s.c.row_no, s.c.key, s.c.mark, s.c.fingerprint,
               *[column for column in s.c if column.name.startswith(("v_", "k_"))]]
@@ -111,17 +140,12 @@ def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStagin
     chosen = (
         select(func.nextval("crm.record_id").label("record_id"), *needed, *links)
         .join_from(fate, s, s.c.row_no == fate.c.row_no)
-        .where(fate.c.row_no > low, fate.c.row_no <= high, s.c.row_no > low, s.c.row_no <= high,
+        .where(fate.c.row_no > LOW, fate.c.row_no <= HIGH, s.c.row_no > LOW, s.c.row_no <= HIGH,
                fate.c["class"] == "new", ~fate.c.waits)
         .cte("chosen")
     )
     values = record_values(plan, chosen, chosen)
     made = insert(plan.record).from_select(list(values), select(*values.values())).cte("made")
-    entry = new_entry_values(plan, run_id, chosen, chosen)
+    entry = new_entry_values(plan, chosen, chosen)
     entries = insert(plan.crosswalk).from_select(list(entry), select(*entry.values())).add_cte(made)
-    count = connection.execute(entries.execution_options(preserve_rowcount=True)).rowcount
-    if gives_defaults(plan):
-        x = plan.crosswalk
-        queue(connection, plan.feed, select(x.c.record_id).where(
-            x.c.feed == plan.feed, x.c.run_id == run_id, x.c.row_no > low, x.c.row_no <= high))
-    return count
+    return entries.execution_options(preserve_rowcount=True)

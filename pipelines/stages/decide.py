@@ -6,9 +6,11 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -18,9 +20,8 @@ from sqlalchemy import (
     Index,
     Insert,
     Select,
-    Subquery,
+    Update,
     and_,
-    case,
     delete,
     exists,
     false,
@@ -34,16 +35,15 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
-from crm_store import hub_tables as hub
 from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
-from pipelines.stages.match import match_rows, sides
+from pipelines.stages.match import match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
+from pipelines.stages.twins import set_twins_aside, some_alike
 from pipelines.stages.waiting import comes_in, hopeless_rows, value_indexes
 
 APPLIED = ("new", *LINKED)
@@ -71,11 +71,11 @@ class Matching:
     @cached_property
     def statement(self) -> Insert:
         """Made when the first row is staged: it costs more than a small file does."""
-        return _fates(self.tables, match_rows(self.plan, self.tables, run=self.run), waits=False)
+        return self.tables.once("match", lambda: _fates(self.tables, match_rows(self.plan, self.tables), waits=False))
 
     def __call__(self, connection: Connection, low: int, high: int) -> None:
         with index_lookups(connection):
-            connection.execute(self.statement, {"low": low, "high": high})
+            connection.execute(self.statement, {"low": low, "high": high} | of_run(self.plan, self.run))
 
 
 def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
@@ -85,28 +85,45 @@ def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stag
         Matching(plan, tables, run)(connection, **EVERYTHING)
 
 
-def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
-           ) -> list[Decided]:
+def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None], *,
+           alone: bool = False, changes: bool = True) -> list[Decided]:
     """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
-    every `wait` table."""
+    every `wait` table. `alone`: each into has one row at most; `changes`: somebody asks how many would change.
+    """
     pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
-    with ThreadPoolExecutor(2) as pool:  # what can be asked of the staged rows alone, beside what is done here
-        asked = [pool.submit(_ask, connection.engine, _some_repeated(tables)) for _, tables in pairs]
-        alike = [[pool.submit(_ask, connection.engine, some) for some in _some_alike(*pair)] for pair in pairs]
+    with _asking(connection, staging) as ask:  # what can be asked of the staged rows alone, beside what is done here
+        asked = [ask(tables.once("repeated", partial(_some_repeated, tables))) for _, tables in pairs]
+        alike = [[ask(some) for some in pair[1].once("alike", partial(some_alike, *pair))] for pair in pairs]
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
-            repeated.append(_prepare(connection, plans, plan, tables, again, twins))
-    _waiting(connection, plans, staging, run)
+            if not staging.small:
+                _index(connection, plans, plan, tables)
+            repeated.append(0 if alone else _set_aside(connection, plan, tables, again, twins))
+    if any(_may_wait(connection, *pair) for pair in pairs):
+        _waiting(connection, plans, staging, run)
     decided = []
     for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
-        _changes(connection, plan, tables)
+        if changes:
+            _changes(connection, plan, tables)
         decided.append(Decided(*_outcomes(connection, tables), same))
     return decided
 
 
-def _prepare(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, tables: IntoStaging,
-             again: Future[bool], twins: list[Future[bool]]) -> int:
-    """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
+Answer = Callable[[], bool]
+
+
+@contextmanager
+def _asking(connection: Connection, staging: Staging) -> Iterator[Callable[[Select[Any]], Answer]]:
+    """Asks questions of yes or no: on connections of their own, or of a small run on its own, which alone sees them."""
+    if staging.small:
+        yield lambda question: lambda: bool(connection.scalar(question))
+        return
+    with ThreadPoolExecutor(2) as pool:
+        yield lambda question: pool.submit(_ask, connection.engine, question).result
+
+
+def _index(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, tables: IntoStaging) -> None:
+    """What looking staged rows up takes, where there are many."""
     if any(plan.id_space in reference.spaces for other in plans for reference in other.references):
         Index(None, tables.rows.c.key).create(connection, checkfirst=True)
     for index in value_indexes(plan, tables, plans):
@@ -116,39 +133,19 @@ def _prepare(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan
     connection.execute(text("SET LOCAL default_statistics_target = 10"))
     for table in (tables.rows, tables.fate):
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
-    lost = _repeated_keys(connection, tables) if again.result() else 0
+
+
+def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: Answer, twins: list[Answer]) -> int:
+    """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
+    lost = _repeated_keys(connection, tables) if again() else 0
     if plan.into.match and not plan.into.aliases:
-        _twins(connection, plan, tables, [some.result() for some in twins])
+        set_twins_aside(connection, plan, tables, [some() for some in twins])
     return lost
 
 
 def _ask(engine: Engine, question: Select[Any]) -> bool:
     with engine.connect() as connection:
         return bool(connection.scalar(question))
-
-
-@dataclass(frozen=True)
-class Moment:
-    """The store as it was when a run decided: the journal's place, and whether anything was under way.
-
-    While nobody else has journaled a change since, a decision on creating or linking still stands and apply need not
-    match again. A transaction that was open at the time may commit later what nobody could see: then it must.
-    """
-
-    journal: int
-    quiet: bool
-
-    @staticmethod
-    def now(connection: Connection) -> Moment:
-        """Asked before deciding, so that what comes in between counts as a change."""
-        place = connection.scalar(
-            text("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM sync.journal_id_seq")
-        )
-        others = connection.scalar(text(
-            "SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot()) AS xid"
-            " WHERE xid IS DISTINCT FROM pg_current_xact_id_if_assigned()"
-        ))
-        return Moment(int(place or 0), not others)
 
 
 def _some_repeated(tables: IntoStaging) -> Select[Any]:
@@ -186,9 +183,10 @@ def _match_waiting(connection: Connection, plan: IntoPlan, tables: IntoStaging, 
     fate, wait = tables.fate, tables.wait
     gone = delete(fate).where(fate.c["class"] == "waits").returning(fate.c.row_no).cte("gone")
     connection.execute(insert(wait).from_select(["row_no"], select(gone.c.row_no)))
-    matched = match_rows(plan, tables, lambda s: s.c.row_no.in_(select(wait.c.row_no)), run, lenient=True)
+    matched = tables.once("match waiting", lambda: _fates(tables, match_rows(
+        plan, tables, lambda s: s.c.row_no.in_(select(wait.c.row_no)), lenient=True), waits=True))
     with index_lookups(connection):
-        connection.execute(_fates(tables, matched, waits=True), EVERYTHING)
+        connection.execute(matched, EVERYTHING | of_run(plan, run))
     settled = exists().where(fate.c.row_no == wait.c.row_no, ~fate.c.waits)
     connection.execute(delete(wait).where(settled))
 
@@ -202,102 +200,15 @@ def _fates(tables: IntoStaging, matched: Select[Any], *, waits: bool) -> Insert:
     return insert(fate).from_select([*names, "waits"], select(*inner.c, waiting))
 
 
-def _twins(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: list[bool]) -> None:
-    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
-
-    They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
-    meanwhile may fit one of them, and the next run of the same file would take that one in.
-    """
-    s, fate = tables.rows, tables.fate
-    linked = (
-        select(fate.c.record_id, func.count().label("n"), func.min(s.c.key).label("low_key"),
-               func.max(s.c.key).label("high_key"))
-        .join(s, s.c.row_no == fate.c.row_no)
-        .where(fate.c["class"] == "link").group_by(fate.c.record_id).having(func.count() > 1).subquery()
-    )
-    connection.execute(
-        update(fate).where(fate.c["class"] == "link", fate.c.record_id == linked.c.record_id)
-        .values(_twin_of("record", linked) | {"candidates": array([fate.c.record_id]), "record_id": null()})
-    )
-    links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
-    since = _twins_before(connection, plan, tables)
-    news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
-    if connection.scalar(news.limit(1)) is None:
-        return
-    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some]:
-        names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
-        values = [sides(plan, plan.record, s, name, links)[1] for name in names]
-        # Two expressions of the same text must be one in GROUP BY: a subquery names them.
-        others = [sides(plan, plan.record, s, name, links)[1] for name in rule.unless]
-        new = (
-            select(s.c.row_no, s.c.key, since.label("since"),
-                   *[value.label(f"side{number}") for number, value in enumerate(values)],
-                   *[value.label(f"other{number}") for number, value in enumerate(others)])
-            .join(fate, fate.c.row_no == s.c.row_no)
-            # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
-            .where(or_(fate.c["class"] == "new", fate.c.code == "twins", since)).subquery()
-        )
-        parts = [new.c[f"side{number}"] for number in range(len(values))]
-        groups = (
-            select(*parts, func.count().label("n"), func.min(new.c.key).label("low_key"),
-                   func.max(new.c.key).label("high_key"))
-            .where(*[part.is_not(None) for part in parts]).group_by(*parts)
-            .having(func.count() > 1).subquery()
-        )
-        members = (
-            select(*new.c, groups.c.n, groups.c.low_key, groups.c.high_key)
-            .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
-        )
-        if others:
-            members = _not_strangers(members, len(parts), len(others))
-        connection.execute(
-            update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
-            .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
-        )
-
-
-def _some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
-    """For each rule, whether any two staged rows have its values in common; links, which are not staged, left out."""
-    links = {reference.column for reference in plan.references}
-    questions: list[Select[Any]] = []
-    for rule in () if plan.into.aliases else plan.into.match:
-        values = [sides(plan, plan.record, tables.rows, name, {})[1] for name in rule.on if name not in links]
-        staged = select(*[value.label(f"side{place}") for place, value in enumerate(values)]).select_from(tables.rows)
-        side = staged.subquery().c
-        groups = select(*side).where(*[value.is_not(None) for value in side]).group_by(*side)
-        questions.append(select(exists(groups.having(func.count() > 1))) if values else select(true()))
-    return questions
-
-
-def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
-    """Whether a row that is not taken in yet is still held as a twin by an earlier run."""
-    twins = select(hub.held.c.key).where(
-        hub.held.c.feed == plan.feed, hub.held.c.state == "open", hub.held.c.code == "twins"
-    )
-    if connection.scalar(twins.limit(1)) is None:
-        return false()
-    return and_(tables.fate.c["class"].in_(["link", "review"]), tables.rows.c.key.in_(twins))
-
-
-def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:
-    """Of the members of each group, those that `unless` leaves a twin: each of its fields has, on some other member,
-    the same value or none."""
-    group = [members.c[f"side{number}"] for number in range(sides)]
-    alike: list[ColumnElement[Any]] = []
-    for number in range(others):
-        other = members.c[f"other{number}"]
-        unknown = func.count().filter(other.is_(None)).over(partition_by=group)
-        same = func.count().over(partition_by=[*group, other])
-        alike.append(case((other.is_(None), members.c.n), else_=same + unknown).label(f"alike{number}"))
-    counted = select(*members.c, *alike).subquery()
-    return select(counted).where(*[counted.c[column.name] > 1 for column in alike]).subquery()
-
-
-def _twin_of(rule: str, group: FromClause) -> dict[str, Any]:
-    told = func.jsonb_build_object(
-        "rule", rule, "count", group.c.n, "keys", group.c.low_key + " … " + group.c.high_key,
-    )
-    return {"class": "review", "code": "twins", "params": told}
+def _may_wait(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> bool:
+    """Whether some row could wait for another of the run."""
+    if not plan.references:
+        return False
+    if any(reference.otherwise == "blank" for reference in plan.references):
+        return True
+    fate = tables.fate
+    parked = tables.once("any parked", lambda: select(exists().where(fate.c["class"] == "parked")))
+    return bool(connection.scalar(parked))
 
 
 def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
@@ -365,21 +276,23 @@ def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> Non
     fate = tables.fate
     if not connection.scalar(select(exists().where(fate.c["class"].in_(LINKED)))):
         return
-    resolved = resolve_rows(plan, tables, fate).subquery("resolved")
+
+    def told() -> Update:
+        resolved = resolve_rows(plan, tables, fate).subquery("resolved")
+        return update(fate).where(fate.c.row_no == resolved.c.row_no).values(
+            changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
+
     with index_lookups(connection):
-        connection.execute(
-            update(fate).where(fate.c.row_no == resolved.c.row_no)
-            .values(changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
-        )
+        connection.execute(tables.once("changes", told))
 
 
 def _outcomes(connection: Connection, tables: IntoStaging) -> tuple[Counter[Outcome], Counter[Outcome]]:
     fate = tables.fate
     settled: Counter[Outcome] = Counter()
     expected: Counter[Outcome] = Counter()
-    groups = select(fate.c["class"], fate.c.changed, fate.c.open, func.count()).group_by(
-        fate.c["class"], fate.c.changed, fate.c.open
-    )
+    groups = tables.once("outcomes", lambda: select(
+        fate.c["class"], fate.c.changed, fate.c.open, func.count()
+    ).group_by(fate.c["class"], fate.c.changed, fate.c.open))
     for kind, changed, undecided, count in connection.execute(groups):
         if kind != "done":
             (expected if kind in APPLIED else settled)[outcome_of(kind, changed, undecided)] += count

@@ -92,6 +92,11 @@ def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) ->
     found: dict[int, str] = {}
     if not rows:
         return found
+    for frame in staging.raw:
+        for number, record in frame.loc[frame.index.isin(list(rows))].to_dict("index").items():
+            found[int(str(number))] = json_text(_texts(record))
+    if staging.small:
+        return found
     wanted = pa.array(sorted(rows), pa.int64())
     pages = staging.pages
     query = select(pages.c.payload).where(

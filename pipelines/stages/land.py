@@ -25,14 +25,12 @@ import pyarrow as pa
 import xxhash
 from sqlalchemy import Connection, Engine
 
-from connectors.file.neutral import KEPT
 from connectors.page import Page, Source
 from mappings.check.expectations import KNOWN, judges_rows
 from mappings.codecs.fingerprint import fingerprints
-from mappings.codecs.into import Decoded, columns_needed, decode_into, is_there, resolve_column
+from mappings.codecs.into import Decoded, columns_needed, decode_into, resolve_column
 from mappings.codecs.keys import keys_of
-from mappings.codecs.source_value import source_columns
-from mappings.errors import ConfigurationError, ExpectationFailed
+from mappings.errors import ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow
 from pipelines.stages.answers import split_answers
@@ -45,7 +43,7 @@ from pipelines.stages.plan import IntoPlan
 from pipelines.stages.read_part import Looked, ReadPart, gathered
 from pipelines.stages.same import SameRows
 from pipelines.stages.staging import Staging, everything_landed
-from pipelines.stages.threads import Writer, in_lanes, read_ahead
+from pipelines.stages.threads import Scribe, Writer, in_lanes, read_ahead
 
 if TYPE_CHECKING:
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
@@ -93,6 +91,7 @@ class Landing:
     engine: Engine
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
+    connection: Connection | None = None  # of a small run, whose one transaction does everything
 
     def marks(self, frame: pd.DataFrame, sources: pd.Index[int] | pd.Series) -> tuple[pd.Series, pd.Series]:
         """(order marks, stamps) of the rows of `frame`; `sources`: their numbers in the source."""
@@ -110,41 +109,6 @@ class Landing:
         return self.run_id, None if of_rows else self.mark
 
 
-def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ...], variables: Mapping[str, str]
-                 ) -> tuple[IntoPlan, ...]:
-    """The plans narrowed to the fields whose columns the source has.
-
-    Raises ConfigurationError when a column of a key, of a condition or of a required field is missing.
-    """
-    known = {*columns, *(f"${name}" for name in variables)}
-    missing: list[str] = []
-    narrowed = []
-    for plan in plans:
-        if plan.into.each:
-            narrowed.append(plan)
-            continue
-        needed: list[int | str] = [*plan.into.key, *plan.into.when]
-        present = []
-        for item in plan.fields:
-            if is_there(columns, item.map):
-                present.append(item.name)
-            elif item.map.required:
-                needed += source_columns(item.map)
-        missing += [f"{plan.label}: {column}" for column in needed if not _known(known, columns, column)]
-        narrowed.append(plan.narrowed(present))
-    if missing:
-        listed = ", ".join(repr(column) for column in dict.fromkeys(missing))
-        raise ConfigurationError(
-            f"the source lacks columns that the mapping needs: {listed}", where=f"flow {flow.flow}",
-            todo=f"The source has: {', '.join(name for name in columns if name not in KEPT)}",
-        )
-    return tuple(narrowed)
-
-
-def _known(known: set[str], columns: tuple[str, ...], column: int | str) -> bool:
-    return (isinstance(column, str) and column in known) or resolve_column(columns, column) is not None
-
-
 def land(what: Landing, progress: Progress) -> Landed:
     """Stages every row of the source; raises SourceUnreadable, RunStopped (trailer, run-wide faults)."""
     if "jemalloc" in pa.supported_memory_backends():
@@ -153,8 +117,8 @@ def land(what: Landing, progress: Progress) -> Landed:
     landed = Landed([IntoLanded() for _ in what.plans], last_row=[0] * len(what.plans))
     workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
     with ExitStack() as stack:
-        writer = stack.enter_context(Writer(stack.enter_context(what.engine.connect())))
-        lanes = [_looked_up(what, stack.enter_context(what.engine.connect())) for _ in range(LOOK_UPS)]
+        writer, connections = _hands(what, stack)
+        lanes = [_looked_up(what, connection) for connection in connections]
         if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
             lanes = lanes[:1]
 
@@ -163,10 +127,14 @@ def land(what: Landing, progress: Progress) -> Landed:
 
         pages = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
         read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in pages)
-        ahead = stack.enter_context(closing(read_ahead(read)))
 
         def looked() -> Iterator[Looked]:
-            for (page, answers, parts), changed in stack.enter_context(closing(in_lanes(ahead, look_up, len(lanes)))):
+            if what.connection is not None:
+                found = ((item, look_up(item, 0)) for item in read)
+            else:
+                ahead = stack.enter_context(closing(read_ahead(read)))
+                found = stack.enter_context(closing(in_lanes(ahead, look_up, len(lanes))))
+            for (page, answers, parts), changed in found:
                 landed.rows_read += len(page.frame) + len(page.damaged)
                 for worker, part, rows, into in zip(workers, parts, changed, landed.intos, strict=True):
                     worker.count(part, rows, into, writer)
@@ -186,8 +154,16 @@ def land(what: Landing, progress: Progress) -> Landed:
     return landed
 
 
+def _hands(what: Landing, stack: ExitStack) -> tuple[Scribe, list[Connection]]:
+    """Who writes, and the connections that pages are looked up on."""
+    if what.connection is not None:
+        return Scribe(what.connection), [what.connection]
+    writer = stack.enter_context(Writer(stack.enter_context(what.engine.connect())))
+    return writer, [stack.enter_context(what.engine.connect()) for _ in range(LOOK_UPS)]
+
+
 def _looked_up(what: Landing, connection: Connection) -> list[SameRows]:
-    return [SameRows(connection, plan, staging, what.run_id, afresh=what.afresh)
+    return [SameRows(connection, plan, staging, what.run_id, afresh=what.afresh, small=what.staging.small)
             for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
 
 
@@ -284,7 +260,7 @@ class _IntoLanding:
         hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
         return ReadPart(part, keys, marks, stamps, hashes)
 
-    def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Writer) -> None:
+    def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> None:
         """Counts what need not be decoded: rows that are the same, and damaged lines, which are staged."""
         part = read.part
         if self.expects and len(changed):
@@ -296,7 +272,7 @@ class _IntoLanding:
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
 
-    def take(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Writer) -> pd.Index[int]:
+    def take(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> pd.Index[int]:
         """Decodes and stages the changed rows; returns the row numbers of the source whose raw content must be kept."""
         variables, page = self.what.variables, read.part
         keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes

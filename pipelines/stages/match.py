@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -49,14 +50,21 @@ from pipelines.stages.staging import IntoStaging
 CANDIDATES = 10
 LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
 """The range (low, high] of row numbers that the statement looks at."""
+RUN, OUTDATED = bindparam("run", type_=BigInteger), bindparam("outdated", type_=Boolean)
+"""The run, and whether the feed has read something newer in full; `of_run` gives them."""
+
+
+def of_run(plan: IntoPlan, run: tuple[int, int | None]) -> dict[str, Any]:
+    """The parameters that statements of `match_rows` take of a run: its id and its mark."""
+    run_id, mark = run
+    return {"run": run_id, "outdated": plan.full_mark is not None and mark is not None and mark < plan.full_mark}
 
 
 def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     plan: IntoPlan, staging: IntoStaging, only: Callable[[Table], ColumnElement[bool]] | None = None,
-    run: tuple[int, int | None] = (0, None), *, lenient: bool = False,
-    comes: Callable[[Reference], ColumnElement[bool]] | None = None,
+    *, lenient: bool = False, comes: Callable[[Reference], ColumnElement[bool]] | None = None,
 ) -> Select[Any]:
-    """One line for each staged row in (low, high] (and where `only` says so); `run` is the run's id and mark.
+    """One line for each staged row in (low, high] (and where `only` says so); parameters: low, high and `of_run`.
 
     A row that this run has applied already is of class `done`. `lenient` lets rows pass whose links wait.
     A link that may stay blank waits only where `comes` says that its record may still come.
@@ -101,12 +109,10 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
         outer.append(fit)
         fits.append((rule, fit))
 
-    run_id, run_mark = run
-    older = or_(func.coalesce(x.c.mark > s.c.mark, false()),
-                literal(plan.full_mark is not None and run_mark is not None and run_mark < plan.full_mark))
+    older = or_(func.coalesce(x.c.mark > s.c.mark, false()), OUTDATED)
     chosen = func.coalesce(linked, *[fit.c.one for _, fit in fits]) if fits else linked
     verdict = _Verdict()
-    verdict.add(and_(x.c.run_id == run_id, x.c.row_no == s.c.row_no), "done")
+    verdict.add(and_(x.c.run_id == RUN, x.c.row_no == s.c.row_no), "done")
     verdict.add(older, "superseded")
     for waiting, reference in waits:
         verdict.add(

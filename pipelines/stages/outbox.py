@@ -23,6 +23,7 @@ from sqlalchemy import (
     any_,
     case,
     delete,
+    exists,
     func,
     literal,
     select,
@@ -63,11 +64,15 @@ def queue_anew(connection: Connection, feed: int, records: Select[Any]) -> int:
     return connection.scalar(select(func.count()).select_from(queued)) or 0
 
 
-def claim(connection: Connection, feed: int, limit: int) -> list[Marker]:
-    """Takes at most `limit` markers whose time has come, oldest first; the caller holds the flow's lock."""
+def claim(connection: Connection, feed: int, system: str, limit: int) -> list[Marker]:
+    """Takes at most `limit` markers whose time has come, oldest first; the caller holds the flow's lock.
+
+    None while the system is paused: who pauses it and then edits a record finds that nothing of the edit went out.
+    """
     box = hub.outbox
+    paused = exists().where(hub.system_state.c.system == system, hub.system_state.c.state == "paused")
     due = (
-        select(box.c.record_id).where(box.c.feed == feed, box.c.state == "waiting", box.c.due_at <= func.now())
+        select(box.c.record_id).where(box.c.feed == feed, box.c.state == "waiting", box.c.due_at <= func.now(), ~paused)
         .order_by(box.c.queued_at, box.c.record_id).limit(limit).with_for_update(skip_locked=True)
     )
     taken = connection.execute(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 import xxhash
@@ -22,6 +22,7 @@ from mappings.language.project import Entity, Mastery, Project
 from mappings.language.spaces import spaces_filled, spaces_referred
 from mappings.words import KEY_SEPARATOR
 
+S = TypeVar("S")
 Role = Literal["this", "this_unlocked", "other", "shared", "ranked", "adopted"]
 
 
@@ -79,6 +80,14 @@ class IntoPlan:
     ends: bool = False  # an archived record's row is ended over there, once
     adopting: bool = False  # rows are linked, and nothing is written on either side
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
+    built: dict[Hashable, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: Hashable, build: Callable[[], S]) -> S:
+        """A statement that is the same for every run of the plan, and dear to build."""
+        if name not in self.built:
+            self.built[name] = build()
+        statement: S = self.built[name]
+        return statement
 
     @property
     def writes(self) -> bool:

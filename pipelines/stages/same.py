@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, collate, insert, select, true
+from sqlalchemy import Connection, collate, insert, select, true
 from sqlalchemy.schema import CreateTable
 
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.staging import IntoStaging, copy_frame, index_lookups
+from pipelines.stages.staging import IntoStaging, copy_frame, in_transaction, index_lookups
 
 
 class SameRows:
@@ -19,21 +19,20 @@ class SameRows:
     """
 
     def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int, *,
-                 afresh: bool = False) -> None:
+                 afresh: bool = False, small: bool = False) -> None:
         self.connection, self.plan, self.staging = connection, plan, staging
+        self.small = small  # the connection has its probe, and keeps it
         x = plan.crosswalk
-        with connection.begin():
+        with in_transaction(connection):
             self.empty = afresh or connection.execute(
                 select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
             ).first() is None
         if self.empty:
             return
-        name = f"probe_{staging.rows.name}"
-        self.probe = Table(name, MetaData(), Column("row_no", BigInteger), Column("key", Text),
-                           Column("fingerprint", BigInteger), Column("mark", BigInteger), schema="pg_temp",
-                           prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
-        with connection.begin():
-            connection.execute(CreateTable(self.probe, if_not_exists=True))
+        self.probe = staging.probe
+        if not small:
+            with connection.begin():
+                connection.execute(CreateTable(self.probe, if_not_exists=True))
         # In the order of the index: each look-up finds its pages where the last one left them, at half the cost.
         probe = select(self.probe).order_by(collate(self.probe.c.key, "C")).offset(0).subquery("probed")
         # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
@@ -63,7 +62,7 @@ class SameRows:
             return rows
         page = pa.table({"row_no": pa.array(rows), "key": pa.array(keys), "fingerprint": pa.array(hashes),
                          "mark": pa.array(marks)})
-        with self.connection.begin():
+        with in_transaction(self.connection):
             copy_frame(self.connection, self.probe, page)
             with index_lookups(self.connection):
                 found = self.connection.scalars(self.query).all()
@@ -71,6 +70,6 @@ class SameRows:
 
     def close(self) -> None:
         """Leaves nothing on the connection, which others use next."""
-        if not self.empty:
+        if not self.empty and not self.small:
             with self.connection.begin():
                 self.probe.drop(self.connection, checkfirst=False)

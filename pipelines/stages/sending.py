@@ -13,11 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
+    Result,
     Select,
     Text,
     and_,
+    any_,
+    bindparam,
     cast,
     exists,
     func,
@@ -43,6 +47,8 @@ from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
 from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
 
+RECORDS = bindparam("records", type_=ARRAY(BigInteger))
+
 
 @dataclass
 class Send:
@@ -62,10 +68,11 @@ class Send:
 def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -> dict[int, list[str]]:
     """The keys under which the system knows these records, the primary one first."""
     x = plan.crosswalk
-    rows = connection.execute(
-        select(x.c.record_id, x.c.key).where(x.c.record_id.in_(records), x.c.id_space == plan.id_space)
+    query = plan.once("keys known", lambda: (
+        select(x.c.record_id, x.c.key).where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space)
         .group_by(x.c.record_id, x.c.key).order_by(func.bool_or(x.c.is_primary).desc(), x.c.key)
-    )
+    ))
+    rows = connection.execute(query, {"records": list(records)})
     found: dict[int, list[str]] = {}
     for record_id, key in rows:
         found.setdefault(record_id, []).append(key)
@@ -75,25 +82,34 @@ def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -
 def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """What is pending of linked records; and their end, where they were archived here and the flow says so."""
     x = plan.crosswalk
-    mine = and_(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id.in_(records))
-    return updates_of(connection, plan, write, select(x.c.record_id, x.c.key, x.c.pending).where(mine))
+    mine = and_(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id == any_(RECORDS))
+    query = plan.once(("updates", repr(write)), lambda: _update_rows(
+        plan, write, select(x.c.record_id, x.c.key, x.c.pending).where(mine)))
+    return _updates_in(connection.execute(query, {"records": list(records)}), write)
 
 
 def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Select[Any], limit: int | None = None
                ) -> list[Send]:
     """`updates` for rows of `found` (record_id, key, pending), whose entries need not be there yet."""
+    return _updates_in(connection.execute(_update_rows(plan, write, found).limit(limit)), write)
+
+
+def _update_rows(plan: IntoPlan, write: Write, found: Select[Any]) -> Select[Any]:
     x, r, f = plan.crosswalk, plan.record, found.subquery("found")
     known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
     ended: ColumnElement[bool] = literal(False)
     if plan.ends:
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
-    query = values_of(plan, [item for item in plan.fields if item.sent]).add_columns(
+    return values_of(plan, [item for item in plan.fields if item.sent]).add_columns(
         f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
     ).join(f, f.c.record_id == r.c.id).outerjoin(
         x, and_(x.c.key == f.c.key, x.c.feed == plan.feed, x.c.id_space == plan.id_space)
-    ).where(or_(f.c.pending.is_not(None), ended), allowed(plan, write)).order_by(r.c.id, f.c.key).limit(limit)
+    ).where(or_(f.c.pending.is_not(None), ended), allowed(plan, write)).order_by(r.c.id, f.c.key)
+
+
+def _updates_in(rows: Result[Any], write: Write) -> list[Send]:
     sends: list[Send] = []
-    for row in connection.execute(query).mappings():
+    for row in rows.mappings():
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
         sends.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
                           tuple(row["#known"] or ())))
@@ -106,10 +122,11 @@ def creates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
     if not write.create:
         return []
     written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
-    query = values_of(plan, written).where(
-        r.c.id.in_(records), unknown_there(plan, write)).order_by(r.c.id)
+    query = plan.once(("creates", repr(write)), lambda: values_of(plan, written).where(
+        r.c.id == any_(RECORDS), unknown_there(plan, write)).order_by(r.c.id))
     names = tuple(item.name for item in written)
-    return [Send(row["#id"], "create", None, names, dict(row)) for row in connection.execute(query).mappings()]
+    rows = connection.execute(query, {"records": list(records)}).mappings()
+    return [Send(row["#id"], "create", None, names, dict(row)) for row in rows]
 
 
 def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:

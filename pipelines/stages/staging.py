@@ -1,12 +1,14 @@
 """The staging tables of one run, and the fast way into them.
 
-For each into (`n` is its position), unlogged and dropped with the run::
+For each into (`n` is its position), unlogged and dropped with the run; or temporary ones that small runs of a flow
+share (pipelines.runs.small), emptied by each commit::
 
     staging.r<run>_<n>_rows    row_no, line, key, mark, fingerprint, v_<column>…, k_<link>…, keep_<field>…
     staging.r<run>_<n>_same    row_no, key, mark: rows whose raw content is the one last applied
     staging.r<run>_<n>_held    rows refused while landing, with causes and raw content
     staging.r<run>_<n>_fate    row_no, class, record_id, …: what was decided (pipelines.stages.decide)
     staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
+    pg_temp.r<run>_<n>_probe   row_no, key, fingerprint, mark: a page that is looked up (pipelines.stages.same)
     staging.r<run>_gone        key: rows that the system itself says were deleted
     staging.r<run>_pages       the raw rows behind `rows`, a compressed Arrow table a page
     staging.r<run>_answers     row_no, held, mark: the held rows that rows of the run answer (pipelines.stages.answers)
@@ -15,10 +17,10 @@ For each into (`n` is its position), unlogged and dropped with the run::
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pandas as pd
 import psycopg
@@ -46,7 +48,26 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.schema import CreateView, DropView
 
 from crm_store.named_ddl import ddl_on
+from crm_store.store import INDEX_ONLY
 from pipelines.stages.plan import IntoPlan
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Where staging tables lie, and what becomes of them."""
+
+    schema: str
+    prefix: str
+    on_commit: str | None
+
+    def table(self, metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
+        return Table(name, metadata, *columns, prefixes=[self.prefix], postgresql_on_commit=self.on_commit)
+
+
+_UNLOGGED = _Kind("staging", "UNLOGGED", None)
+_TEMPORARY = _Kind("pg_temp", "TEMPORARY", "DELETE ROWS")
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,15 @@ class IntoStaging:
     held: Table
     fate: Table
     wait: Table
+    probe: Table
+    built: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: Hashable, build: Callable[[], S]) -> S:
+        """A statement on these tables: building one costs more than a small run's rows do, so each is built once."""
+        if name not in self.built:
+            self.built[name] = build()
+        statement: S = self.built[name]
+        return statement
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -73,6 +103,8 @@ class Staging:
     pages: Table
     gone: Table
     answers: Table
+    small: bool = False  # few rows, in temporary tables that only the run's own connection sees
+    raw: list[pd.DataFrame] = field(default_factory=list)  # the raw rows of a small run
 
     def create(self, connection: Connection) -> None:
         self.drop(connection)
@@ -80,6 +112,12 @@ class Staging:
 
     def drop(self, connection: Connection) -> None:
         self.metadata.drop_all(connection)
+
+    def create_temporary(self, connection: Connection) -> None:
+        """Makes the tables of small runs, which their connection keeps."""
+        self.metadata.create_all(connection, checkfirst=False)
+        for into in self.intos:
+            into.probe.create(connection, checkfirst=False)
 
     def keep_safe(self, connection: Connection) -> None:
         """A run that waits for a person must outlive a crash of the server: unlogged tables would not."""
@@ -89,16 +127,25 @@ class Staging:
 
 def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:
     """The tables of run `run_id`; columns follow the record's own types."""
-    metadata = MetaData(schema="staging")
-    intos = tuple(_into(metadata, f"r{run_id}_{number}", plan) for number, plan in enumerate(plans))
-    pages = _table(
-        metadata, f"r{run_id}_pages",
+    return _staging(f"r{run_id}", plans, _UNLOGGED)
+
+
+def small_staging(number: int, plans: tuple[IntoPlan, ...]) -> Staging:
+    """The tables that small runs with these plans share, one run after the other."""
+    return _staging(f"s{number}", plans, _TEMPORARY, small=True)
+
+
+def _staging(prefix: str, plans: tuple[IntoPlan, ...], kind: _Kind, *, small: bool = False) -> Staging:
+    metadata = MetaData(schema=kind.schema)
+    intos = tuple(_into(metadata, f"{prefix}_{number}", plan, kind) for number, plan in enumerate(plans))
+    pages = kind.table(
+        metadata, f"{prefix}_pages",
         Column("first", BigInteger), Column("last", BigInteger), Column("payload", LargeBinary),
     )
-    gone = _table(metadata, f"r{run_id}_gone", Column("key", Text))
-    answers = _table(metadata, f"r{run_id}_answers", Column("row_no", BigInteger),
-                     Column("held", BigInteger), Column("mark", BigInteger))
-    return Staging(metadata, intos, pages, gone, answers)
+    gone = kind.table(metadata, f"{prefix}_gone", Column("key", Text))
+    answers = kind.table(metadata, f"{prefix}_answers", Column("row_no", BigInteger),
+                         Column("held", BigInteger), Column("mark", BigInteger))
+    return Staging(metadata, intos, pages, gone, answers, small)
 
 
 def staged_type(plan: IntoPlan, column: str) -> Column[Any]:
@@ -108,33 +155,35 @@ def staged_type(plan: IntoPlan, column: str) -> Column[Any]:
     return Column(f"v_{column}", plan.record.c[column].type)
 
 
-def _into(metadata: MetaData, prefix: str, plan: IntoPlan) -> IntoStaging:
+def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoStaging:
     values: list[Column[Any]] = []
-    for field in plan.fields:
-        reference = field.reference
+    for item in plan.fields:
+        reference = item.reference
         if reference is None:
-            values += [staged_type(plan, column) for column in field.columns]
+            values += [staged_type(plan, column) for column in item.columns]
         elif reference.many:
             values.append(Column(f"k_{reference.column}", ARRAY(Text)))
         else:
             values.append(Column(f"k_{reference.column}", Text))
         # Null, and left out of the COPY, unless some row of the page says nothing on the field.
-        values.append(Column(f"keep_{field.name}", Boolean))
-    rows = _table(
+        values.append(Column(f"keep_{item.name}", Boolean))
+    rows = kind.table(
         metadata, f"{prefix}_rows",
-        Column("row_no", BigInteger, index=True), Column("line", BigInteger), Column("key", Text),
+        Column("row_no", BigInteger, index=kind is _UNLOGGED), Column("line", BigInteger), Column("key", Text),
         Column("mark", BigInteger), *([Column("source_no", BigInteger)] if plan.into.each else []),
         Column("stamp", BigInteger), Column("fingerprint", BigInteger), *values,
     )
-    same = _table(metadata, f"{prefix}_same", Column("row_no", BigInteger), Column("key", Text),
+    same = kind.table(metadata, f"{prefix}_same", Column("row_no", BigInteger), Column("key", Text),
                   Column("mark", BigInteger))
-    held = _table(metadata, f"{prefix}_held", *held_columns())
-    fate = _table(
+    held = kind.table(metadata, f"{prefix}_held", *held_columns())
+    fate = kind.table(
         metadata, f"{prefix}_fate", *match_columns(plan),
         Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
     )
-    wait = _table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=True))
-    return IntoStaging(rows, same, held, fate, wait)
+    wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind is _UNLOGGED))
+    probe = _TEMPORARY.table(MetaData(schema="pg_temp"), f"{prefix}_probe", Column("row_no", BigInteger),
+                             Column("key", Text), Column("fingerprint", BigInteger), Column("mark", BigInteger))
+    return IntoStaging(rows, same, held, fate, wait, probe)
 
 
 def held_columns() -> list[Column[Any]]:
@@ -156,10 +205,6 @@ def match_columns(plan: IntoPlan) -> list[Column[Any]]:
         Column("row_no", BigInteger), Column("class", Text), Column("record_id", BigInteger), Column("code", Text),
         Column("field", Text), Column("params", JSONB), Column("candidates", ARRAY(BigInteger)), *links,
     ]
-
-
-def _table(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
-    return Table(name, metadata, *columns, prefixes=["UNLOGGED"])
 
 
 def copy_frame(connection: Connection, table: Table, frame: pd.DataFrame | pa.Table) -> None:
@@ -204,13 +249,26 @@ def everything_landed(engine: Engine, plan: IntoPlan, tables: IntoStaging) -> It
 
 
 @contextmanager
+def in_transaction(connection: Connection) -> Iterator[None]:
+    """A transaction of its own, unless the connection is in one."""
+    if connection.in_transaction():
+        yield
+        return
+    with connection.begin():
+        yield
+
+
+@contextmanager
 def index_lookups(connection: Connection) -> Iterator[None]:
     """Joins by index while the block runs: a batch is small beside the store, whatever stale statistics say.
 
     A table that was empty when it was last analysed is otherwise read whole for every row of the first load. Not for
-    statements that write records: their triggers join whole transition tables.
+    statements that write records: their triggers join whole transition tables. Connections of small runs do so always.
     """
-    names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan")
+    if connection.get_execution_options().get("by_index"):
+        yield
+        return
+    names = INDEX_ONLY
     connection.execute(select(*[func.set_config(name, "off", True) for name in names]))
     yield
     # Not after an error: the transaction is over, and the settings with it.

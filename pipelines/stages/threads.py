@@ -67,14 +67,38 @@ def in_lanes(items: Iterator[T], work: Callable[[T, int], R], lanes: int) -> Gen
             yield item, found.result()
 
 
-class Writer:
+class Scribe:
+    """A writer that does everything at once, in the transaction that its connection is in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def copy(self, table: Table, frame: pd.DataFrame | pa.Table) -> None:
+        """COPYs into `table`."""
+        self.do(lambda connection: copy_frame(connection, table, frame))
+
+    def pages(self, staging: Staging, rows: pd.DataFrame) -> None:
+        """Keeps raw rows."""
+        if rows.empty:
+            return
+        if staging.small:
+            staging.raw.append(rows)
+        else:
+            self.do(lambda connection: _keep(connection, staging, rows))
+
+    def do(self, work: Callable[[Connection], None]) -> None:
+        """Does `work` after all that was given before."""
+        work(self.connection)
+
+
+class Writer(Scribe):
     """COPYs, and what is to follow a COPY, in a thread of its own, two pages behind at most.
 
     Each piece of work is a transaction; the first error is raised at the next call.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="navette-copy")
         self.waiting: list[Future[None]] = []
 
@@ -88,23 +112,6 @@ class Writer:
         finally:
             self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def copy(self, table: Table, frame: pd.DataFrame | pa.Table) -> None:
-        """COPYs into `table`."""
-        self.do(lambda connection: copy_frame(connection, table, frame))
-
-    def pages(self, staging: Staging, rows: pd.DataFrame) -> None:
-        """Keeps raw rows."""
-        if rows.empty:
-            return
-
-        def write(connection: Connection) -> None:
-            connection.execute(
-                staging.pages.insert(),
-                {"first": int(rows.index[0]), "last": int(rows.index[-1]), "payload": pack(rows, rows.index)},
-            )
-
-        self.do(write)
-
     def do(self, work: Callable[[Connection], None]) -> None:
         """Does `work` after all that was given before."""
         self._settle(3)
@@ -117,3 +124,10 @@ class Writer:
     def _settle(self, allowed: int) -> None:
         while len(self.waiting) > allowed:
             self.waiting.pop(0).result()
+
+
+def _keep(connection: Connection, staging: Staging, rows: pd.DataFrame) -> None:
+    connection.execute(
+        staging.pages.insert(),
+        {"first": int(rows.index[0]), "last": int(rows.index[-1]), "payload": pack(rows, rows.index)},
+    )

@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.schema import CreateTable, DropTable
 
+from crm_store.named_ddl import named
 from pipelines.stages.held import json_text, raw_rows
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging, held_columns, match_columns, staged_type
@@ -21,6 +23,16 @@ class Work:
     m: Table
     z: Table
     h: Table
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return (self.m, self.z, self.h)
+
+    def create(self, connection: Connection) -> None:
+        """Makes them, anew where the connection has them already."""
+        for table in self.tables:
+            connection.execute(DropTable(named("pg_temp", table.name), if_exists=True))
+            connection.execute(CreateTable(table))
 
 
 def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: list[Any]) -> pd.DataFrame:
@@ -56,15 +68,16 @@ def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
     return waits
 
 
-def work_tables(plan: IntoPlan, number: int) -> Work:
-    """The tables of the into at place `number`; made by IntoApply.prepare on each connection.
+def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
+    """The tables of the into at place `number`; made on each connection that applies. `prefix`: of small runs, whose
+    connections keep them; without an index, since emptying one would have every statement planned anew.
 
     Keyed, since what joins them looks each row up: read whole for every row, 10,000 rows took nine seconds.
     """
     metadata = MetaData()
     z: list[Column[Any]] = [
-        Column("row_no", BigInteger, primary_key=True), Column("record_id", BigInteger), Column("changed", Boolean),
-        Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
+        Column("row_no", BigInteger, primary_key=not prefix), Column("record_id", BigInteger),
+        Column("changed", Boolean), Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
         Column("base_fields", ARRAY(Text)), Column("remote", JSONB), Column("pending", ARRAY(Text)),
     ]
     for field in plan.fields:
@@ -72,10 +85,10 @@ def work_tables(plan: IntoPlan, number: int) -> Work:
             kind = staged_type(plan, column).type
             z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
         z.append(Column(f"w_{field.name}", Text))
-    matched = [Column("row_no", BigInteger, primary_key=True), *match_columns(plan)[1:]]
+    matched = [Column("row_no", BigInteger, primary_key=not prefix), *match_columns(plan)[1:]]
     return Work(
-        _temporary(metadata, f"m{number}", *matched), _temporary(metadata, f"z{number}", *z),
-        _temporary(metadata, f"h{number}", *held_columns()),
+        _temporary(metadata, f"{prefix}m{number}", *matched), _temporary(metadata, f"{prefix}z{number}", *z),
+        _temporary(metadata, f"{prefix}h{number}", *held_columns()),
     )
 
 

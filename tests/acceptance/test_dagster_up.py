@@ -27,6 +27,7 @@ from pipelines.orchestration.instance_folder import Up, only_one, read_up, write
 from pipelines.orchestration.place import instance_folder
 from pipelines.orchestration.runs_left import close_orphans
 from tests.acceptance.dagster_project import customers, drop, write_project
+from tests.http_desk import signed
 
 NAVETTE = Path(sys.executable).with_name("navette")
 PATIENCE = 240  # seconds; a bound, not a measure
@@ -53,6 +54,15 @@ query($path: [String!]!) {
     } } } }
   }
 }"""
+
+
+SECRET = "a-secret-of-the-shop"
+HOOKED = """
+flow: shop_customers
+system: shop
+read: {hook: true}
+into: {entity: company, key: id, match: [siret], fields: {city: city, siret: siret}}
+"""
 
 
 @dataclass
@@ -89,9 +99,13 @@ class UpAndRunning:
 @pytest.fixture
 def running() -> Iterator[UpAndRunning]:
     root = write_project(Path(mkdtemp(prefix="nvt-", dir="/tmp")))
+    with (root / "mappings" / "systems.yaml").open("a") as systems:
+        systems.write("  shop: {connector: file, hooks: {secret: '${SHOP_HOOK_SECRET}'}}\n")
+    (root / "mappings" / "flows" / "shop_customers.yaml").write_text(HOOKED)
     home = root / "state"
     process = subprocess.Popen(
-        [NAVETTE, "--project", root, "up", "--port", "0"], env=os.environ | {"NAVETTE_HOME": str(home)}, text=True,
+        [NAVETTE, "--project", root, "up", "--port", "0"], text=True,
+        env=os.environ | {"NAVETTE_HOME": str(home), "SHOP_HOOK_SECRET": SECRET},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
     )
     made = UpAndRunning(process, root, home)
@@ -117,7 +131,8 @@ def running() -> Iterator[UpAndRunning]:
 @pytest.mark.timeout(900)  # three processes of Dagster start: slow on a busy machine
 def test_a_dropped_file_comes_in_by_itself_and_stopping_leaves_nothing_behind(running: UpAndRunning) -> None:
     children = psutil.Process(running.process.pid).children(recursive=True)
-    assert len(children) >= 3
+    assert len(children) >= 4
+    assert any("serve" in process.cmdline() for process in children)
     drop(running.root, "customers_20261101.csv", customers(range(1, 31), bad=[3, 7]))
 
     def ended() -> Any:
@@ -147,8 +162,12 @@ def test_a_dropped_file_comes_in_by_itself_and_stopping_leaves_nothing_behind(ru
     assert checks["expect_column_values_to_be_in_set__category"]["evaluation"]["success"] is False
     running.until(lambda: running.ask(ASSET, path=["navette", "status"])["assetOrError"].get("assetMaterializations"))
 
-    again = subprocess.run([NAVETTE, "--project", running.root, "up", "--port", "0"], capture_output=True, text=True,
-                           env=os.environ | {"NAVETTE_HOME": str(running.home)}, check=False)
+    answer = call(running.told["serving"], b'{"id": 1, "siret": "73282932000074", "city": "Lyon"}')
+    assert answer == {"receipt": 1, "system": "shop", "flow": "shop_customers", "rows": 1}
+
+    again = subprocess.run(
+        [NAVETTE, "--project", running.root, "up", "--port", "0"], capture_output=True, text=True, check=False,
+        env=os.environ | {"NAVETTE_HOME": str(running.home), "SHOP_HOOK_SECRET": SECRET})
     assert again.returncode == 1
     assert running.told["Dagster"] in again.stderr
 
@@ -158,6 +177,16 @@ def test_a_dropped_file_comes_in_by_itself_and_stopping_leaves_nothing_behind(ru
     assert running.process.returncode == 0
     assert [process for process in {*children, *everyone} if _lives(process)] == []
     assert read_up(instance_folder(running.home)) == Up()
+
+
+def call(address: str, body: bytes) -> dict[str, Any]:
+    """What is answered to a signed call, but for the time."""
+    request = urllib.request.Request(f"{address}/hooks/shop/shop_customers", body, signed(body, SECRET))
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 202
+        told: dict[str, Any] = json.load(answer)
+    del told["received_at"]
+    return told
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pipelines.cli import inbox, serve, status, token
 from pipelines.cli.app import app
 from pipelines.http.serving import Place, server_of
 from pipelines.http.signature import Caller as KnownCaller
+from pipelines.ops.served import to_serve
+from pipelines.ops.tokens import create_token, revoke_token
 from tests.acceptance.test_live import eventually
 from tests.http_desk import SECRET, Caller, caller, module_road, road
 from tests.road_desk import Road
@@ -50,6 +53,16 @@ def test_a_token_is_shown_once_listed_without_it_and_revoked(desk: Road, caller:
     assert made[4:] not in listed + str(told("token", "list"))
     assert said("token", "revoke", "web_shop").exit_code == 0
     assert caller.send("GET", "/crm/company", None, {"Authorization": f"Bearer {made}"}).status == 401
+
+
+def test_a_project_has_something_to_serve_where_a_flow_takes_calls_or_a_token_stands(desk: Road) -> None:
+    assert to_serve(desk.hub)
+    without = replace(desk.hub, project=replace(desk.hub.project, flows={}))
+    assert not to_serve(without)
+    create_token(desk.hub, "web_shop")
+    assert to_serve(without)
+    revoke_token(desk.hub, "web_shop")
+    assert not to_serve(without)
 
 
 def test_status_counts_what_waits_and_what_was_refused(desk: Road, caller: Caller) -> None:

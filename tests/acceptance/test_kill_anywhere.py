@@ -240,7 +240,7 @@ def make_pair(rows: int, batch: int, page: int) -> Iterator[Pair]:
                 (root / name).write_text(text)
             write_days(root / "files", rows)
             store = open_hub(root, {"NAVETTE_HOME": str(place.home)}).store
-            store.hub().dispose()
+            store.let_go()
             with closing(admin_connection(store)) as admin:
                 # What a killed process has written is the system's to keep; only a power cut needs fsync.
                 admin.execute("ALTER SYSTEM SET fsync = off")

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from pipelines.hub import Hub
 from pipelines.runs import applying
-from pipelines.runs.executing import Order, execute
+from pipelines.runs.executing import execute
+from pipelines.runs.orders import Order
 from pipelines.runs.sources import named, open_named
 from pipelines.stages import land
 from crm_store.entity_tables import compile_entities

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +23,10 @@ from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
 from pipelines.runs.push import PushResult
 from pipelines.runs.pushing import push_flow
-from tests.tryton_desk import others, tryton
+from tests.tryton_desk import lay_mappings, others, tryton
 
 __all__ = ["others", "tryton"]
 pytestmark = pytest.mark.timeout(900)  # the first on a machine sets Tryton up
-MAPPINGS = Path(__file__).resolve().parents[2] / "demo" / "tryton" / "mappings"
 PARTIES, ADDRESSES = "tryton_parties", "tryton_addresses"
 
 
@@ -81,7 +79,7 @@ Make = Callable[..., Both]
 @pytest.fixture
 def make(tryton: TrytonServer, others: Session, new_store: Any, tmp_path: Path) -> Make:
     def made(**masters: str) -> Both:
-        shutil.copytree(MAPPINGS, tmp_path / "mappings")
+        lay_mappings(tmp_path)
         company = tmp_path / "mappings" / "entities" / "company.yaml"
         for name, owner in masters.items():
             company.write_text(re.sub(rf"(?m)^  {name}: \w+", f"  {name}: {owner}", company.read_text("utf-8")), "utf-8")

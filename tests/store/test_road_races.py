@@ -306,7 +306,7 @@ def test_candidates_are_found_by_index_however_many_records_there_are(road: Road
 
 def _all_told(road: Road) -> None:
     """A session tells the statistics what it did when it ends: waits until all others have ended."""
-    road.store.hub().dispose()
+    road.store.let_go()
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()" \
              " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     for _ in range(200):

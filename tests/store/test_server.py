@@ -240,7 +240,7 @@ def test_a_deep_folder_with_odd_characters_gets_a_short_private_socket() -> None
         assert stat.S_IMODE(Path(at.socket_dir).stat().st_mode) == 0o700
         with store.hub().connect() as connection:
             assert connection.execute(text("SELECT 1")).scalar() == 1
-        store.hub().dispose()
+        store.let_go()
     finally:
         assert Store.stop(folder)
         subprocess.run(["rm", "-rf", top], check=True)

@@ -55,8 +55,7 @@ def test_the_privileges_shown_are_enough_for_servers_of_one_s_own(write_project:
                 crm.execute("INSERT INTO crm.company (name) VALUES ('x')")
             with psycopg.connect(store.dagster_url.replace("+psycopg2", "")) as dagster:
                 dagster.execute("CREATE TABLE runs (id int)")
-            store.hub().dispose()
-            store.owner().dispose()
+            store.let_go()
     finally:
         Store.stop(top / "server")
         shutil.rmtree(top)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings.check.project import check_project
-from tests.unit.test_check_project import lay
+from tests.check_desk import lay
 
 HOOKED = """\
 flow: calls

@@ -1,4 +1,3 @@
-
 """`check` tells every mistake that only meaning shows, where it stands and what to do."""
 
 from __future__ import annotations
@@ -8,63 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings.check.project import check_project
-
-COMPANY = """\
-entity: company
-types: [prospect, customer, supplier]
-families: [france, export]
-fields:
-  name: {required: true, max: 100}
-  siret: {format: siret}
-  city: {}
-  employees: {type: number}
-  credit: {type: money}
-  area: {type: quantity}
-  since: {type: date}
-  seen: {type: datetime}
-  vip: {type: boolean}
-  grade: {type: choice, values: [A, B]}
-  tags: {type: choices, values: [x, y, z]}
-  parent: {type: link, to: company}
-  partners: {type: links, to: company}
-"""
-ADDRESS = """\
-entity: address
-fields:
-  company: {type: link, to: company}
-  billed: {type: link, to: company}
-  role: {type: choice, values: [billing, delivery]}
-  street: {}
-"""
-SYSTEMS = "systems:\n  erp: {connector: file, folder: drop}\n  hr: {connector: file, folder: hr}\n"
-FLOW = """\
-flow: customers
-system: erp
-read: {files: "CLI_{company}_{day:%Y%m%d}.csv"}
-into:
-  - entity: company
-    key: CODE
-    fields: {name: NOM}
-"""
-
-
-def lay(root: Path, files: dict[str, str]) -> Path:
-    every = {"systems.yaml": SYSTEMS, "flows/customers.yaml": FLOW, "b/company.yaml": COMPANY, "b/address.yaml": ADDRESS}
-    for name, text in {**every, **files}.items():
-        path = root / "mappings" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    return root
-
-
-def told(root: Path, files: dict[str, str]) -> list[str]:
-    """The problems, each without its folder."""
-    lay(root, files)
-    return [str(problem).removeprefix("mappings/") for problem in check_project(root, {}, builtin=root / "mappings/b")]
-
-
-def flow_told(root: Path, text: str) -> list[str]:
-    return [line.removeprefix("flows/customers.yaml:") for line in told(root, {"flows/customers.yaml": text})]
+from tests.check_desk import ADDRESS, FLOW, SYSTEMS, flow_told, told
 
 
 def test_a_sound_project_has_nothing_to_tell(tmp_path: Path):
@@ -340,84 +283,7 @@ def test_fields_that_are_fine(tmp_path: Path):
     assert flow_told(tmp_path, text) == []
 
 
-# across
-
-
-SUPPLIERS = "flow: suppliers\nsystem: erp\nread: {files: 'SUP_*.csv'}\ninto: [{entity: company, key: [SITE, CODE], fields: {name: NOM}}]\n"
-ORDERS = "flow: orders\nsystem: hr\nread: {files: 'O.csv'}\ninto: [{entity: address, key: N, fields: {company: {from: C, refers: {entity: company, in: erp, ids: IDS}}}}]\n"
-
-
-def test_ids_that_may_be_two_records_are_told(tmp_path: Path):
-    text = FLOW.replace("{name: NOM}", "{name: NOM, parent: {from: P, refers: company}}")
-    problems = told(tmp_path, {"flows/customers.yaml": text, "flows/suppliers.yaml": SUPPLIERS})
-    said = "parent: erp numbers company in customers and suppliers; say which with `ids`, or 17 may be two company records"
-    assert problems == [f"flows/customers.yaml:7:51: warning: {said}"]
-
-
-def test_a_key_of_two_columns_is_referred_to_by_two(tmp_path: Path):
-    files = {"flows/suppliers.yaml": SUPPLIERS, "flows/orders.yaml": ORDERS.replace("IDS", "suppliers")}
-    said = "company: company is known there by SITE and CODE, and this gives 1; give both with join: {columns: [SITE, CODE]}"
-    assert told(tmp_path, files) == [f"flows/orders.yaml:4:43: {said}"]
-
-
-def test_a_part_of_the_file_name_in_a_key_has_to_be_known_to_the_one_who_refers(tmp_path: Path):
-    files = {
-        "flows/customers.yaml": FLOW.replace("key: CODE", "key: [$company, CODE]"),
-        "flows/orders.yaml": ORDERS.replace("IDS", "customers"),
-    }
-    said = "company: company is known there by $company and CODE, and this file's name has no $company"
-    assert told(tmp_path, files) == [f"flows/orders.yaml:4:43: {said}"]
-    files["flows/orders.yaml"] = files["flows/orders.yaml"].replace("'O.csv'", "'O_{company}.csv'")
-    assert told(tmp_path, files) == []
-
-
-def test_masters_that_never_speak_are_told(tmp_path: Path):
-    own = "entity: company\nmasters: {name: hr, city: {system: [erp, hr], lock: false}, archived: erp, type: erp}\n"
-    text = FLOW.replace("    key", "    absent: archive\n    defaults: {type: customer}\n    key").replace("read: {", "read: {full: true, ")
-    problems = told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": text})
-    assert problems == [
-        "entities/company.yaml:2:17: warning: masters.name: no flow of hr says anything about company.name, so the lock would keep everybody from ever changing it",
-        "entities/company.yaml:2:37: warning: masters.city: no flow of erp says anything about company.city",
-        "entities/company.yaml:2:42: warning: masters.city: no flow of hr says anything about company.city",
-    ]
-
-
-def test_newest_needs_to_know_how_new_a_row_is(tmp_path: Path):
-    own = "entity: company\nmasters: {name: shared, city: erp}\non_conflict: {else: newest}\n"
-    text = FLOW.replace("{name: NOM}", "{name: NOM, city: V}")
-    problems = told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": text})
-    said = "name: conflicts go to the newest, and this flow does not tell how new a row is; write read.stamp, the column with its time of change"
-    assert problems == [f"flows/customers.yaml:7:14: {said}"]
-    stamped = text.replace("read: {", "read: {stamp: MODIFIED, ")
-    assert told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": stamped}) == []
-
-
-def test_flows_that_fill_the_same_ids_in_different_orders_are_told(tmp_path: Path):
-    other = "flow: more\nsystem: erp\nread: {files: 'M.csv', version: REV}\ninto: [{entity: company, ids: customers, key: CODE, fields: {name: N, city: V}}]\n"
-    said = "customers and more both fill name of customers, one in the order of its files, the other of its version: which of two rows is newer cannot be told"
-    assert told(tmp_path, {"flows/more.yaml": other}) == [f"flows/more.yaml:4:8: warning: {said}"]
-
-
-def test_keys_of_one_id_space_have_one_shape(tmp_path: Path):
-    text = SUPPLIERS.replace("entity: company, ", "entity: company, ids: customers, ")
-    said = "keys of customers are SITE and CODE here and CODE in customers, so no two are ever the same; give them as many parts, or an id space each (`ids`)"
-    assert told(tmp_path, {"flows/suppliers.yaml": text}) == [f"flows/suppliers.yaml:4:42: {said}"]
-
-
-def test_flows_that_wait_for_each_other_are_told(tmp_path: Path):
-    files = {"flows/customers.yaml": FLOW + "after: suppliers\n", "flows/suppliers.yaml": SUPPLIERS + "after: [customers]\n"}
-    assert told(tmp_path, files) == [
-        "flows/customers.yaml:8:8: after: flows wait for each other: customers -> suppliers -> customers",
-        "flows/suppliers.yaml:5:9: after: flows wait for each other: suppliers -> customers -> suppliers",
-    ]
-
-
-def test_one_file_in_two_formats_is_told(tmp_path: Path):
-    other = SUPPLIERS.replace("'SUP_*.csv'", "'CLI_*.csv', format: {csv: {delimiter: ';'}}")
-    problems = told(tmp_path, {"flows/suppliers.yaml": other, "flows/customers.yaml": FLOW.replace("read: {", "read: {format: csv, ")})
-    assert problems == [
-        "flows/suppliers.yaml:3:15: warning: suppliers reads files that customers reads too (CLI_*.csv and CLI_{company}_{day:%Y%m%d}.csv), in another format; one of them is wrong, or a pattern is too wide"
-    ]
+# the whole
 
 
 def test_folders_that_nobody_reads_are_told(tmp_path: Path):
@@ -426,34 +292,6 @@ def test_folders_that_nobody_reads_are_told(tmp_path: Path):
         "flow:1:1: warning: this folder is not read; did you mean mappings/flows?",
         "systems.yml:1:1: warning: this file is not read; did you mean mappings/systems.yaml?",
     ]
-
-
-# two-way
-
-
-def test_a_flow_that_writes_back_has_one_into_and_a_key_nobody_edits(tmp_path: Path):
-    text = FLOW + "direction: two-way\n"
-    problems = flow_told(tmp_path, text.replace("NOM", "CODE"))
-    assert problems == [
-        "7:14: name is part of the key (CODE) and can be edited in the CRM; lock it, or leave it out",
-        "8:12: direction: two-way, but erp is a folder: write one flow that reads its files and one of direction: out that "
-        "writes them; the same `ids` let both speak of the same keys",
-    ]
-
-
-def test_a_field_that_is_written_back_has_to_lose_nothing(tmp_path: Path):
-    text = FLOW.replace("{name: NOM}", "{name: NOM, city: {from: V, case: upper}, since: {from: D, format: '%d/%m/%y'}, grade: {from: G, values: {1: A, 2: B}}}")
-    problems = flow_told(tmp_path, text + "direction: two-way\n")
-    assert [problem.partition(": ")[0] for problem in problems] == ["7:25", "7:55", "8:12"]
-    assert "city cannot be written back as it is read: `case` loses information" in problems[0]
-    assert "since cannot be written back as it is read: `format` loses information" in problems[1]
-
-
-def test_flows_that_would_chase_each_others_writes_are_told(tmp_path: Path):
-    other = "flow: other\nsystem: hr\ndirection: two-way\nread: {files: 'M.csv'}\ninto: [{entity: company, key: CODE, fields: {name: {from: N, case: upper}}}]\n"
-    problems = told(tmp_path, {"flows/customers.yaml": FLOW + "direction: two-way\n", "flows/other.yaml": other})
-    said = "name: customers and other share it and change it in different ways (case), so each would undo the other's writes for ever"
-    assert f"flows/other.yaml:5:46: {said}" in problems
 
 
 def test_what_cannot_be_read_does_not_keep_the_rest_from_being_judged(tmp_path: Path):
@@ -465,54 +303,3 @@ def test_what_cannot_be_read_does_not_keep_the_rest_from_being_judged(tmp_path: 
     assert [problem.partition(":")[0] for problem in told(tmp_path, files)] == [
         "flows/broken.yaml", "flows/customers.yaml", "flows/wrong.yaml",
     ]
-
-
-OUT = """flow: out
-system: erp
-direction: out
-write: {files: "OUT_{number:03d}.csv", reference: ID}
-into: {entity: company, key: ID, fields: {name: NAME, city: CITY}}
-"""
-
-
-@pytest.mark.parametrize(("before", "after", "said"), [
-    ("", "", []),
-    ('files: "OUT_{number:03d}.csv", ', "",
-     ["4:1: which files? erp is a folder: write write.files, such as out_{number:06d}.csv"]),
-    ("_{number:03d}", "", ["4:16: write.files: files of changes need a number in their names, such as {number:06d}, or one "
-                           "would take the place of another that was not read yet; or write full: true"]),
-    ("_{number:03d}.csv\"", ".csv\", full: true", []),
-    ("OUT_", "*", ["4:16: write.files: * fits many names; here each file gets one"]),
-    ("OUT_", "OUT_{what}", ["4:16: write.files: {what} is not known; a part is a number ({number:06d}), a date ({day:%Y%m%d}) "
-                            "or {kind}, which is full or changes"]),
-    ("reference: ID", "reference: ID, mode: patch, archived: delete", [
-        "4:55: write.mode is for systems that answer; a file has whole rows",
-        "4:78: write.archived is for systems that answer; in a file map the field `archived` to a column, or archived "
-        "records are left out"]),
-    ("reference: ID", "reference: ID, format: fec", ["4:55: fec is only read; write csv, fixed, excel or jsonl"]),
-    ("reference: ID", "reference: ID, format: excel", [
-        "4:16: write.files: a workbook is written as xlsx, so its name ends with .xlsx"]),
-    ("reference: ID", "reference: ID, format: {csv: {encoding: cp1253x}}", ["4:80: there is no encoding 'cp1253x'; did you mean 'cp1252'?"]),
-    ("reference: ID", "reference: ID, columns: [ID, NAME, CITE]", [
-        "5:61: there is no column 'CITY'; did you mean 'CITE'?"]),
-    ("city: CITY", "city: NAME", ["5:61: two things are written to the column 'NAME'"]),
-    ("reference: ID", "reference: ID, trailer: {by: ID, is: T, rows: TOTAL}", [
-        "4:86: write.trailer: there is no column 'TOTAL'; there is ID, NAME and CITY"]),
-    ("reference: ID", "reference: ID, trailer: {by: ID, is: T}", [
-        "4:55: write.trailer: what does it tell? Write `rows`, or `sum`"]),
-    ("city: CITY", "parent: GROUP", [
-        "5:55: parent: no flow brings the keys by which erp knows company; refer `by` a field, or by our id: refers: "
-        "{entity: company, by: id}"]),
-    ("city: CITY", "parent: {from: GROUP, refers: {entity: company, by: id}}", []),
-    ("OUT_{number:03d}", "M_{number:d}", [
-        "4:16: customers would read these files back from the same folder; give the system a folder of its own for them "
-        "(`outbound`)"]),
-])
-def test_a_flow_that_writes_files_is_judged(tmp_path: Path, before: str, after: str, said: list[str]):
-    files = {"flows/out.yaml": OUT.replace(before, after, 1) if before else OUT}
-    if "M_" in after:
-        files["flows/customers.yaml"] = FLOW.replace("CLI_{company}_{day:%Y%m%d}.csv", "M_*.csv")
-    if "parent: GROUP" in after:
-        files["flows/customers.yaml"] = FLOW.replace("system: erp", "system: hr")
-    told_of_it = [one.removeprefix("flows/out.yaml:") for one in told(tmp_path, files) if one.startswith("flows/out.yaml")]
-    assert told_of_it == said

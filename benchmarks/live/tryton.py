@@ -1,0 +1,107 @@
+"""The part of the bench that needs a real Tryton: it is asked every second, and writes by JSON-RPC.
+
+It has no way to tell of its commits. What is sent has arrived when its answer was noted, which is a little later; what
+is edited there was committed when the call returned.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.live.commands import beside, running
+from benchmarks.live.series import Series, measure
+from benchmarks.live.sides import let_crm_tell, listening
+from connectors.tryton.session import Session
+from crm_store.store import Store
+from demo.erp import PROJECT
+from demo.navette import Navette
+from demo.tryton_server import running as tryton_running
+from demo.tryton_server import template
+from demo.tryton_world import fill
+
+POLL_MS = 1000.0
+PARTY = "model.party.party.write"
+
+
+def measured(folder: Path, count: int, loads: list[str], files: list[Path]) -> list[Series]:
+    """Names of parties, both ways, on a Tryton and a store made for this."""
+    template()
+    with tryton_running(folder / "erp") as server:
+        navette = Navette(folder, PROJECT, {
+            "TRYTON_URL": server.url, "TRYTON_PASSWORD_FILE": str(server.password_file)})
+        navette.start_afresh()
+        with closing(Session(server.settings())) as session, closing(Session(server.settings())) as other:
+            fill(session)
+            navette.runs("--all")
+            store = Store.open(navette.home)
+            try:
+                let_crm_tell(store)
+                return _series(navette, store, session, other, count, loads, files)
+            finally:
+                Store.stop(navette.home)
+
+
+def _series(navette: Navette, store: Store, session: Session, other: Session, count: int, loads: list[str],
+            files: list[Path]) -> list[Series]:
+    found: list[Series] = []
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        crm = enter(closing(psycopg.connect(store.crm_url, autocommit=True)))
+        other_crm = enter(closing(psycopg.connect(store.crm_url, autocommit=True)))
+        hub = enter(closing(store.connect(store.roles.hub, autocommit=True)))
+        here = enter(listening(store.connect(store.roles.hub, autocommit=True)))
+        enter(running(navette, "live"))
+        pairs = hub.execute("SELECT record_id, key::int FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed"
+                            " WHERE f.flow = 'tryton_parties' ORDER BY key::int").fetchall()
+        half = len(pairs) // 2
+
+        def in_crm(token: str) -> float:
+            crm.execute("UPDATE crm.company SET name = %s WHERE id = %s", [token, pairs[hash(token) % half][0]])
+            return time.perf_counter()
+
+        def in_tryton(token: str) -> float:
+            session.write(PARTY, [pairs[hash(token) % half][1]], {"name": token})
+            return time.perf_counter()
+
+        def by_hand(token: str) -> float:
+            began = time.perf_counter()
+            session.write(PARTY, [pairs[half + hash(token) % (half // 2)][1]], {"website": token})
+            return time.perf_counter() - began
+
+        def one_in_crm(number: int) -> None:
+            other_crm.execute("UPDATE crm.company SET phone = %s WHERE id = %s",
+                              [f"+331990{number % 10000:05}", pairs[half + number % half][0]])
+
+        def one_in_tryton(number: int) -> None:
+            other.write(PARTY, [pairs[half + number % half][1]], {"website": f"https://{number}.example"})
+
+        for turn in range(10):
+            in_crm(f"warm {turn}")
+            _noted(hub, f"warm {turn}")
+            in_tryton(f"warm back {turn}")
+            here.wait(f"warm back {turn}")
+        for load in loads:
+            with beside(load, one_in_crm, navette, files):
+                found.append(measure(Series("tryton", "to", load), count, in_crm,
+                                     lambda token: _noted(hub, token), by_hand))
+            with beside(load, one_in_tryton, navette, files):
+                found.append(measure(Series("tryton", "from", load, poll_ms=POLL_MS), count, in_tryton, here.wait))
+    return found
+
+
+def _noted(hub: psycopg.Connection[tuple[object, ...]], token: str) -> float:
+    """The moment at which Tryton's answer to the write of this name was noted. Raises TimeoutError."""
+    query = "SELECT clock_timestamp() - answered_at FROM sync.intent WHERE state = 'delivered' AND values->>'name' = %s"
+    until = time.perf_counter() + 60
+    while time.perf_counter() < until:
+        found = hub.execute(query, [token]).fetchone()
+        if found is not None:
+            since: timedelta = found[0]  # type: ignore[assignment]
+            return time.perf_counter() - since.total_seconds()
+        time.sleep(0.02)
+    raise TimeoutError(token)

@@ -1,0 +1,81 @@
+"""The last transaction of a run: what is absent, what is open no more, and the counters, which must add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+
+from crm_store import hub_tables as hub
+from mappings.errors import RunStopped
+from mappings.words import OUTCOMES, Outcome
+from pipelines.runs.cursor import Cursor
+from pipelines.runs.landed import Applying
+from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
+from pipelines.stages.apply import IntoApply
+from pipelines.stages.held import close_gone, close_held
+
+
+def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor) -> None:
+    """Closes every into of the run. Raises RunStopped where a row has no outcome, or two."""
+    for number, (plan, into, counts) in enumerate(zip(what.plans, intos, cursor.intos, strict=True)):
+        _absent(connection, what, intos, cursor, number)
+        same = into.tables.same
+        if into.any_refusals(connection):
+            good = select(same.c.key, same.c.row_no, same.c.mark).subquery()
+            close_held(connection, what.run_id, plan, good)
+            if what.full and not counts.unread_keys:
+                close_gone(connection, what.run_id, plan, what.mark)
+        if what.sequenced and not what.full:
+            x = plan.crosswalk
+            connection.execute(
+                update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == same.c.key,
+                                x.c.mark < what.mark).values(mark=what.mark)
+            )
+        marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
+        if what.full and what.file_mark is not None and plan.key_pattern is None:
+            marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.file_mark)
+        connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
+        outcomes: Counter[Outcome] = Counter(counts.outcomes())
+        if counts.rows_read != outcomes.total():
+            raise RunStopped(
+                f"{plan.label}: {counts.rows_read} rows were read but {outcomes.total()} outcomes counted",
+                where=f"run {what.run_id}", todo="the run is marked failed; please report this with its files",
+            )
+        conflicts = select(func.count()).where(
+            hub.conflict.c.run_id == what.run_id, hub.conflict.c.feed == plan.feed
+        ).scalar_subquery()
+        if not what.staging.small:  # a run that is resumed may have been here
+            connection.execute(delete(hub.run_into).where(
+                hub.run_into.c.run_id == what.run_id, hub.run_into.c.feed == plan.feed
+            ))
+        connection.execute(insert(hub.run_into).values(
+            run_id=what.run_id, feed=plan.feed, rows_read=counts.rows_read, archived=counts.archived,
+            unlinked=counts.unlinked, conflicts=conflicts, closed=True,
+            **{outcome: outcomes[outcome] for outcome in OUTCOMES},
+        ))
+
+
+def _absent(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor, number: int) -> None:
+    plan, into = what.plans[number], intos[number]
+    counts = cursor.intos[number]
+    if cursor.gone and number == 0 and plan.into.absent != "ignore":
+        into.clear(connection)
+        counts.archived, counts.unlinked = settle_absent(
+            connection, what.run_id, plan, gone_entries(plan, into.tables, what.staging.gone),
+            plan.into.absent, into.work.h, what.source,
+        )
+    action = action_of(plan, what.full)
+    if action == "ignore" or counts.unread_keys or is_older(plan, what.file_mark):
+        return
+    parent = next(
+        ((p, i.tables) for p, i in zip(what.plans, intos, strict=True)
+         if plan.owner and p.id_space in plan.owner.spaces), None,
+    )
+    into.clear(connection)
+    entries = absent_entries(plan, into.tables, what.full, parent, what.mark)
+    counts.archived, counts.unlinked = settle_absent(
+        connection, what.run_id, plan, entries, action, into.work.h, what.source
+    )

@@ -1,0 +1,124 @@
+"""Between landing and applying: the whole run is decided, counted, and held against the guard.
+
+A run that landed is here before anything of the store was changed for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, select
+
+from mappings.language.flow import Flow
+from mappings.words import Outcome
+from pipelines.hub import Hub
+from pipelines.runs.cursor import Cursor, IntoCursor
+from pipelines.runs.orders import LandedRun, Order
+from pipelines.runs.position import reached, stage_gone
+from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
+from pipelines.stages.decide import Decided, decide, match_all
+from pipelines.stages.guard import Tripped, check_guard
+from pipelines.stages.land import Landed, Landing
+from pipelines.stages.moment import Moment
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import Staging
+
+
+def decide_landed(connection: Connection, order: Order, what: Landing, landed: Landed, moment: Moment,
+                  before: Cursor | None = None) -> LandedRun:
+    """The decision on what landed. `before`: where the run stood when its staging was lost."""
+    plans, staging = what.plans, what.staging
+    gone = stage_gone(connection, order.source, staging)
+    alone = staging.small and max(landed.last_row, default=0) <= 1
+    changes = not staging.small or (order.guarded and order.flow.guard.updates is not None)
+    decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes)
+    cursor = Cursor(
+        intos=[_counted(connection if not staging.small else None, *each) for each in
+               zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
+        variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
+        position=reached(order.source), adopting=order.adopting, rebasing=order.rebasing,
+    )
+    for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
+        now.applied, now.undecided = then.recounted(), then.undecided
+    tripped = _guard(connection, order, plans, staging, cursor, decided) if order.guarded else []
+    return LandedRun(plans, staging, cursor, tripped)
+
+
+def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,
+                 cursor: Cursor) -> Cursor:
+    """A run that waited decides on the store as it is now; what landing itself had settled stays."""
+    with hub.engine.begin() as connection:
+        for into in staging.intos:
+            into.fate.drop(connection)
+            into.fate.create(connection)
+            connection.execute(delete(into.wait))
+        run = (run_id, None if marks_rows(flow) else mark)
+        match_all(connection, plans, staging, run)
+        decided = decide(connection, plans, staging, run)
+        for counts, now in zip(cursor.intos, decided, strict=True):
+            counts.landed = dict(+_settled(Counter(counts.read), now))
+            counts.expected = dict(now.expected)
+        cursor.save(connection, run_id)
+    return cursor
+
+
+def _counted(connection: Connection | None, plan: IntoPlan, staged: Any, landed: Any, last_row: int, decided: Decided
+             ) -> IntoCursor:
+    """What is settled at landing; what apply will settle is counted there. How much was staged is counted where that
+    may have to be told from a staging that was lost: `connection` is None for a small run, which is never resumed."""
+    return IntoCursor(
+        label=plan.label, fields=[item.name for item in plan.fields], rows_read=landed.rows_read, last_row=last_row,
+        staged=_count(connection, staged.rows), held=_count(connection, staged.held),
+        same=_count(connection, staged.same),
+        unread_keys=landed.unread_keys, read=dict(landed.outcomes),
+        landed=dict(+_settled(Counter(landed.outcomes), decided)), expected=dict(decided.expected),
+    )
+
+
+def _count(connection: Connection | None, table: Table) -> int:
+    if connection is None:
+        return 0
+    count: int = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    return count
+
+
+def _settled(read: Counter[Outcome], decided: Decided) -> Counter[Outcome]:
+    """What landing settled, and the decision: a row that was the same may be repeated by a later one."""
+    settled = Counter(read)
+    settled["unchanged"] -= decided.repeated_same
+    settled["superseded"] += decided.repeated_same
+    return settled + decided.settled
+
+
+def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor,
+           decided: list[Decided]) -> list[Tripped]:
+    found: list[Tripped] = []
+    for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
+        if cursor.gone and plan is plans[0]:
+            of_gone = gone_entries(plan, into, staging.gone).subquery()
+            counts.absent, counts.to_archive = connection.execute(
+                select(func.count(), func.count().filter(of_gone.c.archive)).select_from(of_gone)
+            ).one()
+        action = action_of(plan, order.full)
+        if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
+            parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)
+                           if plan.owner and p.id_space in plan.owner.spaces), None)
+            mark = None if marks_rows(order.flow) else order.mark
+            entries = absent_entries(plan, into, order.full, parent, mark).subquery()
+            counts.absent, to_archive = connection.execute(
+                select(func.count(), func.count().filter(entries.c.archive)).select_from(entries)
+            ).one()
+            counts.to_archive = to_archive if action == "archive" else 0
+        told = Counter(counts.landed) + fate.expected
+        guard = order.flow.guard
+        # Counting a million entries takes time, and nobody asks where only refusals are limited.
+        asked = not counts.rows_read or {guard.creates, guard.updates, guard.archives} != {None}
+        found += check_guard(guard, plan.label, counts.rows_read, told, counts.absent,
+                             entries_of(connection, plan) if asked else 0, full=order.full)
+    return found
+
+
+def marks_rows(flow: Flow) -> bool:
+    """Whether each row has an order mark of its own."""
+    return flow.read.version is not None or flow.read.stamp is not None

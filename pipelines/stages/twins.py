@@ -1,0 +1,127 @@
+"""Twins: two rows of one run that are one record, as far as the match rules can tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.sql.selectable import FromClause
+
+from crm_store import hub_tables as hub
+from pipelines.stages.match import sides
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import IntoStaging
+
+
+def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: list[bool]) -> None:
+    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
+
+    They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
+    meanwhile may fit one of them, and the next run of the same file would take that one in.
+    """
+    s, fate = tables.rows, tables.fate
+    linked = (
+        select(fate.c.record_id, func.count().label("n"), func.min(s.c.key).label("low_key"),
+               func.max(s.c.key).label("high_key"))
+        .join(s, s.c.row_no == fate.c.row_no)
+        .where(fate.c["class"] == "link").group_by(fate.c.record_id).having(func.count() > 1).subquery()
+    )
+    connection.execute(
+        update(fate).where(fate.c["class"] == "link", fate.c.record_id == linked.c.record_id)
+        .values(_twin_of("record", linked) | {"candidates": array([fate.c.record_id]), "record_id": null()})
+    )
+    links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
+    since = _twins_before(connection, plan, tables)
+    news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
+    if connection.scalar(news.limit(1)) is None:
+        return
+    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some]:
+        names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
+        values = [sides(plan, plan.record, s, name, links)[1] for name in names]
+        # Two expressions of the same text must be one in GROUP BY: a subquery names them.
+        others = [sides(plan, plan.record, s, name, links)[1] for name in rule.unless]
+        new = (
+            select(s.c.row_no, s.c.key, since.label("since"),
+                   *[value.label(f"side{number}") for number, value in enumerate(values)],
+                   *[value.label(f"other{number}") for number, value in enumerate(others)])
+            .join(fate, fate.c.row_no == s.c.row_no)
+            # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
+            .where(or_(fate.c["class"] == "new", fate.c.code == "twins", since)).subquery()
+        )
+        parts = [new.c[f"side{number}"] for number in range(len(values))]
+        groups = (
+            select(*parts, func.count().label("n"), func.min(new.c.key).label("low_key"),
+                   func.max(new.c.key).label("high_key"))
+            .where(*[part.is_not(None) for part in parts]).group_by(*parts)
+            .having(func.count() > 1).subquery()
+        )
+        members = (
+            select(*new.c, groups.c.n, groups.c.low_key, groups.c.high_key)
+            .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
+        )
+        if others:
+            members = _not_strangers(members, len(parts), len(others))
+        connection.execute(
+            update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
+            .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
+        )
+
+
+def some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
+    """For each rule, whether any two staged rows have its values in common; links, which are not staged, left out."""
+    links = {reference.column for reference in plan.references}
+    questions: list[Select[Any]] = []
+    for rule in () if plan.into.aliases else plan.into.match:
+        values = [sides(plan, plan.record, tables.rows, name, {})[1] for name in rule.on if name not in links]
+        staged = select(*[value.label(f"side{place}") for place, value in enumerate(values)]).select_from(tables.rows)
+        side = staged.subquery().c
+        groups = select(*side).where(*[value.is_not(None) for value in side]).group_by(*side)
+        questions.append(select(exists(groups.having(func.count() > 1))) if values else select(true()))
+    return questions
+
+
+def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
+    """Whether a row that is not taken in yet is still held as a twin by an earlier run."""
+    twins = select(hub.held.c.key).where(
+        hub.held.c.feed == plan.feed, hub.held.c.state == "open", hub.held.c.code == "twins"
+    )
+    if connection.scalar(twins.limit(1)) is None:
+        return false()
+    return and_(tables.fate.c["class"].in_(["link", "review"]), tables.rows.c.key.in_(twins))
+
+
+def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:
+    """Of the members of each group, those that `unless` leaves a twin: each of its fields has, on some other member,
+    the same value or none."""
+    group = [members.c[f"side{number}"] for number in range(sides)]
+    alike: list[ColumnElement[Any]] = []
+    for number in range(others):
+        other = members.c[f"other{number}"]
+        unknown = func.count().filter(other.is_(None)).over(partition_by=group)
+        same = func.count().over(partition_by=[*group, other])
+        alike.append(case((other.is_(None), members.c.n), else_=same + unknown).label(f"alike{number}"))
+    counted = select(*members.c, *alike).subquery()
+    return select(counted).where(*[counted.c[column.name] > 1 for column in alike]).subquery()
+
+
+def _twin_of(rule: str, group: FromClause) -> dict[str, Any]:
+    told = func.jsonb_build_object(
+        "rule", rule, "count", group.c.n, "keys", group.c.low_key + " … " + group.c.high_key,
+    )
+    return {"class": "review", "code": "twins", "params": told}
