@@ -13,11 +13,12 @@ from tests.memory_systems import Killed
 class Life:
     """The hub's process: it can be made to die at one of its statements, and does nothing afterwards until reborn."""
 
-    def __init__(self, engine: Any) -> None:
-        self.engine, self.dead, self.left = engine, False, None
+    def __init__(self, *engines: Any) -> None:
+        self.engines, self.dead, self.left = engines, False, None
         self.thread = get_ident()
-        event.listen(engine, "before_cursor_execute", self._statement)
-        event.listen(engine, "commit", self._commit)
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", self._statement)
+            event.listen(engine, "commit", self._commit)
 
     dead: bool
     left: int | None
@@ -28,7 +29,8 @@ class Life:
 
     def reborn(self) -> None:
         self.dead, self.left = False, None
-        self.engine.dispose()
+        for engine in self.engines:
+            engine.dispose()
 
     def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if "pg_advisory_unlock" not in statement:  # what a server does for a client that is gone
