@@ -163,7 +163,7 @@ class Three:
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.project, self.root / "home", self.store, compile_entities(self.project.entities))
-        self.life = Life(self.hub.engine, self.hub.small)
+        self.life = Life(self.store)
         self.fresh()
 
     def fresh(self) -> None:

@@ -7,16 +7,17 @@ from typing import Any
 
 from sqlalchemy import event
 
+from crm_store.store import Store
 from tests.memory_systems import Killed
 
 
 class Life:
     """The hub's process: it can be made to die at one of its statements, and does nothing afterwards until reborn."""
 
-    def __init__(self, *engines: Any) -> None:
-        self.engines, self.dead, self.left = engines, False, None
+    def __init__(self, store: Store) -> None:
+        self.store, self.dead, self.left = store, False, None
         self.thread = get_ident()
-        for engine in engines:
+        for engine in (store.hub(), store.small()):
             event.listen(engine, "before_cursor_execute", self._statement)
             event.listen(engine, "commit", self._commit)
 
@@ -29,8 +30,7 @@ class Life:
 
     def reborn(self) -> None:
         self.dead, self.left = False, None
-        for engine in self.engines:
-            engine.dispose()
+        self.store.let_go()
 
     def _statement(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if "pg_advisory_unlock" not in statement:  # what a server does for a client that is gone

@@ -1,10 +1,8 @@
 """One batch on its way: an intent for each write before it is made, the system's receipt for each after it.
 
-What the system has taken becomes the base in the transaction that notes its receipt: between the two, a process that is
-cut would leave rows that it had made as strangers, whose next reading is a conflict, or whose record is made again.
-Nothing is written by a process that no longer holds the flow.
-
-A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change.
+A batch that the system takes whole or not at all is halved when it is refused, down to the one bad change. What the
+system has taken becomes the base in the transaction that notes its receipt: killed before it, the write is open and
+looked for; killed after it, nothing is missing. Nothing is written by a process that no longer holds the flow.
 """
 
 from __future__ import annotations
@@ -85,14 +83,15 @@ def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Chang
 
 def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int], receipts: Mapping[int, Receipt]
            ) -> list[Answered]:
-    """Notes the receipts, agrees on what was taken, and drops the intents that have none."""
+    """Notes the receipts, links what was made, and drops the intents that have none."""
     answered = [Answered(part[place], intents[place], receipt) for place, receipt in sorted(receipts.items())]
     unsent = [intent for place, intent in enumerate(intents) if place not in receipts]
-    done = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
+    taken = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
     with hub.small.begin() as connection:
         _note(connection, [one.intent for one in answered], [one.receipt for one in answered])
         _note(connection, unsent, [Receipt("retry", code="not_sent")] * len(unsent), dropped=True)
-        (link_made if part[0].operation == "create" else agree_on)(connection, plan, done)
+        link_made(connection, plan, [send for send in taken if send.operation == "create"])
+        agree_on(connection, plan, [send for send in taken if send.operation != "create"])
     return answered
 
 
