@@ -34,8 +34,8 @@ from crm_store.store import Store, admin_connection
 from demo.tryton_server import TrytonServer
 from pipelines.hub import Hub, open_hub
 from tests.cutting_proxy import BAD_GATEWAY, Act, CuttingProxy
+from tests.tryton_desk import lay_mappings
 
-MAPPINGS = Path(__file__).resolve().parents[1] / "demo" / "tryton" / "mappings"
 COMMAND = (sys.executable, "-c", "from pipelines.cli import main; main()", "--project")
 PATIENCE = 300.0  # seconds until a test gives up waiting; nothing is expected to take so long
 T = TypeVar("T")
@@ -188,7 +188,7 @@ def chaos(tryton: TrytonServer, people: Session, seed: str) -> Iterator[Chaos]:
     proxy = CuttingProxy(tryton.port)
     made: Chaos | None = None
     try:
-        shutil.copytree(MAPPINGS, root / "mappings")
+        lay_mappings(root)
         systems = root / "mappings" / "systems.yaml"
         systems.write_text(systems.read_text("utf-8").replace("settle: 2s", "settle: 2s\n    timeout: 3"), "utf-8")
         hub = open_hub(root, {"NAVETTE_HOME": str(root / "home"), "TRYTON_URL": proxy.url,
