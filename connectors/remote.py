@@ -94,7 +94,9 @@ class Receipt:
 
     `delivered`: it was done, `key` and `version` are the row's. `refused`: it will never be taken as it is. `stale`:
     the row is newer than `version`: read it again. `retry`: may pass later. `unclear`: the answer was lost on the way;
-    whether it was done must be found out by reading. `code` and `message` are the system's own words.
+    whether it was done must be found out by reading. `code` and `message` are the system's own words. `row`: the row's
+    cells as the write left them, told in its own transaction; None where the system cannot: then what somebody edits
+    before the row is read again passes for what the system made of the write.
     """
 
     state: State
@@ -102,6 +104,7 @@ class Receipt:
     version: str | None = None
     code: str = ""
     message: str = ""
+    row: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

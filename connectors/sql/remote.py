@@ -108,7 +108,8 @@ class SqlRemote:
         if operation == "create" and not all(change.values for change in ready):
             raise ValueError("a create has at least one value")
         relation.cells_of({name for change in ready for name in change.values})
-        receipts = written(self._connection(), relation, resource.version, ready, resource.name)
+        receipts = written(self._connection(), relation, resource.version, self._columns(resource), ready,
+                           resource.name)
         if any(receipt.code.startswith(_NOT_AS_KNOWN) for receipt in receipts):
             self._relations.pop(resource, None)
         return receipts

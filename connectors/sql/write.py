@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ from connectors.remote import Change, Key, Receipt, RemoteDown, State
 from connectors.sql.batch import Batch, batches
 from connectors.sql.cells import XID, cell, given_rows, own, value
 from connectors.sql.faults import is_lost, message_of, write_receipt
+from connectors.sql.lookup import fetched
 from connectors.sql.relation import Relation
 from connectors.sql.session import Connection, run
 from mappings.errors import ConfigurationError
@@ -30,15 +32,20 @@ _GONE = ("gone", "there is no row with this key")
 _PASSED = ("skipped", "the database passed over the row without an error: a trigger or a policy of its own")
 
 
-def written(connection: Connection, relation: Relation, version: str | None, changes: Sequence[Change], where: str
-            ) -> list[Receipt]:
-    """A receipt for each change, in order. Raises RemoteDown when the connection was lost before COMMIT was sent."""
+def written(connection: Connection, relation: Relation, version: str | None, columns: tuple[str, ...],
+            changes: Sequence[Change], where: str) -> list[Receipt]:
+    """A receipt for each change, in order, with these columns of the row.
+
+    Raises RemoteDown when the connection was lost before COMMIT was sent.
+    """
     receipts: dict[int, Receipt] = {}
     try:
         connection.execute("BEGIN")
         for batch in batches(changes):
             told = _one(connection, relation, version, batch)
             receipts.update(zip(batch.places, told, strict=True))
+        if changes[0].operation != "delete":
+            receipts = _with_rows(connection, relation, columns, receipts)
     except psycopg.Error as error:
         if is_lost(error):
             raise RemoteDown(
@@ -57,6 +64,18 @@ def written(connection: Connection, relation: Relation, version: str | None, cha
             return [Receipt("unclear", code=error.sqlstate or "", message=message_of(error))] * len(changes)
         return [write_receipt(error)] * len(changes)  # a deferred constraint: the server rolled back
     return [receipts[place] for place in range(len(changes))]
+
+
+def _with_rows(connection: Connection, relation: Relation, columns: tuple[str, ...], receipts: dict[int, Receipt]
+               ) -> dict[int, Receipt]:
+    """The receipts with the rows as they are now, triggers and all: until COMMIT nobody else can touch them."""
+    done = [receipt.key for receipt in receipts.values() if receipt.state == "delivered" and receipt.key is not None]
+    if not done or not relation.key:
+        return receipts
+    frame = fetched(connection, relation, columns, done).frame
+    rows: list[dict[str, str]] = frame.to_dict("records")  # type: ignore[assignment]
+    there = {tuple(row[name] for name in relation.key): row for row in rows}
+    return {place: replace(receipt, row=there.get(receipt.key or ())) for place, receipt in receipts.items()}
 
 
 def _one(connection: Connection, relation: Relation, version: str | None, batch: Batch) -> list[Receipt]:

@@ -118,7 +118,10 @@ def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progr
 
 
 def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
-    """Every flow on what waits for it, in the order of their references; a flow in review does not stop the others."""
+    """Every flow on what waits for it, in the order of their references.
+
+    A flow in review does not stop the others, nor does a system that is down, paused, or busy with another run.
+    """
     results: list[RunResult] = []
     for name in order_of_flows(hub.project):
         if hub.project.flows[name].direction == "out":
@@ -132,6 +135,9 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[
                     result = result_of(connection, run_id)
                     result.notices.append(waiting.message)
                     results.append(result)
+        except RetryLater as waits:
+            problem = {"code": "later", "message": waits.message, "where": waits.where, "todo": waits.todo}
+            results.append(RunResult(0, name, "failed", 0.0, {}, problem=problem))
     return results
 
 

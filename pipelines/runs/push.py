@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ from pipelines.runs.executing import execute
 from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
-from pipelines.runs.remote import FetchedSource, Kept, resource_of, session
+from pipelines.runs.remote import FetchedSource, Kept, page_of, resource_of, session
 from pipelines.stages.absent import entries_of
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
@@ -139,24 +139,20 @@ class _Push:
     result: PushResult
     progress: Progress
     whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
-    unread: list[str] = field(default_factory=list)  # keys of rows that were written and not read again yet
+    left: dict[str, Mapping[str, str]] = field(default_factory=dict)  # rows as our writes left them, by key
 
     def all(self) -> None:
         """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then.
 
-        What was written is read again when nothing else is due, or there is much of it.
+        Rows that came back with the receipts go down the road when nothing else is due, or there are many.
         """
-        self._send_all()
-        self._read_back()  # where that comes to nothing, whoever reads these rows next does it
-
-    def _send_all(self) -> None:
         while True:
             with self.hub.small.begin() as connection:
                 markers = claim(connection, self.plan.feed, self.flow.system, BATCH)
+            if not markers or len(self.left) >= BATCH:
+                self._take_in_left()
             if not markers:
                 return
-            if len(self.unread) >= BATCH:
-                self._read_back()
             made = self.batch(markers)
             self.progress("sending", sum(self.result.counts[done] for done in DONE.values()))
             if made:
@@ -185,6 +181,8 @@ class _Push:
         keys = [key for every in known.values() for key in every]
         if not keys:
             return set(), {}
+        if not self.left.keys().isdisjoint(keys):
+            self._take_in_left()  # older than what is read now
         there = self._read([remote_key(key) for key in keys], read_back=False)
         return {record_id for record_id, every in known.items() if there.keys().isdisjoint(every)}, there
 
@@ -195,11 +193,12 @@ class _Push:
             return {}
         if self.flow.write.mode == "replace" and not read_back:
             self._keep_whole(page)
-        execute(self.hub, Order(
-            flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False,
-            afresh=True, trigger="readback" if read_back else "push",
-        ))
+        self._take_in(page, "readback" if read_back else "push")
         return self._versions(page)
+
+    def _take_in(self, page: Page, trigger: str) -> None:
+        execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False,
+                                afresh=True, trigger=trigger))
 
     def _keep_whole(self, page: Page) -> None:
         """What the system would wipe if it were left out of an update."""
@@ -247,13 +246,23 @@ class _Push:
             self.result.counts[DONE[send.operation]] += 1
         written = {send.record_id for send in sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
-        self.unread += [send.key for send in good if send.operation in ("create", "update") and send.key is not None]
+        unread: list[str] = []
+        for one in answered:
+            key = one.as_sent().key
+            if one.receipt.state != "delivered" or one.send.operation not in ("create", "update") or key is None:
+                continue
+            if one.receipt.row is not None:
+                self.left[key] = one.receipt.row
+            else:
+                unread.append(key)
+        if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
+            self._read([remote_key(key) for key in unread], read_back=True)
 
-    def _read_back(self) -> None:
+    def _take_in_left(self) -> None:
         """What the system made of what was written is its image of it."""
-        keys, self.unread = list(dict.fromkeys(self.unread)), []
-        for start in range(0, len(keys), BATCH):
-            self._read([remote_key(key) for key in keys[start : start + BATCH]], read_back=True)
+        rows, self.left = list(self.left.values()), {}
+        for start in range(0, len(rows), BATCH):
+            self._take_in(page_of(rows[start : start + BATCH]), "readback")
 
 
 Reason = tuple[str, dict[str, Any], float | None]

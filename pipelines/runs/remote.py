@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from connectors.page import PAGE_ROWS, Page
+import pandas as pd
+
+from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
 from connectors.registry import open_remote
 from connectors.remote import Remote, Resource
 from mappings.errors import ConfigurationError
@@ -41,6 +43,16 @@ class FetchedSource:
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
         """The page, in one piece: what was fetched by key is a batch already."""
         yield self.page
+
+
+def page_of(rows: Sequence[Mapping[str, str]]) -> Page:
+    """Rows that are whole, as a page."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    index = pd.RangeIndex(1, len(rows) + 1).astype("int64")
+    frame = pd.DataFrame({name: pd.array([row.get(name) for row in rows], dtype="string[pyarrow]") for name in names},
+                         index=index)
+    damaged = pd.DataFrame({name: pd.Series(dtype="object") for name in DAMAGED_COLUMNS})
+    return Page(frame, index.to_numpy(), damaged.astype({"row": "int64", "line": "int64"}))
 
 
 @dataclass

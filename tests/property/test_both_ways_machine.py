@@ -58,7 +58,7 @@ class BothWays(RuleBasedStateMachine):
     @rule(name=choices, city=choices)
     def made_in_the_crm(self, name: int, city: int) -> None:
         number = self._new()
-        if not self.three.sees("SELECT FROM crm.company WHERE siret = %s", number):
+        if not self.three.sees("SELECT 1 FROM crm.company WHERE siret = %s", number):
             self.three.crm("INSERT INTO crm.company (name, siret, city) VALUES (%s, %s, nullif(%s, ''))",
                            VALUES["name"][name % 3], number, VALUES["city"][city])
 
