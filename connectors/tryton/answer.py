@@ -24,8 +24,10 @@ from connectors.tryton.wire import Answer, AnswerLost
 from mappings.errors import ConfigurationError, NavetteError
 
 LONGEST = 500
-TRANSIENT = ("database is locked", "deadlock", "could not serialize", "could not obtain lock")
-"""What databases say of a write that may pass when it is tried again."""
+SESSION_GONE = 'of "Session" that don\'t exist'
+"""Tryton stumbled over another session of the same user, which ended while it looked for ours; nothing was done."""
+TRANSIENT = ("database is locked", "deadlock", "could not serialize", "could not obtain lock", SESSION_GONE)
+"""What is said of a write that may pass when it is tried again."""
 
 
 class Refused(NavetteError):

@@ -10,13 +10,12 @@ from typing import Any
 import orjson
 
 from connectors.remote import LoginRefused, RemoteDown
-from connectors.tryton.answer import NotNow, Refused, SessionOver, result_of
+from connectors.tryton.answer import SESSION_GONE, NotNow, Refused, SessionOver, result_of
 from connectors.tryton.settings import TrytonSettings
 from connectors.tryton.wire import AnswerLost, ConnectionBroke, Wire
 from mappings.errors import NavetteError
 
 log = logging.getLogger(__name__)
-SESSION_GONE = 'of "Session" that don\'t exist'
 
 
 class Session:

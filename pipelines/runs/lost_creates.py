@@ -27,7 +27,7 @@ from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.likeness import stored_of
-from pipelines.runs.lost_updates import rows_there, send_of, settle_updates
+from pipelines.runs.lost_updates import page_there, rows_of, send_of, settle_updates, take_in
 from pipelines.runs.planning import kept_plan
 from pipelines.runs.position import position_of
 from pipelines.runs.sources import seconds
@@ -63,7 +63,7 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
             .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)
         ).mappings().all()
     creates = [row for row in left if row["operation"] == "create"]
-    settle_updates(hub, plan, remote, resource, [row for row in left if row["operation"] != "create"])
+    settle_updates(hub, flow, plan, remote, resource, [row for row in left if row["operation"] != "create"])
     if not creates:
         return
     settle = seconds(hub.project.systems[flow.system].settle)
@@ -79,7 +79,8 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
     found = [key for key in _looked_for(plan, remote, resource, row) if key is not None]
     if not found and resource.reference is None:
         found = _among_news(hub, flow, plan, remote, resource, row)
-    there = rows_there(plan, remote, resource, found)
+    page = page_there(remote, resource, found)
+    there, ours = rows_of(plan, page), False
     table, box, x = tables.intent, tables.outbox, plan.crosswalk
     with hub.engine.begin() as connection:
         among = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.key.in_(found or [""]))
@@ -88,7 +89,8 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
         by_hand = connection.scalar(linked)
         free = [key for key in found if key not in known] if by_hand is None else [by_hand]
         if len(free) == 1 and by_hand is None:
-            if row["record"] and stored_of(_said(row), there.get(free[0], {})):
+            ours = bool(row["record"]) and stored_of(_said(row), there.get(free[0], {}))
+            if ours:
                 link_made(connection, plan, [send_of(plan, row, free[0])])
             else:  # somebody has changed it already, or it is not ours but a twin's: the next reading decides
                 link_found(connection, plan, row["record_id"], free[0])
@@ -100,6 +102,8 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
         if state != "unclear":
             connection.execute(update(box).where(box.c.feed == plan.feed, box.c.record_id == row["record_id"])
                                .values(state="waiting", due_at=func.now(), why=None))
+    if ours and page is not None:
+        take_in(hub, flow, page, resource)
 
 
 def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> list[Any]:

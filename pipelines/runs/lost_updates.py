@@ -5,6 +5,9 @@ the CRM's newer value for the other side of a conflict. So each is looked at bef
 
     open or unclear ─▶ the row as it is there ─┬─ has what was sent ─▶ the base is what was sent, as after a receipt
                                                └─ has not           ─▶ dropped: the road decides, and it is sent again
+
+Then these very rows go down the road. Were they left to the next reading, which may be long in coming, it would take
+what somebody edited meanwhile for what the system made of our write.
 """
 
 from __future__ import annotations
@@ -14,21 +17,27 @@ from typing import Any
 
 from sqlalchemy import RowMapping, func, select, update
 
+from connectors.page import Page
 from connectors.remote import Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.executing import execute
 from pipelines.runs.likeness import stored_of
+from pipelines.runs.orders import Order
 from pipelines.stages.agree import agree_on
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send, remote_key
 
 
-def settle_updates(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, left: Sequence[RowMapping]) -> None:
+def settle_updates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, left: Sequence[RowMapping]
+                   ) -> None:
     """Settles these intents (other than creates), oldest first."""
     if not left:
         return
-    there = rows_there(plan, remote, resource, sorted({row["key"] for row in left if row["operation"] == "update"}))
+    page = page_there(remote, resource, sorted({row["key"] for row in left if row["operation"] == "update"}))
+    there = rows_of(plan, page)
     done = [row for row in left if row["operation"] == "update" and _was_done(row, there.get(row["key"]), resource)]
     intent, x, sets = tables.intent, plan.crosswalk, tables.field_set
     with hub.engine.begin() as connection:
@@ -41,6 +50,8 @@ def settle_updates(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource,
                 row for row in left if row not in done])):
             connection.execute(update(intent).where(intent.c.id.in_([row["id"] for row in rows])).values(
                 state=state, code=code, answered_at=func.now()))
+    if done and page is not None:
+        take_in(hub, flow, page, resource)
 
 
 def send_of(plan: IntoPlan, row: RowMapping, key: str, known: tuple[str, ...] = ()) -> Send:
@@ -49,14 +60,27 @@ def send_of(plan: IntoPlan, row: RowMapping, key: str, known: tuple[str, ...] = 
     return Send(row["record_id"], row["operation"], key, fields, row["record"], known)
 
 
-def rows_there(plan: IntoPlan, remote: Remote, resource: Resource, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """The rows as they are there, by key."""
+def page_there(remote: Remote, resource: Resource, keys: Sequence[str]) -> Page | None:
+    """The rows as they are there; None where there are none."""
     page = remote.fetch(resource, [remote_key(key) for key in keys]) if keys else None
-    if page is None or not len(page.frame):
+    return page if page is not None and len(page.frame) else None
+
+
+def rows_of(plan: IntoPlan, page: Page | None) -> dict[str, Mapping[str, Any]]:
+    """The rows of the page by key."""
+    if page is None:
         return {}
     found = keys_of(page.frame, plan.into.key, {}).tolist()
     rows: list[Any] = page.frame.to_dict("records")
     return dict(zip(found, rows, strict=True))
+
+
+def take_in(hub: Hub, flow: Flow, page: Page, resource: Resource) -> None:
+    """These rows go down the road, as what was written and read back."""
+    from pipelines.runs.remote import FetchedSource  # which settles before it reads, and so knows this module
+
+    execute(hub, Order(flow=flow, source=FetchedSource(page), name=resource.name, guarded=False, afresh=True,
+                       trigger="readback"))
 
 
 def _was_done(row: RowMapping, there: Mapping[str, Any] | None, resource: Resource) -> bool:

@@ -92,11 +92,11 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
                                  todo="say direction: two-way, and what is written under `write`")
     began = time.monotonic()
     plan = kept_plan(hub, flow)
-    with hub.small.begin() as connection:
-        release_interrupted(connection, plan.feed)
-        result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
-    try:
-        with session(hub, flow.system, kept) as remote:
+    with session(hub, flow.system, kept) as remote:  # a system that is left alone leaves no run behind
+        with hub.small.begin() as connection:
+            release_interrupted(connection, plan.feed)
+            result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
+        try:
             resource = resource_of(flow)
             can = remote.capabilities(resource)
             if flow.write.batch is not None:
@@ -106,9 +106,9 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             result.tripped = [] if approved else beyond(hub, flow, plan)
             if not result.tripped:
                 push.all()
-    finally:
-        result.seconds = time.monotonic() - began
-        _end(hub, result)
+        finally:
+            result.seconds = time.monotonic() - began
+            _end(hub, result)
     return result
 
 

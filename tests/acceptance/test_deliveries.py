@@ -100,14 +100,28 @@ def test_somebody_s_edit_over_an_update_whose_answer_was_lost_is_a_conflict_stil
     assert three.sees("SELECT field, state FROM sync.conflict") == [("city", "open")]
 
 
-def test_of_a_lost_create_the_name_is_not_cut_in_the_crm_as_well(three: Three) -> None:
-    """The system is the name's master, and cut it: what it made of ours is no news of its own."""
-    three.crm("INSERT INTO crm.company (name, siret) VALUES ('Atelier du Grand Large', %s)", siret(1))
+def test_what_the_system_cut_of_a_lost_create_is_no_conflict(three: Three) -> None:
+    three.crm("INSERT INTO crm.company (name, siret, city) VALUES ('Atelier', %s, 'Villeneuve-sur-Lot')", siret(1))
     three.systems["erp"].answers.append("lost")
     three.push("erp")
     three.time_passes()
     three.push("erp")
     three.rest()
-    assert [row["name"] for row in three.systems["erp"].rows.values()] == ["Atelier du"]
-    assert three.sees("SELECT name FROM crm.company") == [("Atelier du Grand Large",)]
+    assert [row["city"] for row in three.systems["erp"].rows.values()] == ["Villeneuve"]
+    assert three.sees("SELECT city FROM crm.company") == [("Villeneuve-sur-Lot",)]
     assert three.sees("SELECT field FROM sync.conflict") == []
+
+
+def test_what_somebody_edits_after_a_lost_create_was_found_is_an_edit(three: Three) -> None:
+    """The system answers to the search and goes away again before the flow is read."""
+    three.crm("INSERT INTO crm.company (name, siret, city) VALUES ('Atelier', %s, 'Lyon')", siret(1))
+    erp = three.systems["erp"]
+    erp.answers.append("lost")
+    three.push("erp")
+    three.time_passes()
+    three.crm("UPDATE crm.company SET email = 'new@example.org'")
+    erp.answers.append("down")
+    assert three.push("erp") is None
+    erp.edit(next(iter(erp.rows)), city="Brest")
+    three.rest()
+    assert three.sees("SELECT city FROM crm.company") == [("Brest",)]

@@ -85,6 +85,15 @@ def test_an_error_page_after_a_write_leaves_it_unclear(remote: TrytonRemote, pro
     assert "x()" not in receipt.message
 
 
+def test_a_write_that_stumbled_over_another_session_of_ours_may_pass_later(
+    remote: TrytonRemote, proxy: CuttingProxy
+) -> None:
+    said = rb'{"id":0,"error":["UserError",["You are trying to read records \"143\" of \"Session\" that don\'t exist.","",null]]}'
+    proxy.plan.append(http("200 OK", said, "Content-Type: application/json"))
+    assert [receipt.state for receipt in remote.write(PARTY, creates("stumbled"))] == ["retry"]
+    assert [receipt.state for receipt in remote.write(PARTY, creates("stumbled"))] == ["delivered"]
+
+
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_a_server_that_takes_no_call_now_is_down_and_wrote_nothing(
     remote: TrytonRemote, proxy: CuttingProxy, direct: TrytonRemote, status: str
