@@ -107,7 +107,7 @@ class Store:
     def _small(self) -> Engine:
         made = create_engine(
             self._url(self.roles.hub), creator=lambda: self.connect(self.roles.hub, prepared=True),
-            pool_size=2, max_overflow=6, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
+            pool_size=2, max_overflow=40, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
         )
         event.listen(made, "checkout", _alive)
         return made.execution_options(by_index=True)
