@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from crm_store import server
 from crm_store.passwords import derived_password, kept_passwords
@@ -30,6 +32,7 @@ from mappings.errors import ConfigurationError, NavetteError, RetryLater
 
 _ROLES_VERSION = 2  # raise it when make_embedded or make_groups_and_logins makes something new
 _CONNECT_SECONDS = 30
+_RESTED_SECONDS = 1.0
 INDEX_ONLY = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan")
 """What the planner goes without where few rows are looked up in large tables."""
 
@@ -102,10 +105,12 @@ class Store:
 
     @cached_property
     def _small(self) -> Engine:
-        return create_engine(
-            self._url(self.roles.hub), creator=lambda: self.connect(self.roles.hub, prepared=True), pool_pre_ping=True,
-            pool_size=2, max_overflow=6, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
-        ).execution_options(by_index=True)
+        made = create_engine(
+            self._url(self.roles.hub), creator=lambda: self.connect(self.roles.hub, prepared=True),
+            pool_size=2, max_overflow=40, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
+        )
+        event.listen(made, "checkout", _alive)
+        return made.execution_options(by_index=True)
 
     @cached_property
     def _http(self) -> Engine:
@@ -158,6 +163,19 @@ class Store:
             driver, role, self.passwords[role], port=None, database=name,
             query={"host": at.socket_dir, "port": str(at.port)},
         )
+
+
+def _alive(connection: Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Asks a connection that has rested for a moment whether it is still there; the pool makes another if not."""
+    now = time.monotonic()
+    rested = now - record.info.get("navette_used", now)
+    record.info["navette_used"] = now
+    if rested > _RESTED_SECONDS:
+        try:
+            connection.execute("SELECT 1")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error
 
 
 @contextmanager

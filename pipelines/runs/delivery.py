@@ -7,8 +7,12 @@ looked for; killed after it, nothing is missing. Nothing is written by a process
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, update
@@ -40,9 +44,9 @@ class Answered:
         return replace(self.send, key=key)
 
 
-def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
+def deliver(hub: Hub, plan: IntoPlan, remotes: Sequence[Remote], resource: Resource, can: Capabilities, run_id: int,
             sends: Sequence[Send]) -> list[Answered]:
-    """Writes every send without a fault, and links what was made.
+    """Writes every send without a fault, and links what was made; as many batches at once as there are sessions.
 
     Raises RemoteDown when the system was not even reached, RetryLater when another process may have taken the flow
     over. Then every intent of this call that has no receipt is dropped: nothing had been sent.
@@ -50,21 +54,57 @@ def deliver(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: C
     answered: list[Answered] = []
     for operation in OPERATIONS:
         mine = [send for send in sends if send.operation == operation and send.fault is None]
-        for start in range(0, len(mine), can.batch):
-            part = mine[start : start + can.batch]
-            with hub.small.begin() as connection:
-                durable(connection)  # an intent that a power cut took would be a write that nobody looks for
-                must_lead(connection)
-                intents = _intend(connection, plan, run_id, part)
-            changes = [_change(plan, resource, send) for send in part]
-            receipts: dict[int, Receipt] = {}
-            try:
-                _write(hub, remote, resource, changes, range(len(part)), receipts, whole=can.whole_batch)
-            except Exception:
-                _noted(hub, plan, part, intents, receipts)  # of a batch that was halved, some may have been written
-                raise
-            answered += _noted(hub, plan, part, intents, receipts)
+        parts = [mine[start : start + can.batch] for start in range(0, len(mine), can.batch)]
+        work = partial(_delivered, hub, plan, resource, can, run_id)
+        if len(remotes) == 1 or len(parts) < 2:
+            for part in parts:
+                answered += work(remotes[0], part)
+        else:
+            answered += _at_once(work, remotes, parts)
     return answered
+
+
+def _at_once(work: Callable[[Remote, Sequence[Send]], list[Answered]], remotes: Sequence[Remote],
+             parts: Sequence[Sequence[Send]]) -> list[Answered]:
+    """The parts, one at a time on each session. After a fault none is begun, those under way end, and it is raised."""
+    left, faults = deque(parts), list[Exception]()
+
+    def session(remote: Remote) -> list[Answered]:
+        done: list[Answered] = []
+        while not faults:
+            try:
+                part = left.popleft()
+            except IndexError:
+                break
+            try:
+                done += work(remote, part)
+            except Exception as fault:
+                faults.append(fault)
+        return done
+
+    with ThreadPoolExecutor(len(remotes), thread_name_prefix="navette-send") as pool:
+        # Each in the caller's context: it says under whose leadership this is done.
+        running = [pool.submit(copy_context().run, session, remote) for remote in remotes]
+        answered = [one for each in running for one in each.result()]
+    if faults:
+        raise faults[0]
+    return answered
+
+
+def _delivered(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
+               part: Sequence[Send]) -> list[Answered]:
+    with hub.small.begin() as connection:
+        durable(connection)  # an intent that a power cut took would be a write that nobody looks for
+        must_lead(connection)
+        intents = _intend(connection, plan, run_id, part)
+    changes = [_change(plan, resource, send) for send in part]
+    receipts: dict[int, Receipt] = {}
+    try:
+        _write(hub, remote, resource, changes, range(len(part)), receipts, whole=can.whole_batch)
+    except Exception:
+        _noted(hub, plan, part, intents, receipts)  # of a batch that was halved, some may have been written
+        raise
+    return _noted(hub, plan, part, intents, receipts)
 
 
 def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range,

@@ -40,7 +40,7 @@ def calls_wait(hub: Hub, flow: Flow) -> bool:
     """Whether the flow has calls to take in, or an interrupted run that was taking some in."""
     inbox, run = tables.inbox, tables.run
     asked = exists().where(run.c.id == inbox.c.run_id, run.c.state == "review")
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         return bool(connection.scalar(select(exists().where(
             inbox.c.flow == flow.flow,
             or_(inbox.c.state == "waiting", and_(inbox.c.state == "taking", ~asked)),
@@ -84,7 +84,7 @@ def hints(hub: Hub, flow: Flow) -> list[int]:
     if not flow.read.hook or not is_hint(hub, flow):
         return []
     inbox = tables.inbox
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         return list(connection.scalars(
             select(inbox.c.id).where(inbox.c.flow == flow.flow, inbox.c.state.in_(("waiting", "failed")))))
 
@@ -111,7 +111,7 @@ def _waiting(hub: Hub, flow: Flow) -> list[tuple[int, bytes]]:
         select(inbox.c.id, inbox.c.body).join_from(inbox, oldest, oldest.c.id == inbox.c.id)
         .where(oldest.c.before < BYTES_A_RUN).order_by(inbox.c.id)
     )
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         return [(number, bytes(body)) for number, body in connection.execute(query)]
 
 

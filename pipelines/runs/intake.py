@@ -296,7 +296,7 @@ def _in_review(connection: Connection, flow: str) -> int | None:
 
 def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
     """Raises HeldBack while a run of the flow waits in review, unless that is to be dropped (`supersede`)."""
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         if _in_review(connection, flow.flow) is None:
             return
     with hub.engine.begin() as connection:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from connectors.remote import LoginRefused
+from connectors.remote import LoginRefused, Position
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
@@ -30,10 +30,10 @@ from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.lost_creates import settle_before_reading
-from pipelines.runs.news import NewsSource, Seen
+from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, quiet
-from pipelines.runs.position import position_of
+from pipelines.runs.position import move_position, position_of
 from pipelines.runs.push import due, push_locked
 from pipelines.runs.remote import Kept, resource_of, session
 from pipelines.runs.replay import retry_after_creates, retry_parked
@@ -43,6 +43,8 @@ from pipelines.runs.unfinished import finish_unfinished
 
 TICK = 1.0
 """Seconds between two looks at the outbox when nobody spoke: a notice may be missed."""
+NOTED = 30.0
+"""Seconds after which the store is told how far was read, where that brought no news."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the store's server is looked for again."""
 
@@ -54,7 +56,8 @@ class _FlowState:
     flow: Flow
     poll: float | None
     next_poll: float = 0.0
-    seen: Seen = field(default_factory=Seen)
+    since: Position | None = None  # how far was read; the store knows it by the last read that brought news
+    noted: float = 0.0  # when the store was last told
 
 
 def live_systems(hub: Hub) -> list[str]:
@@ -166,20 +169,35 @@ class _Live:
         held_back(hub, flow, supersede=False)
         said = hints(hub, flow)
         with session(hub, self.system, self.kept) as remote:
-            with hub.small.connect() as connection:
-                since = position_of(connection, flow.flow)
+            since = state.since
+            if since is None:
+                with hub.ask.connect() as connection:
+                    since = position_of(connection, flow.flow)
             resource = resource_of(flow)
             settle_before_reading(hub, flow, remote, resource)
-            source = NewsSource(remote.read(resource, since), flow.into[0].key, state.seen)
+            seen = self.kept.seen_of(flow)
+            source = NewsSource(remote.read(resource, since), flow.into[0].key, seen)
             if not source.look() and since is not None:
+                self._no_news(state, source)
                 note_hints(hub, said, None)
                 return Counter()
             result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
                                         trigger="live"))
+        state.since = source.position
         if result.state != "done":
-            state.seen.forget()
+            seen.forget()
+            state.since = None
         note_hints(hub, said, result)
         return _moved(result)
+
+
+    def _no_news(self, state: _FlowState, source: NewsSource) -> None:
+        """Remembers how far was read, and tells the store now and then: whoever comes next need not read so much."""
+        state.since = source.position
+        if time.monotonic() - state.noted > NOTED:
+            state.noted = time.monotonic()
+            with self.hub.small.begin() as connection:
+                move_position(connection, state.flow.flow, state.since)
 
 
 def _moved(result: RunResult) -> Counter[str]:

@@ -46,7 +46,7 @@ def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resour
         .where(feed.c.flow == flow.flow, intent.c.operation.in_(["create", "update"]),
                intent.c.state.in_(["open", "unclear"]))
     )
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         if connection.scalar(left.limit(1)) is None:
             return
     settle_creates(hub, flow, kept_plan(hub, flow), remote, resource, patient=False)
@@ -57,7 +57,7 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
     """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`, or,
     not `patient`, leaves those that are younger."""
     intent = tables.intent
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         left = connection.execute(
             select(intent, func.extract("epoch", func.now() - intent.c.at).label("age"))
             .where(intent.c.feed == plan.feed, intent.c.state.in_(["open", "unclear"])).order_by(intent.c.id)

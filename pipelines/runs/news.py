@@ -32,13 +32,25 @@ class Seen:
     def news(self, page: Page, key: Sequence[Column]) -> Page:
         """The page without rows that are as they were when they were seen last."""
         frame = page.frame
-        keys = _told_apart(keys_of(frame, key, {})).tolist()
-        hashes = fingerprints(frame, [str(column) for column in frame.columns], salt=0).tolist()
+        keys, hashes = self._told(page, key)
         new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
+        self._note(keys, hashes)
+        return page if new.all() else Page(frame[new], page.lines[new], page.damaged)
+
+    def note(self, page: Page, key: Sequence[Column]) -> None:
+        """The rows of a page that was taken in otherwise, after they were written: no news when they are read."""
+        self._note(*self._told(page, key))
+
+    def _told(self, page: Page, key: Sequence[Column]) -> tuple[list[str], list[int]]:
+        """The key and the content of each row, whatever the order of its columns."""
+        keys: list[str] = _told_apart(keys_of(page.frame, key, {})).tolist()
+        names = sorted(str(column) for column in page.frame.columns)
+        return keys, fingerprints(page.frame, names, salt=0).tolist()
+
+    def _note(self, keys: list[str], hashes: list[int]) -> None:
         if len(self.hashes) > REMEMBERED:
             self.hashes.clear()
         self.hashes.update(zip(keys, hashes, strict=True))
-        return page if new.all() else Page(frame[new], page.lines[new], page.damaged)
 
     def forget(self) -> None:
         """After a run that did not take the rows in: they have to come again."""

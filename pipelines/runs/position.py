@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, func, literal, select
+from sqlalchemy import Connection, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from connectors.page import Source
@@ -21,6 +21,12 @@ def position_of(connection: Connection, flow: str) -> Position | None:
     """Where the next read of changes begins; None before the first."""
     mark = connection.scalar(select(hub.position.c.mark).where(hub.position.c.flow == flow))
     return None if mark is None else Position(mark)  # {}: what was read was empty
+
+
+def move_position(connection: Connection, flow: str, position: Position) -> None:
+    """Where a read ended that brought no news."""
+    connection.execute(update(hub.position).where(hub.position.c.flow == flow).values(
+        mark=dict(position.mark), at=func.now()))
 
 
 def reached(source: Source) -> dict[str, Any] | None:

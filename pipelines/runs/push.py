@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +36,7 @@ from pipelines.runs.executing import execute
 from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
-from pipelines.runs.remote import FetchedSource, Kept, page_of, resource_of, session
+from pipelines.runs.remote import FetchedSource, Kept, page_of, resource_of, session, sessions_beside
 from pipelines.stages.absent import entries_of
 from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
@@ -92,7 +93,9 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
                                  todo="say direction: two-way, and what is written under `write`")
     began = time.monotonic()
     plan = kept_plan(hub, flow)
-    with session(hub, flow.system, kept) as remote:  # a system that is left alone leaves no run behind
+    kept, mine = kept or Kept(), kept is None
+    # A system that is left alone leaves no run behind.
+    with closing(kept) if mine else nullcontext(), session(hub, flow.system, kept) as remote:
         with hub.small.begin() as connection:
             release_interrupted(connection, plan.feed)
             result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
@@ -101,7 +104,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             can = remote.capabilities(resource)
             if flow.write.batch is not None:
                 can = replace(can, batch=min(can.batch, flow.write.batch))
-            push = _Push(hub, flow, plan, remote, resource, can, result, progress)
+            push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept)
             settle_creates(hub, flow, plan, remote, resource)
             result.tripped = [] if approved else beyond(hub, flow, plan)
             if not result.tripped:
@@ -138,6 +141,7 @@ class _Push:
     can: Capabilities
     result: PushResult
     progress: Progress
+    kept: Kept
     whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
     left: dict[str, Mapping[str, str]] = field(default_factory=dict)  # rows as our writes left them, by key
 
@@ -164,7 +168,8 @@ class _Push:
         try:
             lost, versions = self._bring_in(markers)
             sends = self._encoded([marker for marker in markers if marker.record_id not in lost], versions)
-            answered = deliver(self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends)
+            answered = deliver(self.hub, self.plan, self._sessions(), self.resource, self.can, self.result.run_id,
+                               sends)
         except RemoteDown as error:
             with self.hub.small.begin() as connection:
                 set_aside(connection, self.plan.feed, markers, "waiting",
@@ -173,10 +178,15 @@ class _Push:
         self._settle(markers, lost, sends, answered)
         return any(one.send.operation == "create" and one.receipt.state == "delivered" for one in answered)
 
+    def _sessions(self) -> list[Remote]:
+        """As many as the system takes writes at once."""
+        beside = self.hub.project.systems[self.flow.system].limits.parallel_writes - 1
+        return [self.remote, *sessions_beside(self.hub, self.flow.system, self.kept, beside)]
+
     def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Versions]:
         """Reads the rows of linked records and takes their news in; returns records whose row is gone there, and the
         versions of the others."""
-        with self.hub.small.connect() as connection:
+        with self.hub.ask.connect() as connection:
             known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
         keys = [key for every in known.values() for key in every]
         if not keys:
@@ -197,8 +207,10 @@ class _Push:
         return self._versions(page)
 
     def _take_in(self, page: Page, trigger: str) -> None:
-        execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name, guarded=False,
-                                afresh=True, trigger=trigger))
+        result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name,
+                                         guarded=False, afresh=True, trigger=trigger))
+        if result.state == "done":
+            self.kept.seen_of(self.flow).note(page, self.plan.into.key)
 
     def _keep_whole(self, page: Page) -> None:
         """What the system would wipe if it were left out of an update."""
@@ -218,7 +230,7 @@ class _Push:
 
     def _encoded(self, markers: Sequence[Marker], versions: Versions) -> list[Send]:
         records = [marker.record_id for marker in markers]
-        with self.hub.small.connect() as connection:
+        with self.hub.ask.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         encode(self.plan, sends, self.hub.project.codes)
@@ -309,7 +321,7 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
 def due(hub: Hub, flow: Flow) -> int:
     """How many markers of the flow are due; those that a killed process was sending are."""
     box, feed = tables.outbox, tables.feed
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         count = connection.scalar(
             select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
             .where(feed.c.flow == flow.flow, box.c.state.in_(["waiting", "sending"]), box.c.due_at <= func.now())

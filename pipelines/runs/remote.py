@@ -16,8 +16,9 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.executing import Look, execute
 from pipelines.runs.lost_creates import settle_before_reading
+from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress
-from pipelines.runs.paced import Paced
+from pipelines.runs.paced import Pace, Paced
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
@@ -60,14 +61,21 @@ class Kept:
     """A session that is kept from one call to the next: logging in and describing a resource cost more than a write."""
 
     remote: Remote | None = None
+    others: list[Remote] = field(default_factory=list)  # sessions beside it, for writes that go on at once
     described: set[Resource] = field(default_factory=set)
+    seen: dict[str, Seen] = field(default_factory=dict)  # by flow: rows that were read or written
+
+    def seen_of(self, flow: Flow) -> Seen:
+        """What was seen of the rows of a flow."""
+        return self.seen.setdefault(flow.flow, Seen())
 
     def close(self) -> None:
         """Ends it; the next call opens another."""
-        remote, self.remote = self.remote, None
+        remotes, self.remote, self.others = [self.remote, *self.others], None, []
         self.described.clear()
-        if remote is not None:
-            remote.close()
+        for remote in remotes:
+            if remote is not None:
+                remote.close()
 
 
 @contextmanager
@@ -80,11 +88,9 @@ def session(hub: Hub, system: str, kept: Kept | None = None) -> Iterator[Remote]
     with answering(hub, system):
         try:
             if mine.remote is None:
-                keys = hub.project.connections[system]
-                said = hub.project.systems[system]
-                opened = open_remote(system, said.connector, keys)
-                rate = said.limits.requests_per_second
-                mine.remote = opened if rate is None else Paced(opened, rate)
+                rate = hub.project.systems[system].limits.requests_per_second
+                opened = _opened(hub, system)
+                mine.remote = opened if rate is None else Paced(opened, Pace(rate))
             yield mine.remote
         except BaseException:
             mine.close()  # whatever state it is in
@@ -92,6 +98,18 @@ def session(hub: Hub, system: str, kept: Kept | None = None) -> Iterator[Remote]
         finally:
             if kept is None:
                 mine.close()
+
+
+def sessions_beside(hub: Hub, system: str, kept: Kept, count: int) -> list[Remote]:
+    """`count` more sessions, for threads of their own; they share the limit of requests with the first."""
+    while len(kept.others) < count:
+        opened = _opened(hub, system)
+        kept.others.append(Paced(opened, kept.remote.pace) if isinstance(kept.remote, Paced) else opened)
+    return kept.others[:count]
+
+
+def _opened(hub: Hub, system: str) -> Remote:
+    return open_remote(system, hub.project.systems[system].connector, hub.project.connections[system])
 
 
 def resource_of(flow: Flow) -> Resource:

@@ -111,7 +111,7 @@ def _ready(hub: Hub) -> list[int]:
     parked = held.join(wait, onclause=true())
     waiting = and_(held.c.state == "open", held.c.outcome == "parked")
     found: set[int] = set()
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         if not connection.scalar(select(exists().where(held.c.state == "open", held.c.outcome == "parked"))):
             return []
     with hub.engine.connect() as connection:
@@ -167,7 +167,7 @@ def creates_known(connection: Connection) -> Sequence[int]:
 
 def retry_after_creates(hub: Hub, progress: Progress = quiet) -> None:
     """`retry_parked`, where what became of a create has just been found out."""
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         known = creates_known(connection)
     if known:
         retry_parked(hub, progress)

@@ -66,7 +66,7 @@ def _known(hub: Hub, system: str) -> None:
 
 def _ask(hub: Hub, system: str) -> None:
     query = select(_state.c.state, _state.c.why, _state.c.until > func.now()).where(_state.c.system == system)
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
         return
@@ -92,7 +92,7 @@ def _note_down(connection: Connection, system: str, why: str) -> None:
 
 
 def _note_up(hub: Hub, system: str) -> None:
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         was = connection.scalar(select(_state.c.state).where(_state.c.system == system))
     if was == "down":
         with hub.small.begin() as connection:

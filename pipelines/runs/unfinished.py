@@ -34,7 +34,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
     killed apply goes on behind its last whole batch. Where the server's crash emptied the staging, the source is landed
     again under the same run. A killed push is closed: the outbox knows what is still to be sent.
     """
-    with hub.small.connect() as connection:
+    with hub.ask.connect() as connection:
         left = connection.execute(
             select(tables.run).where(
                 tables.run.c.flow == flow.flow, tables.run.c.state.in_(["landing", "landed", "applying"])

@@ -29,6 +29,8 @@ from pipelines.orchestration.runs_left import close_orphans
 from tests.acceptance.dagster_project import customers, drop, write_project
 from tests.http_desk import signed
 
+pytestmark = pytest.mark.slow
+
 NAVETTE = Path(sys.executable).with_name("navette")
 PATIENCE = 240  # seconds; a bound, not a measure
 RUNS = """

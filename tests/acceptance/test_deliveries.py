@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from threading import Lock
+from typing import Any
+
+import pytest
 
 from tests.memory_desk import Three, module_three, siret, three
-from tests.memory_systems import cutting
+from tests.memory_systems import MemoryRemote, cutting
 
 __all__ = ["module_three", "three"]
 
@@ -125,3 +130,48 @@ def test_what_somebody_edits_after_a_lost_create_was_found_is_an_edit(three: Thr
     erp.edit(next(iter(erp.rows)), city="Brest")
     three.rest()
     assert three.sees("SELECT city FROM crm.company") == [("Brest",)]
+
+
+def test_as_many_batches_are_on_their_way_at_once_as_the_system_takes(three: Three, monkeypatch: pytest.MonkeyPatch
+                                                                      ) -> None:
+    """The shop takes two rows a call, and here three calls at a time."""
+    shop = three.project.systems["shop"]
+    limits = shop.limits.model_copy(update={"parallel_writes": 3})
+    monkeypatch.setitem(three.project.systems, "shop", shop.model_copy(update={"limits": limits}))  # type: ignore[arg-type]
+    under_way, most, lock, write = 0, 0, Lock(), MemoryRemote.write
+
+    def watched(remote: MemoryRemote, *said: Any) -> Any:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+            return write(remote, *said)
+
+    monkeypatch.setattr(MemoryRemote, "write", watched)
+    for number in range(1, 13):
+        three.crm("INSERT INTO crm.company (name, siret) VALUES (%s, %s)", f"Company {number}", siret(number))
+    three.push("shop")
+    assert most == 3
+    assert sorted(row["siret"] for row in three.systems["shop"].rows.values()) == sorted(map(siret, range(1, 13)))
+    three.round()
+    assert three.differences() == []
+
+
+def test_of_batches_at_once_one_that_is_not_reached_keeps_what_the_others_wrote(three: Three,
+                                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = three.project.systems["shop"]
+    limits = shop.limits.model_copy(update={"parallel_writes": 2})
+    monkeypatch.setitem(three.project.systems, "shop", shop.model_copy(update={"limits": limits}))  # type: ignore[arg-type]
+    for number in range(1, 9):
+        three.crm("INSERT INTO crm.company (name, siret) VALUES (%s, %s)", f"Company {number}", siret(number))
+    three.systems["shop"].answers.extend(["well", "down"])
+    assert three.push("shop") is None
+    made = len(three.systems["shop"].rows)
+    assert 0 < made < 8
+    assert three.one("SELECT count(*) FROM sync.intent WHERE state = 'delivered'") == made
+    three.time_passes()
+    three.push("shop")
+    assert sorted(row["siret"] for row in three.systems["shop"].rows.values()) == sorted(map(siret, range(1, 9)))

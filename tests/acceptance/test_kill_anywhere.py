@@ -29,6 +29,8 @@ from crm_store.store import Store, admin_connection
 from mappings.words import OUTCOMES
 from pipelines.hub import open_hub
 
+pytestmark = pytest.mark.slow
+
 FLOW = """
 flow: companies
 system: erp

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NAVETTE = Path(sys.executable).parent / "navette"
 
 

@@ -8,6 +8,8 @@ from tests.real_exports.expected import Facts, day_one, differences
 from tests.real_exports.raw_exports import rows
 from tests.real_exports.story import Story
 
+pytestmark = pytest.mark.slow
+
 LEDGERS = ("fec", "ld_compta", "cegid", "ebp", "quadratus")
 
 
