@@ -102,7 +102,7 @@ def rest(desk: Chaos, people: Edits) -> None:
             settled = desk.command("review", "conflict", str(number), "--ours")
             assert settled.returncode in (0, 4), settled.stdout + settled.stderr
         for (said,) in desk.sees("SELECT why->>'message' FROM sync.outbox WHERE state = 'refused'"):
-            if SAME_NUMBER in said:  # somebody made a party at the same moment: what a person does who reads that
+            if SAME_NUMBER in (said or ""):  # somebody made a party at the same moment: what a person does who reads that
                 desk.command("reconcile", "tryton_parties", "--repair")
         time.sleep(1)
         waits = desk.sees("SELECT 1 FROM sync.outbox UNION ALL SELECT 1 FROM sync.intent"

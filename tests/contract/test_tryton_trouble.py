@@ -88,7 +88,8 @@ def test_an_error_page_after_a_write_leaves_it_unclear(remote: TrytonRemote, pro
 def test_a_write_that_stumbled_over_another_session_of_ours_may_pass_later(
     remote: TrytonRemote, proxy: CuttingProxy
 ) -> None:
-    said = rb'{"id":0,"error":["UserError",["You are trying to read records \"143\" of \"Session\" that don\'t exist.","",null]]}'
+    told = ["UserError", ["You are trying to read records \"143\" of \"Session\" that don't exist.", "", None]]
+    said = json.dumps({"id": 0, "error": told}).encode()
     proxy.plan.append(http("200 OK", said, "Content-Type: application/json"))
     assert [receipt.state for receipt in remote.write(PARTY, creates("stumbled"))] == ["retry"]
     assert [receipt.state for receipt in remote.write(PARTY, creates("stumbled"))] == ["delivered"]
