@@ -34,7 +34,7 @@ from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, quiet
 from pipelines.runs.position import move_position, position_of
-from pipelines.runs.push import due, push_locked
+from pipelines.runs.push import due, flows_due, push_locked
 from pipelines.runs.remote import Kept, resource_of, session
 from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult
@@ -114,7 +114,11 @@ class _Live:
             self.kept.close()
 
     def turn(self, heard: Collection[str] = ()) -> None:
-        """Every flow once: what is due to be read, or was heard of, then what is due to be sent."""
+        """Sends what is due, then reads each flow whose time has come, or of which something was heard or said.
+
+        What is due goes out between two reads as well: one system's many flows must not keep an edit waiting.
+        """
+        self._send()
         for state in self.states:
             if self.stop.is_set():
                 return
@@ -122,23 +126,35 @@ class _Live:
                 time.monotonic() >= state.next_poll or state.flow.flow in heard)
             called = state.flow.read.hook and calls_wait(self.hub, state.flow)
             reads = reads or (called and is_hint(self.hub, state.flow))
-            if not reads and not called and not (state.flow.direction != "in" and due(self.hub, state.flow)):
+            if not reads and not called:
                 continue
-            counts: Counter[str] = Counter()
-            try:
-                self._turn_of(state, counts, reads=reads, called=called)
-            except LoginRefused:
-                raise
-            except HeldBack:
-                pass  # a person is asked already; the inbox, the outbox and the position wait
-            except (StoreError, DBAPIError):
-                raise
-            except NavetteError as error:
-                counts[f"problem: {error.message}"] += 1
+            self._handle(state, reads=reads, called=called)
             if reads and state.poll is not None:
                 state.next_poll = time.monotonic() + state.poll
-            if +counts:
-                self.said(state.flow.flow, +counts)
+            self._send()
+
+    def _send(self) -> None:
+        """Every flow that has something to send, those first whose records others link to."""
+        due = flows_due(self.hub, [state.flow.flow for state in self.states])
+        for state in self.states:
+            if state.flow.flow in due and state.flow.direction != "in" and not self.stop.is_set():
+                self._handle(state, reads=False, called=False)
+
+    def _handle(self, state: _FlowState, *, reads: bool, called: bool) -> None:
+        """One flow, and what came of it is told; what a person has to look at stops no other flow."""
+        counts: Counter[str] = Counter()
+        try:
+            self._turn_of(state, counts, reads=reads, called=called)
+        except LoginRefused:
+            raise
+        except HeldBack:
+            pass  # a person is asked already; the inbox, the outbox and the position wait
+        except (StoreError, DBAPIError):
+            raise
+        except NavetteError as error:
+            counts[f"problem: {error.message}"] += 1
+        if +counts:
+            self.said(state.flow.flow, +counts)
 
     def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> None:
         flow = state.flow
@@ -154,7 +170,7 @@ class _Live:
             if reads:
                 came = self._read(state)
                 counts.update(came)
-            if flow.direction != "in" and due(self.hub, flow):
+            if flow.direction != "in" and (not (reads or called) or due(self.hub, flow)):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
         if flow.direction != "in":
             retry_after_creates(self.hub)

@@ -21,7 +21,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Text, any_, exists, func, insert, literal, select, update
 
 from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
@@ -101,7 +101,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
         try:
             resource = resource_of(flow)
-            can = remote.capabilities(resource)
+            can = kept.capabilities_of(remote, resource)
             if flow.write.batch is not None:
                 can = replace(can, batch=min(can.batch, flow.write.batch))
             push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept)
@@ -320,10 +320,17 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
 
 def due(hub: Hub, flow: Flow) -> int:
     """How many markers of the flow are due; those that a killed process was sending are."""
+    return flows_due(hub, [flow.flow]).get(flow.flow, 0)
+
+
+def flows_due(hub: Hub, flows: Sequence[str]) -> dict[str, int]:
+    """`due` of several flows, those only that have any."""
     box, feed = tables.outbox, tables.feed
+    query = (
+        select(feed.c.flow, func.count()).join_from(box, feed, feed.c.id == box.c.feed)
+        .where(feed.c.flow == any_(literal(list(flows), ARRAY(Text))), box.c.state.in_(["waiting", "sending"]),
+               box.c.due_at <= func.now())
+        .group_by(feed.c.flow)
+    )
     with hub.ask.connect() as connection:
-        count = connection.scalar(
-            select(func.count()).select_from(box).join(feed, feed.c.id == box.c.feed)
-            .where(feed.c.flow == flow.flow, box.c.state.in_(["waiting", "sending"]), box.c.due_at <= func.now())
-        )
-    return int(count or 0)
+        return {row[0]: row[1] for row in connection.execute(query)}

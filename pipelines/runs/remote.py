@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import pandas as pd
 
 from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
 from connectors.registry import open_remote
-from connectors.remote import Remote, Resource
+from connectors.remote import Capabilities, Remote, Resource
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
@@ -23,6 +24,9 @@ from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
 from pipelines.runs.standing import answering
+
+DESCRIBED_SECONDS = 60.0
+"""For so long a description of a resource is believed, in a session that is kept."""
 
 
 @dataclass
@@ -62,8 +66,17 @@ class Kept:
 
     remote: Remote | None = None
     others: list[Remote] = field(default_factory=list)  # sessions beside it, for writes that go on at once
-    described: set[Resource] = field(default_factory=set)
+    able: dict[Resource, tuple[float, Capabilities]] = field(default_factory=dict)  # asked when, and the answer
     seen: dict[str, Seen] = field(default_factory=dict)  # by flow: rows that were read or written
+
+    def capabilities_of(self, remote: Remote, resource: Resource) -> Capabilities:
+        """What the resource can do, asked anew after a while: describing it costs more than a write. A write that meets
+        something else than it was described with ends the session, and with it what is kept here."""
+        asked, can = self.able.get(resource, (0.0, None))
+        if can is None or time.monotonic() - asked > DESCRIBED_SECONDS:
+            can = remote.capabilities(resource)
+            self.able[resource] = (time.monotonic(), can)
+        return can
 
     def seen_of(self, flow: Flow) -> Seen:
         """What was seen of the rows of a flow."""
@@ -72,7 +85,7 @@ class Kept:
     def close(self) -> None:
         """Ends it; the next call opens another."""
         remotes, self.remote, self.others = [self.remote, *self.others], None, []
-        self.described.clear()
+        self.able.clear()
         for remote in remotes:
             if remote is not None:
                 remote.close()
