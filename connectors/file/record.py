@@ -181,12 +181,13 @@ def judge(
 def swallows(grammar: Grammar, text: bytes, start: int, end: int, width: int) -> bool:
     """Two lone quotes, lines apart, would make one record of all lines between them.
 
-    They are taken for that, and not for a cell over several lines, when the first and the last line each have all
-    their columns by themselves.
+    They are taken for that, and not for a cell over several lines, when every line has all its columns by itself and no
+    quote stands in any but these two.
     """
-    if width < 3:
-        return False
+    quote = grammar.quote or b'"'
     body = text[start:end].rstrip(b"\r\n")
-    first = body[: line_end(body, 0)[0]]
-    last = body[max(body.rfind(b"\n"), body.rfind(b"\r")) + 1 :]
-    return first.count(grammar.delimiter) == last.count(grammar.delimiter) == width - 1
+    if width < 3 or body.count(quote) != 2:
+        return False
+    lines = [line for line in _END.split(body) if line]
+    return (quote in lines[0] and quote in lines[-1]
+            and all(line.count(grammar.delimiter) == width - 1 for line in lines))

@@ -65,6 +65,14 @@ def test_two_lone_quotes_lines_apart_do_not_swallow_the_lines_between_them(tmp_p
     assert damaged(source) == [(2, 3, "quote", '2;"open;y')]
 
 
+def test_a_quoted_cell_of_several_lines_may_hold_as_many_delimiters_as_a_record_has(tmp_path: Path):
+    """Other quotes beside it, or a line between that is no record, tell it from two lone quotes."""
+    source = opened(tmp_path, HEAD + b'"2";"x";"note\none;two;three"\n3;x;"note\nof three\nlines;a;b"\n4;x;y\n', **CSV)
+    assert rows(source) == [["1", "é", "3"], ["2", "x", "note\none;two;three"], ["3", "x", "note\nof three\nlines;a;b"],
+                            ["4", "x", "y"]]
+    assert damaged(source) == []
+
+
 def test_a_quote_open_at_the_end_of_the_file_costs_its_own_line_only(tmp_path: Path):
     source = opened(tmp_path, HEAD + b'2;x;"open\n3;x;y\n4;x;y', **CSV)
     assert [row[0] for row in rows(source)] == ["1", "3", "4"]
