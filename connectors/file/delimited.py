@@ -195,7 +195,8 @@ class DelimitedSource:
 
         names = [str(place) for place in range(width)]
         grammar = self.layout.grammar
-        quote = grammar.quote.decode() if grammar.quote is not None and grammar.quote in text else False
+        quoted = grammar.mark in text and (grammar.quote is not None or grammar.escape is not None)
+        quote = grammar.mark.decode() if quoted else False
         try:
             table = pa_csv.read_csv(
                 pa.BufferReader(text),

@@ -51,9 +51,14 @@ class Grammar:
         """Whether quotes or escapes stand in it: without them a line is its cells and nothing else."""
         return any(mark is not None and mark in text for mark in (self.quote, self.escape))
 
-    def written(self, cells: list[bytes]) -> bytes:
-        """The record in plain form: every cell quoted, quotes doubled."""
-        quote = self.quote or b'"'
+    @property
+    def mark(self) -> bytes:
+        """What stands around cells in plain form: the quote, or where there is none what no table holds (U+001F)."""
+        return self.quote or b"\x1f"
+
+    def written(self, cells: list[bytes], mark: bytes = b"") -> bytes:
+        """The record with every cell in quotes (or marks), those inside doubled."""
+        quote = mark or self.quote or b'"'
         return self.delimiter.join(quote + cell.replace(quote, quote * 2) + quote for cell in cells) + b"\n"
 
 

@@ -198,7 +198,7 @@ def _one_by_one(
         if verdict.cells is None:
             refused[line] = (verdict.code, verdict.params or {})
         else:
-            rewritten[line] = grammar.written(verdict.cells)
+            rewritten[line] = grammar.written(verdict.cells, grammar.mark)
     first = np.flatnonzero(kept[:count] & (lines.stops[:count] > lines.starts[:count])).astype(np.int64)
     places = {line: place for place, line in enumerate(first.tolist())} if rewritten or refused else {}
     return Records(

@@ -73,6 +73,13 @@ def test_a_quoted_cell_of_several_lines_may_hold_as_many_delimiters_as_a_record_
     assert damaged(source) == []
 
 
+def test_without_quotes_an_escape_takes_delimiters_and_line_ends_into_a_cell(tmp_path: Path):
+    plain = {"delimiter": ";", "quote": None, "escape": "\\", "encoding": "utf-8"}
+    source = opened(tmp_path, b'A;B;C\n1;a\\;b;c\n2;x\\\ny;"z\n3;\\\\;"in"ches"\n', **plain)
+    assert rows(source) == [["1", "a;b", "c"], ["2", "x\ny", '"z'], ["3", "\\", '"in"ches"']]
+    assert damaged(source) == []
+
+
 def test_a_quote_open_at_the_end_of_the_file_costs_its_own_line_only(tmp_path: Path):
     source = opened(tmp_path, HEAD + b'2;x;"open\n3;x;y\n4;x;y', **CSV)
     assert [row[0] for row in rows(source)] == ["1", "3", "4"]
