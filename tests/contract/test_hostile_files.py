@@ -74,7 +74,7 @@ def test_a_quoted_cell_of_several_lines_may_hold_as_many_delimiters_as_a_record_
 
 
 def test_without_quotes_an_escape_takes_delimiters_and_line_ends_into_a_cell(tmp_path: Path):
-    plain = {"delimiter": ";", "quote": None, "escape": "\\", "encoding": "utf-8"}
+    plain = {"format": {"csv": {"delimiter": ";", "quote": None, "escape": "\\", "encoding": "utf-8"}}}
     source = opened(tmp_path, b'A;B;C\n1;a\\;b;c\n2;x\\\ny;"z\n3;\\\\;"in"ches"\n', **plain)
     assert rows(source) == [["1", "a;b", "c"], ["2", "x\ny", '"z'], ["3", "\\", '"in"ches"']]
     assert damaged(source) == []
