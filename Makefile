@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := .venv-bench/.ready
 TRYTON_READY := .venv-tryton/.ready
-JOBS ?= 2
+JOBS ?= 3
 ROWS ?= 1000000
 ARGS ?=
 
@@ -42,7 +42,7 @@ demo-erp: $(READY)  ## keep a real ERP (Tryton, on loopback), an accounting data
 
 PYTEST = $(BIN)/pytest -q -n $(JOBS) --no-loadscope-reorder
 
-test: $(READY)  ## all tests but the slow and the long ones (JOBS=2 at a time; ARGS="-k name" for some)
+test: $(READY)  ## all tests but the slow and the long ones (JOBS=3 at a time; ARGS="-k name" for some)
 	$(PYTEST) -m "not long and not slow" $(ARGS)
 
 test-long: $(READY)  ## the long forms: many kills, millions of rows

@@ -42,7 +42,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
         ).mappings().all()
     results = []
     for run in left:
-        if not run["mapping"]:  # a push, which has neither landed nor staged anything
+        if run["state"] == "applying" and not run["mapping"]:  # a push, which has neither landed nor staged anything
             fail(hub, run["id"], None, RunStopped(
                 "interrupted while sending", where=f"run {run['id']}",
                 todo="nothing to do: what was not delivered waits in the outbox, and is sent by the next push"))

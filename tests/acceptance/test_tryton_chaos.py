@@ -43,7 +43,6 @@ def desk(tryton: TrytonServer, others: Session, seed: str) -> Iterator[Chaos]:
         yield made
 
 
-@pytest.mark.slow
 def test_thirty_edits_and_a_kill_of_each_leave_both_sides_in_step(desk: Chaos, seed: str) -> None:
     whirl(desk, seed, edits=30, kills=1, pause=0.3)
 
