@@ -25,8 +25,10 @@ from demo.navette import Navette
 from demo.tryton_server import running as tryton_running
 from demo.tryton_server import template
 from demo.tryton_world import fill
+from mappings.errors import RunStopped
 
 POLL_MS = 1000.0
+BATCH, BULK_PARTIES = 500, 2000
 BULK = Path(__file__).parent / "project" / "mappings" / "flows" / "bulk_products.yaml"
 PARTY = "model.party.party.write"
 
@@ -45,9 +47,28 @@ def measured(folder: Path, count: int, loads: list[str], files: list[Path]) -> l
             store = Store.open(navette.home)
             try:
                 let_crm_tell(store)
+                by_hand, pushed = bulk(navette, store, session)
+                print(f"parties a second, {BATCH} a call: {by_hand:.0f} by hand, {pushed:.0f} by navette push")
                 return _series(navette, store, session, other, count, loads, files)
             finally:
                 Store.stop(navette.home)
+
+
+def bulk(navette: Navette, store: Store, session: Session) -> tuple[float, float]:
+    """Parties a second that Tryton takes in by hand, in batches of 500; and by `navette push`."""
+    rows = [{"name": f"By hand {number}"} for number in range(BULK_PARTIES)]
+    began = time.perf_counter()
+    for start in range(0, BULK_PARTIES, BATCH):
+        session.write("model.party.party.create", rows[start : start + BATCH])
+    by_hand = BULK_PARTIES / (time.perf_counter() - began)
+    with closing(psycopg.connect(store.crm_url, autocommit=True)) as crm:
+        crm.execute("INSERT INTO crm.company (name, type)"
+                    " SELECT 'By push ' || n, 'customer' FROM generate_series(1, %s) n", [BULK_PARTIES])
+    told = navette.answer("push", "tryton_parties")
+    pushed = told["pushes"][0] if "pushes" in told else told
+    if pushed["created"] != BULK_PARTIES:
+        raise RunStopped(f"navette push: {pushed}")
+    return by_hand, BULK_PARTIES / pushed["seconds"]
 
 
 def _without_accounting(navette: Navette) -> None:

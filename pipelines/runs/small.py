@@ -16,6 +16,7 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 
 from sqlalchemy import Connection, exists, select
 from sqlalchemy.exc import DBAPIError
@@ -44,6 +45,7 @@ MOST_KEPT = 40
 """Roads that a process keeps; each has temporary tables on the connections that used it."""
 
 
+_numbers = count(1)  # of a process: several hubs may share the connections of one store
 NEVER = Moment(-1, quiet=False)
 """The moment of a decision that is not taken over: matching few rows again costs less than asking whether it stands."""
 
@@ -135,7 +137,7 @@ def _road(hub: Hub, connection: Connection, order: Order) -> _Road:
     kept: _Road | None = hub.kept.get(_key(order))
     if kept is not None:
         return kept
-    number = hub.kept["roads"] = hub.kept.get("roads", 0) + 1
+    number = next(_numbers)
     if number % MOST_KEPT == 0:
         for old in [name for name in hub.kept if isinstance(name, tuple) and name[0] == "road"]:
             del hub.kept[old]
