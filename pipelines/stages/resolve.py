@@ -13,7 +13,8 @@ For one field, r is the row's value, c the record's, and the base is what both h
 *Send* in a flow that only reads is a difference: the base then holds both images (`b_…` and `remote`). In a flow that
 writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
 not send, the next one sends. What was `sent` is read again: whatever the row then has is what the system made of it
-(cut, reformatted), and becomes the remote image.
+(cut, reformatted), and becomes the remote image. Read at once after the write that is so whatever it is; read later,
+where that reading failed, only as far as it may be made of what was sent: anything else is somebody's edit.
 
 A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
 "only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value
@@ -56,6 +57,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, arr
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from pipelines.stages.likeness import is_read_back, may_be_made_of
 from pipelines.stages.match import entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.staging import IntoStaging
@@ -116,17 +118,20 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         .limit(1).correlate(x).lateral("base")
     )
     every = func.coalesce(x.c.base_set == plan.base_set, false())
+    read_back = is_read_back() if plan.writes else false()
     for field in plan.fields:
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
         silent = func.coalesce(s.c[f"keep_{field.name}"], false())
         columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
         if plan.writes:
-            echo = and_(known, ~silent, func.coalesce(literal(field.name, Text) == any_(x.c.sent), false()))
+            ours_there = func.coalesce(literal(field.name, Text) == any_(x.c.sent), false())
+            made_of_it = [may_be_made_of(_theirs(field, column, s, matched), x.c[f"b_{column}"])
+                          for column in field.columns]
+            echo = and_(known, ~silent, ours_there, or_(read_back, and_(*made_of_it)))
             columns.append(echo.label(f"p_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
-            theirs: ColumnElement[Any] = s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
-            theirs = case((silent, ours), else_=theirs)
+            theirs = case((silent, ours), else_=_theirs(field, column, s, matched))
             agreed = x.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
@@ -149,6 +154,11 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         .offset(0)
         .subquery("sides")
     )
+
+
+def _theirs(field: FieldPlan, column: str, s: FromClause, matched: FromClause) -> ColumnElement[Any]:
+    """The row's own value of a column."""
+    return s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
 
 
 def _image(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connectors.remote import RemoteDown
 from tests.memory_desk import Three, module_three, siret, three
 from tests.memory_systems import MemoryRemote, cutting
 
@@ -175,3 +176,22 @@ def test_of_batches_at_once_one_that_is_not_reached_keeps_what_the_others_wrote(
     three.time_passes()
     three.push("shop")
     assert sorted(row["siret"] for row in three.systems["shop"].rows.values()) == sorted(map(siret, range(1, 9)))
+
+
+def test_what_somebody_edits_before_a_late_reading_is_an_edit(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop went away before its row was read back: cut or not, what it has by then may be another's."""
+    three.crm("INSERT INTO crm.company (name, siret, city) VALUES ('One', %s, 'Villeneuve-sur-Lot')", siret(1))
+
+    def down(*_: object) -> None:
+        raise RemoteDown("gone", where="shop", todo="try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryRemote, "fetch", down)
+        assert three.push("shop") is None
+    [key] = three.systems["shop"].rows
+    three.systems["shop"].edit(key, city="Marseille")
+    three.time_passes()
+    three.round()
+    three.round()
+    assert three.one("SELECT city FROM crm.company") == "Marseille"
+    assert three.differences() == []
