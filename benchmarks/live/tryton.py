@@ -47,9 +47,10 @@ def measured(folder: Path, count: int, loads: list[str], files: list[Path]) -> l
             store = Store.open(navette.home)
             try:
                 let_crm_tell(store)
-                by_hand, pushed = bulk(navette, store, session)
+                found = _series(navette, store, session, other, count, loads, files)
+                by_hand, pushed = bulk(navette, store, session)  # afterwards: polls look back on it for minutes
                 print(f"parties a second, {BATCH} a call: {by_hand:.0f} by hand, {pushed:.0f} by navette push")
-                return _series(navette, store, session, other, count, loads, files)
+                return found
             finally:
                 Store.stop(navette.home)
 
