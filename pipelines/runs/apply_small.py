@@ -25,8 +25,7 @@ class _SmallApply(Apply):
     """
 
     def all(self) -> None:
-        settings = self.settings
-        self.connection.execute(select(*[func.set_config(name, said, True) for name, said in settings.items()]))
+        self.connection.execute(select(*[func.set_config(name, said, True) for name, said in self.settings.items()]))
         self._prepare()
         counts = self.cursor.intos
         if any(into.landed.get(outcome) for into in counts for outcome in ("rejected", "review", "parked")):

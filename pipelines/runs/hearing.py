@@ -6,6 +6,7 @@ What is heard is a hint that wakes the loop of the system; the loop reads, and p
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
@@ -30,7 +31,7 @@ class Heard:
         self._mine, self._theirs = socket.socketpair()
         for end in (self._mine, self._theirs):
             end.setblocking(False)
-        self._flows: set[str] = set()
+        self._flows: deque[str] = deque()
 
     def fileno(self) -> int:
         """Readable while something was heard that has not been taken."""
@@ -38,7 +39,7 @@ class Heard:
 
     def tell(self, flow: str) -> None:
         """Something of `flow` changed; from any thread."""
-        self._flows.add(flow)
+        self._flows.append(flow)
         with suppress(BlockingIOError, OSError):  # full: it is awake already; closed: nobody listens any more
             self._theirs.send(b".")
 
@@ -47,7 +48,9 @@ class Heard:
         with suppress(BlockingIOError):
             while self._mine.recv(4096):
                 pass
-        taken, self._flows = self._flows, set()
+        taken: set[str] = set()
+        while self._flows:  # what is told from here on wakes the loop again
+            taken.add(self._flows.popleft())
         return taken
 
     def close(self) -> None:
