@@ -18,6 +18,7 @@ REASONS: dict[str, str] = {
     "too_many_decimals": "{field}: {value!r} has more than {scale} decimals",
     "out_of_range": "{field}: {value!r} is out of range ({min} to {max})",
     "not_date": "{field}: {value!r} is not a date of the form {format}",
+    "not_duration": "{field}: {value!r} is not a duration (1:30, 2h30, 45 min, PT1H30M, or a number of {unit})",
     "not_datetime": "{field}: {value!r} is not a time of the form {format}",
     "not_boolean": "{field}: {value!r} is neither one of {true} nor one of {false}",
     "not_a_choice": "{field}: {value!r} is not one of {allowed}",

@@ -53,6 +53,11 @@ def canonical(name: str, where: str) -> str:
     return {"utf-8-sig": "utf-8", "utf_8_sig": "utf-8"}.get(info.name, info.name)
 
 
+def one_byte(encoding: str) -> bool:
+    """Whether each character of the encoding is one byte."""
+    return _ONE_BYTE.fullmatch(encoding) is not None
+
+
 def mark_of(head: bytes) -> tuple[str | None, int]:
     """Encoding and length of the byte order mark that the file begins with."""
     for mark, name in _MARKS:
@@ -124,7 +129,7 @@ def text_blocks(path: Path, encoding: str, skip: int, size: int) -> Iterator[byt
         if encoding == "utf-8":
             while chunk := file.read(size):
                 yield chunk
-        elif _ONE_BYTE.fullmatch(encoding):
+        elif one_byte(encoding):
             while chunk := file.read(size):
                 yield chunk if chunk.isascii() else _again(chunk.decode(encoding, "surrogateescape"))
         else:

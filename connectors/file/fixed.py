@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from connectors.file.block import CELL, Block, Damage, paginate
 from connectors.file.dialect import find_decimal
-from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
+from connectors.file.encoding import SAMPLE, one_byte, readable, settle, text_blocks
 from connectors.file.lines import NOTHING, whole_lines
 from connectors.file.neutral import ANSWERS, MARK
 from connectors.file.scan import Flags, Lines
@@ -58,6 +58,11 @@ class FixedSource:
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
 
+    @property
+    def in_bytes(self) -> bool:
+        """Whether places count bytes of the text, which is UTF-8 here. Where characters are bytes, they need not."""
+        return self.form.bytes and self.encoding == "utf-8"
+
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:
             blocks = self.series.over(self._blocks(), self._raw, str(self.path))
@@ -89,7 +94,7 @@ class FixedSource:
 
     def _block(self, text: bytes, lines: Lines, before: int) -> Block:
         whole = _as_array(text, lines)
-        bad = spoilt(text, lines.starts, lines.nexts, int(lines.nexts[-1]), utf8=not self.form.bytes)
+        bad = spoilt(text, lines.starts, lines.nexts, int(lines.nexts[-1]), utf8=not self.in_bytes)
         if ANSWERS in self.series.columns:  # a damaged line that nobody has corrected is that line still
             bad = sorted({*bad, *np.flatnonzero(np.asarray(pc.match_substring_regex(whole, _WRITTEN_OUT))).tolist()})
         plain = ~np.asarray(pc.match_substring_regex(whole, r"^[ \t\x1a\x0b\x0c\r\n]*$"))
@@ -129,10 +134,10 @@ class FixedSource:
     def _table(self, whole: pa.Array) -> tuple[pa.Table, Flags]:
         """The cells of the lines, trimmed; and the lines in which a cell cut in bytes is no text."""
         torn = np.zeros(len(whole), dtype=bool)
-        text = whole if self.form.bytes else pc.cast(whole, CELL)
+        text = whole if self.in_bytes else pc.cast(whole, CELL)
         columns = {}
         for place, (start, width) in enumerate(self.spots):
-            if self.form.bytes:
+            if self.in_bytes:
                 cell, bad = _text_of(pc.binary_slice(text, start - 1, start - 1 + width))
                 torn |= bad
             else:
@@ -141,12 +146,12 @@ class FixedSource:
         return pa.table(columns), torn
 
     def _lengths(self, whole: pa.Array, lines: Lines, places: Integers) -> Integers:
-        counted = pc.binary_length(whole) if self.form.bytes else pc.utf8_length(pc.cast(whole, CELL))
+        counted = pc.binary_length(whole) if self.in_bytes else pc.utf8_length(pc.cast(whole, CELL))
         return np.asarray(np.asarray(counted) - (lines.nexts - lines.stops)[places], dtype=np.int64)
 
     def _cells(self, line: bytes) -> list[bytes]:
         """The cells of a line that is no text, as far as they can be told apart."""
-        if self.form.bytes:
+        if self.in_bytes:
             return [line[start - 1 : start - 1 + width].strip() for start, width in self.spots]
         text = line.decode("utf-8", "surrogateescape")
         cells = [text[start - 1 : start - 1 + width].strip() for start, width in self.spots]
@@ -207,7 +212,7 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
                 f"[{start}, {width}] is no place in a line", where=str(path), todo="start and width count from 1"
             )
     encoding, mark = settle(path, form.encoding)
-    if form.bytes and encoding.startswith(("utf-16", "utf-32")):
+    if form.bytes and encoding != "utf-8" and not one_byte(encoding):
         raise ConfigurationError(f"bytes: true cannot be with {encoding}", where=str(path), todo="count characters")
     names = distinct_headers(list(layout))
     back = _lines_back(path, encoding, mark, form.skip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +89,17 @@ def waiting_files(folder: Path, read: Read, *, marker: str | None = None) -> lis
             todo="create it, and let this user read it",
         ) from error
     return sorted(found, key=lambda one: (one.mark is None, one.mark or 0, one.mtime, one.name))
+
+
+def unnamed_files(folder: Path, reads: Iterable[Read], *, marker: str | None = None) -> list[str]:
+    """The names of files in the folder that fit no pattern, but for hidden files and markers: nobody reads them."""
+    patterns = [parse_pattern(read.files) for read in reads if read.files]
+    try:
+        entries = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+    return sorted(name for name in entries if not (marker and name.endswith(marker))
+                  and all(pattern.match(name) is None for pattern in patterns))
 
 
 def is_stable(file: DropFile, stable_for: float, marker: str | None = None, *, now: float | None = None) -> bool:

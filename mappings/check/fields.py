@@ -10,6 +10,7 @@ from mappings.check.reading import zone_problem
 from mappings.check.regexes import regex_problem
 from mappings.check.time_formats import time_format_problem
 from mappings.codecs.conversion import conversion_problem
+from mappings.codecs.durations import SECONDS
 from mappings.codecs.formula import formula
 from mappings.codecs.registry import CODECS, codec_name
 from mappings.errors import ConfigurationError
@@ -85,6 +86,9 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
             yield place.value("fields", name, "currency", "blank").problem(message)
     elif line.currency is not None and line.currency.from_ is None:
         yield place.value("fields", name, "currency").problem(f"{name}: currency: which? EUR, or {{from: COLUMN}}")
+    if codec_name(line, spec) == "duration" and line.unit is not None and line.unit.blank not in SECONDS:
+        message = f"{name}: a duration is counted in a unit for all rows: {listed(SECONDS, 'or')}"
+        yield place.value("fields", name, "unit").problem(message)
     region = line.region if isinstance(line.region, str) or line.region is None else line.region.blank
     if region is not None and literal_problem(region, _COUNTRY, "region"):
         path = ("fields", name, "region") if isinstance(line.region, str) else ("fields", name, "region", "blank")

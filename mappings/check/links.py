@@ -55,7 +55,8 @@ def _by_key(
     wanted = [space for space in spaces_referred(refers, place.flow, place.project.flows) if space in filled]
     there = [space for space in filled if space.entity == refers.entity]
     if not wanted:
-        yield spot.problem(f"{name}: " + _unfilled(refers, system, there))
+        message = f"{name}: " + _unfilled(refers, system, there)
+        yield spot.warning(message) if refers.else_ == "blank" else spot.problem(message)
         return
     if len(wanted) > 1:
         names = listed([space.name for space in wanted], "and")
@@ -72,10 +73,13 @@ def _unfilled(refers: Refers, system: str, there: list[Space]) -> str:
     if refers.ids is not None and here:
         hint = did_you_mean(refers.ids, here)
         return f"no flow of {system} fills {refers.entity} in the id space {refers.ids!r}{hint}"
-    message = f"no flow of {system} fills {refers.entity}, so this would wait for ever"
+    message = f"no flow of {system} fills {refers.entity}, so " + _MISSED[refers.else_]
     if elsewhere:
         return f"{message}; {listed(elsewhere)} does: refers: {{entity: {refers.entity}, in: {elsewhere[0]}}}"
     return f"{message}; write one, or refer `by` a field"
+
+
+_MISSED = {"park": "this would wait for ever", "blank": "this stays empty", "reject": "this refuses every row with one"}
 
 
 def _shape(place: IntoPlace, name: str, line: FieldMap, into: Into, pattern: FilePattern | None) -> Problems:
@@ -97,7 +101,8 @@ def _shape(place: IntoPlace, name: str, line: FieldMap, into: Into, pattern: Fil
     lacking = [str(part) for part in into.key if str(part).startswith("$") and str(part)[1:] not in parts]
     if lacking:
         none = f"this file's name has no {listed(lacking, 'and')}"
-        message = f"{name}: {into.entity} is known there by {shown}, and {none}"
+        message = (f"{name}: {into.entity} is known there by {shown}, and {none}; give every part with "
+                   f"join: {{columns: […]}}, or refer `by` a field")
         yield place.key("fields", name).problem(message)
 
 

@@ -24,6 +24,7 @@ from mappings.check.reading import check_reading, pattern_of
 from mappings.check.systems import check_systems
 from mappings.check.two_way import check_two_way
 from mappings.errors import Problem
+from mappings.language.inherit import named_heirs
 from mappings.language.node import Spot
 from mappings.language.project import BUILTIN, read_project
 from mappings.language.words import nearest
@@ -48,9 +49,9 @@ def check_project(
     found += check_systems(project, connectors)
     found += check_secrets(project)
     places = list(flow_places(project))
-    for place in places:
-        found += _flow(place)
-    found += check_across(project, places)
+    found += named_heirs((place.flow.flow, place.tree, _flow(place)) for place in places)
+    lost = any(each.severity == "error" and each.file.startswith("mappings/flows/") for each in draft.problems)
+    found += check_across(project, places, every_flow=not lost)
     found += check_two_way(places)
     found += _misplaced(root)
     return sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))

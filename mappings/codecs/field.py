@@ -166,7 +166,8 @@ def _settle_blanks(reading: FieldReading, raw: Cells, setting: Setting) -> None:
     empty = ~present(reading.columns[name]) & ~refused
     absent = reading.kept
     blank = empty & ~absent
-    if rule.map.keeps_blank or (rule.map.default is not None and (rule.map.required or rule.spec.required)):
+    always = name == "type" and rule.spec.values and rule.map.blank is None  # no record is without one
+    if rule.map.keeps_blank or always or (rule.map.default is not None and (rule.map.required or rule.spec.required)):
         # A required field with a default: creating takes the default, updating leaves what is there.
         absent, blank = absent | blank, np.zeros(len(blank), bool)
     elif rule.map.blank is not None and blank.any():

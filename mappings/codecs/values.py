@@ -56,5 +56,6 @@ class Lookup:
         elif otherwise == "keep":
             self.kept = self.unknown
         elif otherwise == "reject" and self.unknown.any():
-            shown = rule.map.values if isinstance(rule.map.values, str) else ", ".join(list(table)[:_SHOWN])
+            codes = ", ".join([code for code in table if code][:_SHOWN])
+            shown = rule.map.values if isinstance(rule.map.values, str) else codes
             self.refusals = (Refusal(self.unknown, "unknown_code", {"table": shown}),)

@@ -137,9 +137,16 @@ def _expression(piece: str | Part) -> str:
     if piece.kind == "text":
         return rf"(?P<{piece.name}>[^/]+?)"
     inner = re.sub(
-        r"%(.)|([^%])", lambda m: _DIRECTIVES[m[1]] if m[1] else re.escape(m[2]), piece.form, flags=re.DOTALL
+        r"%(.)|([^%])", lambda m: _directive(m) if m[1] else re.escape(m[2]), piece.form, flags=re.DOTALL
     )
     return rf"(?P<{piece.name}>{inner})"
+
+
+def _directive(found: re.Match[str]) -> str:
+    """Months, days and times may be written without their zero where what stands beside them tells where they end."""
+    form, at, end = found.string, found.start(), found.end()
+    alone = (at == 0 or form[at - 2 : at - 1] != "%") and (end == len(form) or form[end] != "%")
+    return r"\d{1,2}" if found[1] in "mdHMS" and alone else _DIRECTIVES[found[1]]
 
 
 def _sample(piece: str | Part) -> str:

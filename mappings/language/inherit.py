@@ -9,9 +9,13 @@ Mappings merge, lists and scalars replace. Three rules on top, since half of a c
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
 from mappings.errors import Problem
 from mappings.language.field import SOURCES
-from mappings.language.node import Entry, Node
+from mappings.language.node import Entry, Node, walk
 from mappings.language.words import did_you_mean
 
 FORMATS = ("csv", "fixed", "excel", "jsonl", "fec")
@@ -74,3 +78,16 @@ def _under(base: Node, own: Node) -> Node:
     """`abstract` says something of one flow only, so it is not inherited; neither is where that flow inherits from."""
     kept = {name: entry for name, entry in base.entries.items() if name not in ("abstract", "like")}
     return merge(base.with_entries(kept), own)
+
+
+def named_heirs(of_flows: Iterable[tuple[str, Node, Iterable[Problem]]]) -> Iterator[Problem]:
+    """The problems of all flows (name, tree, what is wrong). One that shows in a single flow, which inherits its line,
+    tells which flow that is."""
+    told = [(name, walk(tree, ("flow",))[1].file, set(problems)) for name, tree, problems in of_flows]
+    times = Counter(problem for _, _, problems in told for problem in problems)
+    for name, file, problems in told:
+        for problem in problems:
+            if problem.file == file or times[problem] > 1:
+                yield problem
+            else:
+                yield replace(problem, message=f"{problem.message} (in {name}, {file}, which inherits this line)")

@@ -26,7 +26,7 @@ from mappings.language.complaints import read_model
 from mappings.language.entities import Entity, Mastery, is_name, read_entities
 from mappings.language.environment import interpolate
 from mappings.language.flow import Flow
-from mappings.language.inherit import inherit, merge
+from mappings.language.inherit import inherit, merge, named_heirs
 from mappings.language.names import Known, unknown_names
 from mappings.language.node import Node, Spot
 from mappings.language.shapes import aliases
@@ -210,8 +210,9 @@ class _Reading:
             flow, found = read_model(Flow, tree, ignore=("missing", "incomplete") if abstract else ())
             self.problems += found
             if flow is not None and not abstract:
-                self.problems += unknown_names(flow, tree, known)
                 flows[name] = flow
+        self.problems += named_heirs((name, whole[name], unknown_names(flow, whole[name], known))
+                                     for name, flow in flows.items())
         return flows, {name: whole[name] for name in flows}
 
     def _yaml(self, path: Path) -> Node | None:

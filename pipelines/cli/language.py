@@ -65,7 +65,9 @@ def check(
 def _verdict(problems: list[Problem]) -> str:
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    return f"{errors} errors, {warnings} warnings" if problems else "no mistakes found"
+    counted = ((errors, "error"), (warnings, "warning"))
+    told = (f"{count} {word}" + ("" if count == 1 else "s") for count, word in counted)
+    return ", ".join(told) if problems else "no mistakes found"
 
 
 def schema() -> None:

@@ -105,7 +105,7 @@ def replay(flow: OneFlow = None, ids: Ids = None, json: JsonFlag = False) -> Non
     from pipelines.cli.running import show_results
     from pipelines.hub import open_hub
     from pipelines.ops.rejects import require_replayable
-    from pipelines.runs.replay import replay as replay_rows
+    from pipelines.runs.replay import admit_again
 
     with errors_told(json):
         hub = open_hub(settings.project)
@@ -114,7 +114,7 @@ def replay(flow: OneFlow = None, ids: Ids = None, json: JsonFlag = False) -> Non
         if ids:
             require_replayable(hub, ids)
         with progress_shown(flow or "replay", quiet=json) as progress:
-            results = replay_rows(hub, flow, ids or None, progress)
+            results = admit_again(hub, flow, ids or None, progress)
         if results or json:
             show_results(flow, results, json)
         else:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
+from pipelines.cli.traced import told
 from pipelines.runs.result import RunResult
+
+if TYPE_CHECKING:
+    from pipelines.hub import Hub
 
 File = Annotated[Path | None, typer.Option("--file", "-f", help="Read this file, wherever it is, and leave it there.")]
 
@@ -45,12 +49,15 @@ def run(
 
     with errors_told(json):
         hub = open_hub(settings.project)
+        _must_be_there(file)
         with progress_shown(flow or "all flows", quiet=json) as progress:
             if all_:
                 results = run_all(hub, progress)
             else:
                 results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress)
         show_results(flow, results, json)
+        if flow and not results and not json:
+            _tell_unnamed(hub, flow)
     raise typer.Exit(max((result.exit_code for result in results), default=0))
 
 
@@ -71,6 +78,7 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
 
     with errors_told(json):
         hub = open_hub(settings.project)
+        _must_be_there(file)
         with progress_shown(flow, quiet=json) as progress:
             seen = preview_flow(hub, flow, file=file, full=full, limit=limit, progress=progress)
         if json:
@@ -92,7 +100,28 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
 
 def _moves(fields: dict[str, Any]) -> None:
     for name, (before, after) in fields.items():
-        line(f"    {name}: {before!r} -> {after!r}")
+        line(f"    {name}: {told(before)} -> {told(after)}")
+
+
+def _must_be_there(file: Path | None) -> None:
+    """A name that was mistyped is no failed run of the flow."""
+    from mappings.errors import ConfigurationError
+
+    if file is not None and not file.exists():
+        raise ConfigurationError("there is no such file", where=str(file), todo="check the path")
+
+
+def _tell_unnamed(hub: Hub, name: str) -> None:
+    """Files that lie in the drop folder and that nobody reads: most likely their names are not as the mapping says."""
+    from mappings.language.file_pattern import parse_pattern
+    from pipelines.runs.waiting import folder_of, unnamed
+
+    flow = hub.flow(name)
+    found = unnamed(hub, flow)
+    if found and flow.read.files is not None:
+        shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        line(f"  in {folder_of(hub, flow)} there are files that no flow names: {shown}")
+        line(f"  -> this flow reads {flow.read.files}, such as {parse_pattern(flow.read.files).sample}")
 
 
 def _wanted(flow: str | None) -> str:
@@ -145,8 +174,8 @@ def _table(results: list[RunResult]) -> None:
             shown.add_row(result.flow, "", result.state)
     out.print(shown)
     for result in results:
-        for told in problem_lines(result):
-            out.print(told, markup=False, highlight=False)
+        for problem in problem_lines(result):
+            out.print(problem, markup=False, highlight=False)
         if result.report:
             out.print(f"report: {result.report}", markup=False, highlight=False)
 

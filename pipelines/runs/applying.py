@@ -313,7 +313,7 @@ class Apply:
             durable(connection)
         close_intos(connection, what, self.intos, self.cursor)
         keep_position(connection, what.run_id, self.cursor.position)
-        if any(into.answers is not None or into.plan.into.each for into in self.intos):
+        if any(into.answers is not None for into in self.intos):
             close_answered(connection, what.run_id, what.staging)
         self._close()
 

@@ -53,6 +53,14 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
     return results
 
 
+def admit_again(hub: Hub, flow: str | None, ids: Sequence[int] | None, progress: Progress = quiet) -> list[RunResult]:
+    """`replay` of rejected and parked rows, and then of those that wait for what it brought."""
+    results = replay(hub, flow, ids, progress)
+    if any(result.changed for result in results):
+        results += retry_parked(hub, progress)
+    return results
+
+
 def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
     """Replays the parked rows whose missing records exist by now, again while that brings new ones.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from connectors.file.folder import DropFile, waiting_files
+from connectors.file.folder import DropFile, unnamed_files, waiting_files
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 
@@ -15,6 +15,15 @@ def waiting(hub: Hub, flow: Flow) -> list[DropFile]:
     if folder is None or flow.read.files is None or not folder.is_dir():
         return []
     return list(waiting_files(folder, flow.read, marker=hub.project.systems[flow.system].marker))
+
+
+def unnamed(hub: Hub, flow: Flow) -> list[str]:
+    """The files beside which the flow's would lie and that no flow names: a name is not as somebody thought."""
+    folder = folder_of(hub, flow)
+    if folder is None or flow.read.files is None:
+        return []
+    beside = [each.read for each in hub.project.flows.values() if folder_of(hub, each) == folder]
+    return unnamed_files(folder, beside, marker=hub.project.systems[flow.system].marker)
 
 
 def folder_of(hub: Hub, flow: Flow) -> Path | None:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -37,6 +38,7 @@ from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
+from pipelines.stages.superseded import names_itself, newest
 
 Action = Literal["archive", "unlink", "ignore", "review"]
 
@@ -60,7 +62,7 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
     `mark` is the file's, where entries have the marks of files: what a newer file of changes brought is not absent.
     """
     x, record = plan.crosswalk.alias("x"), plan.record
-    present = _present(tables)
+    present = _present(tables, names_itself(tables) if plan.into.each is not None else None)
     here = exists().where(present.c.key == x.c.key)
     twin = plan.crosswalk.alias("twin")
     other_here = exists().where(
@@ -94,9 +96,9 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
     )
 
 
-def _present(tables: IntoStaging) -> Any:
+def _present(tables: IntoStaging, counts: ColumnElement[bool] | None = None) -> Any:
     return union_all(
-        select(tables.rows.c.key), select(tables.same.c.key),
+        select(tables.rows.c.key).where(true() if counts is None else counts), select(tables.same.c.key),
         select(tables.held.c.key).where(tables.held.c.key.is_not(None)),
     ).subquery("present")
 
@@ -114,12 +116,12 @@ def masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
 
 
 def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStaging] | None) -> ColumnElement[bool]:
-    """The owner of the record is on a row of this run."""
+    """The owner of the record is on a row of this run, and not only on one that came late."""
     assert plan.owner is not None
     assert parent is not None
     owner_plan, owner_tables = parent
     owner = owner_plan.crosswalk.alias("owner_x")
-    named = _present(owner_tables).alias("named")
+    named = _present(owner_tables, newest(owner_tables)).alias("named")
     return exists().where(
         owner.c.record_id == record.c[plan.owner.column], owner.c.id_space == owner_plan.id_space,
         named.c.key == owner.c.key,

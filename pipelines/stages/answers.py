@@ -1,7 +1,7 @@
 """Rows that answer held ones: of an export that was corrected, or of a replay. Whatever becomes of them, those close.
 
 A held row that is refused again stays the one it was, whatever its key is now, so that a file may be corrected again
-and again; only where another row is held under that key, or for elements of nested lists, the old one closes. A
+and again; only where another row is held under that key the old one closes. So it is with elements of nested lists. A
 damaged line of an export that nobody filled in is that damaged line again.
 """
 

@@ -45,7 +45,7 @@ from pipelines.stages.resolve import LINKED
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
 from pipelines.stages.turn import take_turn
 from pipelines.stages.updates import IntoUpdates
-from pipelines.stages.waiting import Pairs, comes_in, still_waiting
+from pipelines.stages.waiting import Pairs, comes_in, refused_for_links, still_waiting
 from pipelines.stages.work import Work, held_from, work_tables
 
 
@@ -79,10 +79,7 @@ class IntoApply:
         self.empty = self.kept is not None  # each commit empties what is kept
         self.disputed = disputed_fields(connection, self.plan)
         answers = self.staging.answers
-        # Elements of a nested list have numbers of their own.
-        if not self.plan.into.each and connection.scalar(
-            self.tables.once("answers", lambda: select(exists(select(answers))))
-        ):
+        if connection.scalar(self.tables.once("answers", lambda: select(exists(select(answers))))):
             self.answers = answers
 
     def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
@@ -128,6 +125,9 @@ class IntoApply:
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
+        refused = refused_for_links(self.plan, m)
+        if refused is not None and (final or not waiting):  # until then, their records may still come
+            connection.execute(update(m).where(refused).values({"class": "rejected"}))
         groups = self.tables.once("kinds", lambda: select(m.c["class"], func.count()).group_by(m.c["class"]))
         kinds: dict[str, int] = {row[0]: row[1] for row in connection.execute(groups)}
         outcomes: Counter[Outcome] = Counter()

@@ -55,6 +55,8 @@ def record_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:
             fallback = values.get(column)
             if field.map.default is not None and column == field.name:
                 fallback = _plain(plan, column, field.map.default)
+            if column == "type" and fallback is None and plan.entity.types:
+                fallback = literal(plan.entity.types[0])
             values[column] = value if fallback is None else func.coalesce(value, fallback)
     return values
 

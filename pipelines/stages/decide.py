@@ -31,7 +31,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    true,
     union_all,
     update,
 )
@@ -43,8 +42,9 @@ from pipelines.stages.match import match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
+from pipelines.stages.superseded import older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
-from pipelines.stages.waiting import comes_in, hopeless_rows, value_indexes
+from pipelines.stages.waiting import comes_in, hopeless_rows, refused_for_links, value_indexes
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -92,15 +92,23 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
+    twice: list[bool] = []  # whether an into has keys that repeat
     with _asking(connection, staging) as ask:  # what can be asked of the staged rows alone, beside what is done here
         asked = [ask(tables.once("repeated", partial(_some_repeated, tables))) for _, tables in pairs]
         alike = [[ask(some) for some in pair[1].once("alike", partial(some_alike, *pair))] for pair in pairs]
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
             if not staging.small:
                 _index(connection, plans, plan, tables)
-            repeated.append(0 if alone else _set_aside(connection, plan, tables, again, twins))
+            if plan.into.each is not None and plan.owner is not None:
+                set_elements_aside(connection, plan, tables, pairs, twice)
+            twice.append(not alone and again())
+            repeated.append(0 if alone else _set_aside(connection, plan, tables, twice[-1], twins))
     if any(_may_wait(connection, *pair) for pair in pairs):
         _waiting(connection, plans, staging, run)
+    for plan, tables in pairs:
+        refused = refused_for_links(plan, tables.fate)
+        if refused is not None:
+            connection.execute(update(tables.fate).where(refused).values({"class": "rejected"}))
     decided = []
     for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
         if changes:
@@ -135,9 +143,9 @@ def _index(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, 
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
 
 
-def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: Answer, twins: list[Answer]) -> int:
+def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: bool, twins: list[Answer]) -> int:
     """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
-    lost = _repeated_keys(connection, tables) if again() else 0
+    lost = _repeated_keys(connection, tables) if again else 0
     if plan.into.match and not plan.into.aliases:
         set_twins_aside(connection, plan, tables, [some() for some in twins])
     return lost
@@ -155,21 +163,9 @@ def _some_repeated(tables: IntoStaging) -> Select[Any]:
 
 
 def _repeated_keys(connection: Connection, tables: IntoStaging) -> int:
-    """Of the rows with one key only the newest counts (mark, then place); returns how many lost among `same`."""
-    rows, same, fate = tables.rows, tables.same, tables.fate
-    everything = union_all(
-        select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
-        select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
-    ).subquery()
-    twice = select(everything.c.key).group_by(everything.c.key).having(func.count() > 1).subquery()
-    place = func.row_number().over(
-        partition_by=everything.c.key, order_by=(everything.c.mark.desc().nulls_first(), everything.c.row_no.desc())
-    )
-    ranked = (
-        select(everything.c.row_no, everything.c.is_same, place.label("place"))
-        .join(twice, twice.c.key == everything.c.key).subquery()
-    )
-    lost = select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
+    """Of the rows with one key only the newest counts; returns how many lost among `same`."""
+    fate = tables.fate
+    lost = older_rows(tables)
     matched: dict[str, Any] = {column.name: null() for column in fate.c if column.name not in ("row_no", "waits")}
     connection.execute(
         update(fate).where(fate.c.row_no == lost.c.row_no, ~lost.c.is_same)
@@ -222,7 +218,7 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
     pairs = list(zip(plans, staging.intos, strict=True))
     for plan, tables in pairs:
         fate = tables.fate
-        by_field = {r.column for r in plan.references if r.by is not None}
+        by_field = {r.column for r in plan.references if r.by is not None and r.otherwise == "park"}
         if plan.references:
             connection.execute(
                 update(fate)

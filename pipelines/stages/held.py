@@ -51,7 +51,8 @@ def damaged_frame(part: Part) -> pd.DataFrame:
         for code, params in zip(damaged["code"], damaged["params"], strict=True)
     ]
     return pd.DataFrame({
-        "row_no": damaged["row"].to_numpy(), "line": damaged["line"].to_numpy(), "outcome": "rejected",
+        "row_no": damaged["row"].to_numpy(), "source_no": damaged.get("source_no", damaged["row"]).astype("Int64"),
+        "line": damaged["line"].to_numpy(), "outcome": "rejected",
         "code": damaged["code"].to_numpy(), "causes": [json_text(cause) for cause in causes],
         "raw_text": damaged["raw"].astype("string").str.replace("\x00", "\u2400").to_numpy(),
     })
@@ -71,8 +72,10 @@ def faulty_frame(part: Part, faults: Faults, keys: pd.Series, marks: pd.Series) 
     raw = part.raw.loc[part.parents.loc[rows] if part.parents is not None else rows]
     lines = pd.Series(part.lines, index=part.frame.index)
     return pd.DataFrame({
-        "row_no": rows.to_numpy(), "line": lines.loc[rows].to_numpy(), "key": keys.loc[rows].to_numpy(),
-        "mark": marks.loc[rows].astype("Int64").to_numpy(), "outcome": "rejected", "code": first["code"].to_numpy(),
+        "row_no": rows.to_numpy(), "line": lines.loc[rows].to_numpy(),
+        "source_no": part.parents.loc[rows].to_numpy() if part.parents is not None else rows.to_numpy(),
+        "key": keys.loc[rows].to_numpy(), "mark": marks.loc[rows].astype("Int64").to_numpy(), "outcome": "rejected",
+        "code": first["code"].to_numpy(),
         "field": first["field"].to_numpy(), "causes": [json_text(causes) for causes in grouped["cause"].agg(list)],
         "raw": [json_text(_texts(record)) for record in raw.to_dict("records")],
     }).astype({"mark": "Int64", "key": "string[pyarrow]"})
@@ -113,7 +116,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
          ) -> None:
     """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity.
 
-    `answers` (row_no, held, mark): a row that answers a held one stays that one, also under another identity.
+    `answers` (row_no of the source, held, mark): a row that answers a held one stays that one, also under another
+    identity.
 
     A damaged line of an export that nobody filled in keeps its place and its cause.
     """
@@ -124,7 +128,9 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     identity = case((numbered.c.nth == 1, numbered.c.base),
                     else_=numbered.c.base + "#" + cast(numbered.c.nth, String))
     if answers is not None:
-        _stay_who_they_are(connection, run_id, feed, select(numbered.c.row_no, identity.label("identity")), answers)
+        source_no = func.coalesce(numbered.c.source_no, numbered.c.row_no)  # a damaged line is a row of the source
+        again = select(numbered.c.row_no, source_no.label("source_no"), identity.label("identity"))
+        _stay_who_they_are(connection, run_id, feed, again, answers)
     picked = select(
         literal(feed, Integer), literal(run_id), literal(source), identity, *[numbered.c[name] for name in NAMES]
     )
@@ -144,16 +150,30 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
 
 
 def _stay_who_they_are(connection: Connection, run_id: int, feed: int, rows: Select[Any], answers: Table) -> None:
-    """Gives held rows that are answered by rows held again the identity that these have now."""
+    """Gives held rows that are answered by rows held again the identity that these have now.
+
+    Of several elements of one row, those that have no longer the identity they had are taken in their order.
+    """
     held, other, again = hub.held, hub.held.alias("other"), rows.subquery("again")
-    theirs = (
-        select(again.c.identity, func.min(held.c.id).label("id"))
-        .join_from(again, answers, answers.c.row_no == again.c.row_no).join(held, held.c.id == answers.c.held)
-        .where(held.c.feed == feed, held.c.state == "open", held.c.run_id < run_id, not_newer(held, answers))
-        .group_by(again.c.identity).subquery("theirs")
+    mine = and_(held.c.feed == feed, held.c.state == "open")
+    known = exists().where(other.c.feed == feed, other.c.state == "open", other.c.identity == again.c.identity)
+    now = select(
+        again.c.identity, again.c.source_no,
+        func.row_number().over(partition_by=again.c.source_no, order_by=again.c.row_no).label("nth"),
+    ).where(~known).subquery("now")
+    same = exists().where(again.c.source_no == answers.c.row_no, again.c.identity == held.c.identity)
+    then = (
+        select(held.c.id, answers.c.row_no,
+               func.row_number().over(partition_by=answers.c.row_no, order_by=held.c.id).label("nth"))
+        .join_from(answers, held, held.c.id == answers.c.held)
+        .where(mine, held.c.run_id < run_id, not_newer(held, answers), ~same).subquery("then")
     )
-    taken = exists().where(other.c.feed == feed, other.c.state == "open", other.c.identity == theirs.c.identity)
-    connection.execute(update(held).where(held.c.id == theirs.c.id, ~taken).values(identity=theirs.c.identity))
+    pairs = (
+        select(func.min(then.c.id).label("id"), now.c.identity)
+        .join_from(now, then, and_(then.c.row_no == now.c.source_no, then.c.nth == now.c.nth))
+        .group_by(now.c.identity).subquery("pairs")
+    )
+    connection.execute(update(held).where(held.c.id == pairs.c.id).values(identity=pairs.c.identity))
 
 
 def not_newer(held: Table, answers: Table) -> ColumnElement[bool]:

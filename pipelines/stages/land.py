@@ -219,8 +219,12 @@ class _IntoLanding:
             update={"fields": {f.name: f.map for f in self.plan.fields
                                if f.reference is None or not f.reference.owner_key}}
         )
+        owner = next((p for p in what.plans if self.plan.owner and p.id_space in self.plan.owner.spaces), None)
+        self.owner_key = self.plan.owner.owner_key if self.plan.owner is not None else None
+        self.owned_by_element = owner is not None and owner.into.each is not None and owner.into.each == self.into.each
         self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
-                        *([what.flow.read.stamp] if what.flow.read.stamp else [])]
+                        *([what.flow.read.stamp] if what.flow.read.stamp else []),
+                        *(self.owner_key or () if self.owned_by_element else ())]
         self.expects, self.asked = bool(self.into.expect), False
         self.matching = Matching(self.plan, self.tables, what.run)
         self.last_row = 0
@@ -255,10 +259,18 @@ class _IntoLanding:
             if len(numbers):
                 self.last_row = max(self.last_row, int(numbers.max()))
         keys = keys_of(part.frame, self.into.key, self.what.variables)
-        marks, stamps = self.what.marks(part.frame, part.frame.index if part.parents is None else part.parents)
+        marks, stamps = self._marks(part)
         salt = self._salt(self.what.variables)
         hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
         return ReadPart(part, keys, marks, stamps, hashes)
+
+    def _marks(self, part: Part) -> tuple[pd.Series, pd.Series]:
+        """(order marks, stamps): elements of a nested list have those of the row that holds them."""
+        if part.parents is None:
+            return self.what.marks(part.frame, part.frame.index)
+        marks, stamps = self.what.marks(part.raw, part.raw.index)
+        return (marks.loc[part.parents].set_axis(part.frame.index),
+                stamps.loc[part.parents].set_axis(part.frame.index))
 
     def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> None:
         """Counts what need not be decoded: rows that are the same, and damaged lines, which are staged."""
@@ -305,8 +317,8 @@ class _IntoLanding:
     def _refuse_orphans(self, read: ReadPart, taken: pd.Index[int], faults: Faults) -> None:
         """A child whose owner cannot even be named hangs on nothing: it is refused with it."""
         owner = self.plan.owner
-        if owner is not None and owner.owner_key is not None:
-            keys = _owner_keys(read.part, owner.owner_key, self.what.variables).loc[taken]
+        if owner is not None and self.owner_key is not None:
+            keys = self._owner_keys(read.part).loc[taken]
             faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity)
 
     def _staged(self, page: Part, decoded: Decoded, good: pd.Index[int], keys: pd.Series, marks: pd.Series,
@@ -317,7 +329,7 @@ class _IntoLanding:
         }
         for item in self.plan.fields:
             if item.reference is not None and item.reference.owner_key is not None:
-                columns[f"k_{item.reference.column}"] = _owner_keys(page, item.reference.owner_key, self.what.variables)
+                columns[f"k_{item.reference.column}"] = self._owner_keys(page)
             elif item.reference is not None:
                 columns[f"k_{item.reference.column}"] = decoded.values[item.name]
             else:
@@ -330,6 +342,15 @@ class _IntoLanding:
         return pa.table({
             name: pa.array(values if len(values) == len(good) else values.loc[good]) for name, values in columns.items()
         })
+
+    def _owner_keys(self, page: Part) -> pd.Series:
+        """The key of each row's owner: of the row itself, or for elements of a list of the row that holds them."""
+        key, variables = self.owner_key or (), self.what.variables
+        if page.parents is None or self.owned_by_element:
+            return keys_of(page.frame, key, variables)
+        parents = keys_of(page.raw, key, variables)
+        return pd.Series(parents.reindex(page.parents.to_numpy()).to_numpy(), index=page.frame.index,
+                         dtype="string[pyarrow]")
 
     def _present(self, frame: pd.DataFrame) -> list[str]:
         names = tuple(frame.columns)
@@ -355,12 +376,3 @@ def _pinned_decimal(flow: Flow) -> str | None:
     form = flow.read.format
     chosen = form and (form.csv or form.fixed or form.excel)
     return chosen.decimal if chosen else None
-
-
-def _owner_keys(page: Part, key: tuple[int | str, ...], variables: Mapping[str, str]) -> pd.Series:
-    """The key of the owner of each row: of the row itself, or of the parent row for children of nested lists."""
-    if page.parents is None:
-        return keys_of(page.frame, key, variables)
-    parents = keys_of(page.raw, key, variables)
-    return pd.Series(parents.reindex(page.parents.to_numpy()).to_numpy(), index=page.frame.index,
-                     dtype="string[pyarrow]")

@@ -115,10 +115,9 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     verdict.add(and_(x.c.run_id == RUN, x.c.row_no == s.c.row_no), "done")
     verdict.add(older, "superseded")
     for waiting, reference in waits:
-        verdict.add(
-            waiting, "rejected" if reference.otherwise == "reject" else "parked", code="waits_for",
-            field=reference.column, params=_awaited(reference, s.c[f"k_{reference.column}"]),
-        )
+        # Whether it is refused for that is decided when it is known that its record does not come in this run.
+        verdict.add(waiting, "parked", code="waits_for", field=reference.column,
+                    params=_awaited(reference, s.c[f"k_{reference.column}"]))
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
     if plan.writes:

@@ -34,7 +34,8 @@ def part_of(page: Page, into: Into, columns: Sequence[str], last_row: int) -> Pa
     if into.each is None:
         return Part(page.frame, page.lines, page.damaged, page.frame)
     first = last_row + 1
-    damaged = page.damaged.assign(row=np.arange(first, first + len(page.damaged), dtype=np.int64))
+    numbers = np.arange(first, first + len(page.damaged), dtype=np.int64)
+    damaged = page.damaged.assign(source_no=page.damaged["row"], row=numbers)
     children = expand(page, into.each, columns, first=first + len(damaged))
     broken = children.page.damaged
     both = broken if damaged.empty else damaged if broken.empty else pd.concat([damaged, broken], ignore_index=True)

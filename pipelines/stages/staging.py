@@ -189,8 +189,9 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
 def held_columns() -> list[Column[Any]]:
     """The columns of a held row before it is written: staging's and the batch's."""
     return [
-        Column("row_no", BigInteger), Column("line", BigInteger), Column("key", Text), Column("mark", BigInteger),
-        Column("outcome", Text), Column("code", Text), Column("field", Text), Column("causes", JSONB),
+        Column("row_no", BigInteger), Column("source_no", BigInteger), Column("line", BigInteger),
+        Column("key", Text), Column("mark", BigInteger), Column("outcome", Text), Column("code", Text),
+        Column("field", Text), Column("causes", JSONB),
         Column("raw", JSON), Column("raw_text", Text), Column("candidates", ARRAY(BigInteger)),
         Column("waits_for", JSONB),
     ]

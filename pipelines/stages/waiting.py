@@ -27,8 +27,17 @@ def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Aliv
     """A link's key is neither in the crosswalk nor on a row of this run that `alive` says may still come in."""
     return or_(false(), *[
         _hopeless(reference, tables, plan, pairs, alive)
-        for reference in plan.references if reference.otherwise == "park" and reference.by is None
+        for reference in plan.references
+        if reference.otherwise == "reject" or (reference.otherwise == "park" and reference.by is None)
     ])
+
+
+def refused_for_links(plan: IntoPlan, matched: FromClause) -> ColumnElement[bool] | None:
+    """Of the rows that match left waiting: those that the mapping refuses for a missing link; None if it never does."""
+    columns = [reference.column for reference in plan.references if reference.otherwise == "reject"]
+    if not columns:
+        return None
+    return and_(matched.c["class"] == "parked", matched.c.code == "waits_for", matched.c.field.in_(columns))
 
 
 def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: Pairs, alive: Alive
@@ -36,14 +45,22 @@ def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: 
     staged = tables.rows.c[f"k_{reference.column}"]
 
     def nowhere(key: ColumnElement[Any]) -> ColumnElement[bool]:
-        x = plan.crosswalks[reference.entity].alias()
-        known = exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)
-        return ~or_(known, _on_a_row(reference, key, pairs, alive))
+        return ~or_(_known(reference, key, plan), _on_a_row(reference, key, pairs, alive))
 
     if not reference.many:
         return and_(staged.is_not(None), nowhere(staged))
     keys = func.unnest(staged).table_valued("key").render_derived()
     return exists(select(1).select_from(keys).where(nowhere(cast(keys.c.key, String))))
+
+
+def _known(reference: Reference, key: ColumnElement[Any], plan: IntoPlan) -> ColumnElement[bool]:
+    """The crosswalk has this key, or one record, and no other, this value of the field `by`."""
+    if reference.by is None:
+        x = plan.crosswalks[reference.entity].alias()
+        return exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)
+    record, spec = plan.records[reference.entity].alias(), plan.specs(reference.entity, reference.by)
+    same = match_expression(record.c[reference.by], spec) == match_expression(key, spec)
+    return select(func.count() == 1).select_from(record).where(same).scalar_subquery()
 
 
 def comes_in(reference: Reference, s: FromClause, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
@@ -70,8 +87,8 @@ def _on_a_row(reference: Reference, key: ColumnElement[Any], pairs: Pairs, alive
 
 
 def value_indexes(plan: IntoPlan, tables: IntoStaging, plans: Sequence[IntoPlan]) -> Iterator[Index]:
-    """For links by a field that may stay blank: the rows that bring the field are looked up one by one."""
-    blank = {r.by: r for each in plans for r in each.references if r.by is not None and r.otherwise == "blank"}
+    """For links by a field that may stay blank or are refused: rows that bring the field are looked up one by one."""
+    blank = {r.by: r for each in plans for r in each.references if r.by is not None and r.otherwise != "park"}
     for number, (by, reference) in enumerate(blank.items()):
         if _brings(plan, reference):
             value = match_expression(tables.rows.c[f"v_{by}"], plan.specs(reference.entity, by))

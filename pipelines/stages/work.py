@@ -43,7 +43,8 @@ def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: li
         waits = _waits(plan, row) if row["outcome"] == "parked" else []
         causes = [{"field": row["field"] or "", "code": row["code"], "params": row["params"] or {}, "value": None}]
         lines.append({
-            "row_no": row["row_no"], "line": row["line"], "key": row["key"], "mark": row["mark"],
+            "row_no": row["row_no"], "source_no": row["source_no"], "line": row["line"],
+            "key": row["key"], "mark": row["mark"],
             "outcome": row["outcome"], "code": row["code"], "field": row["field"], "causes": json_text(causes),
             "raw": raw.get(row["source_no"]), "raw_text": None,
             "candidates": "{" + ",".join(map(str, row["candidates"] or [])) + "}" if row["candidates"] else None,

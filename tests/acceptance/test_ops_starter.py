@@ -76,6 +76,19 @@ def test_the_project_runs_as_its_readme_says(shell: Shell) -> None:
     assert (status["late"], status["flows"][0]["rejected"]) == ([], 0)
 
 
+def test_a_file_whose_name_fits_no_flow_is_told_and_a_mistyped_one_is_no_failed_run(shell: Shell) -> None:
+    odd = shell.folder / "incoming" / "customers_2026-01-07.csv"
+    odd.write_text("CODE;NAME\n")
+    said = shell.navette("run", "customers")
+    assert "customers_2026-01-07.csv" in said
+    assert "such as customers_20261122.csv" in said
+    odd.unlink()
+    for command in ("run", "preview"):
+        said = shell.navette(command, "customers", "--file", "corections.csv", exit_code=1)
+        assert "corections.csv: there is no such file" in said
+    assert shell.json("status")["flows"][0]["last_run"]["state"] == "done"
+
+
 def test_reviews_and_rejects_answer_in_lines_and_in_json(shell: Shell) -> None:
     assert "nothing waits" in shell.navette("review", "list")
     assert shell.json("review", "list") == {"runs": [], "rows": [], "conflicts": []}

@@ -303,3 +303,21 @@ def test_a_replayed_row_that_has_another_key_by_now_closes_its_old_self(road: Ro
     for _ in range(2):
         assert told(replay(road.hub, "plain")[-1]) == {"rejected": 1}
         assert road.held() == [("rejected", "1", "not_siren")]
+
+
+def test_elements_that_are_refused_again_stay_the_rejects_they_were(road: Road) -> None:
+    row = '{"no": "D1", "lines": [{"n": "1"}, {"n": "x"}, {"n": ""}, {"n": "y"}]}'
+    road.run("nested", row, name="first.jsonl")
+    before = dict(road.hub_sees("SELECT id, key FROM sync.held"))
+    assert sorted(before.values(), key=str) == ["D1|x", "D1|y", None]
+    for old, new in (("x", "xx"), ("xx", "z"), ("y", "yy")):
+        (written,) = export_held(road.hub, "nested", road.root / "files" / f"elements_{old}.jsonl")
+        text = written.path.read_text().replace(f'"n":"{old}"', f'"n":"{new}"')
+        road.run("nested", *text.splitlines(), name=f"elements_{old}_back.jsonl")
+        assert states(road) == dict.fromkeys(before, "open")
+    replay(road.hub, "nested")
+    assert states(road) == dict.fromkeys(before, "open")
+    (written,) = export_held(road.hub, "nested", road.root / "files" / "elements_last.jsonl")
+    text = written.path.read_text().replace('"n":"z"', '"n":"2"').replace('"n":""', '"n":"3"')
+    road.run("nested", *text.splitlines(), name="elements_corrected.jsonl")
+    assert road.held() == [("rejected", "D1|yy", "not_integer")]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.runs import applying
+from pipelines.runs.replay import admit_again
 from tests.road_desk import Road, roads, told
 
 FLOWS = {
@@ -68,6 +69,39 @@ into:
   key: ID
   fields: {last_name: NAME, company: {from: SIRET, refers: {entity: company, by: siret}}}
 """,
+    "strict": """
+flow: strict
+system: erp
+into:
+  - entity: contact
+    key: CODE
+    fields:
+      last_name: NAME
+      company: {from: GROUP, refers: {entity: company, ids: strict, else: reject}}
+  - entity: company
+    key: CODE
+    fields:
+      name: {from: NAME, required: true}
+      siret: {from: SIRET, as: text}
+      parent: {from: GROUP, refers: {entity: company, else: reject}}
+""",
+    "strict_by": """
+flow: strict_by
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields:
+    name: {from: NAME, required: true}
+    siret: {from: SIRET, as: text}
+    parent: {from: GROUP, refers: {entity: company, by: siret, else: reject}}
+""",
+    "visitors": """
+flow: visitors
+system: erp
+into:
+  {entity: contact, key: CODE, fields: {last_name: NAME, company: {from: GROUP, refers: {entity: company, ids: strict}}}}
+""",
     "things": """
 flow: things
 system: erp
@@ -116,6 +150,42 @@ def test_a_chain_holds_whatever_the_batches(road: Road, monkeypatch: Any, batch:
     lines = [row(*pair) for pair in ("dc", "ba", "fe", "cb", "ed", "a", "xy", "yx")]
     assert road.counts("groups", HEAD, *lines) == {"created": 8}
     assert road.links() == {"b": "a", "c": "b", "d": "c", "e": "d", "f": "e", "x": "y", "y": "x"}
+
+
+@pytest.mark.parametrize("batch", [1, 25_000])
+def test_what_is_refused_for_want_of_its_record_is_not_when_the_same_run_brings_it(road: Road, monkeypatch: Any,
+                                                                                   batch: int) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", batch)
+    lines = [row("c", "b"), row("b", "a"), row("a"), row("x", "y"), row("y", "x"), row("lost", "nobody"),
+             row("under", "lost")]
+    result = road.run("strict", HEAD, *lines)
+    assert told(result) == {"created": 5, "rejected": 2}
+    assert told(result, "contact") == {"created": 5, "rejected": 2}
+    assert road.links() == {"b": "a", "c": "b", "x": "y", "y": "x"}
+    assert sorted(road.held()) == [("rejected", "lost", "waits_for"), ("rejected", "lost", "waits_for"),
+                                   ("rejected", "under", "waits_for"), ("rejected", "under", "waits_for")]
+    assert road.counts("strict", HEAD, row("nobody"), *lines) == {"created": 3, "unchanged": 5}
+    assert road.held() == []
+
+
+def test_rows_that_wait_for_a_row_that_is_admitted_again_come_in_with_it(road: Road) -> None:
+    assert road.counts("strict", HEAD, row("b", "a")) == {"rejected": 1}
+    assert road.counts("visitors", HEAD, row("v", "b"), into="contact") == {"parked": 1}
+    road.run("strict", HEAD, row("a"))
+    results = admit_again(road.hub, "strict", None)
+    assert [told(result, into) for result, into in zip(results, ("company", "contact"), strict=True)] == [
+        {"created": 1}, {"created": 1}]
+    assert road.held() == []
+
+
+@pytest.mark.parametrize("batch", [1, 25_000])
+def test_so_it_is_with_links_by_a_field(road: Road, monkeypatch: Any, batch: int) -> None:
+    monkeypatch.setattr(applying, "BATCH_ROWS", batch)
+    lines = [row("c", "22", "33"), row("b", "11", "22"), row("a", "", "11"), row("x", "55", "44"), row("y", "44", "55"),
+             row("lost", "99"), row("both", "66"), row("one", "", "66"), row("other", "", "66")]
+    assert road.counts("strict_by", HEAD, *lines) == {"created": 7, "rejected": 2}
+    assert road.links() == {"b": "a", "c": "b", "x": "y", "y": "x"}
+    assert sorted(road.held()) == [("rejected", "both", "waits_for"), ("rejected", "lost", "waits_for")]
 
 
 def test_cycles_come_in_together_and_what_hangs_on_them_too(road: Road) -> None:

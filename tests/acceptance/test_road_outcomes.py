@@ -28,6 +28,16 @@ into:
     short: SHORT
     parent: {from: GROUP, refers: company}
 """,
+    "kinds": """
+flow: kinds
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields:
+    name: {from: NAME, required: true}
+    type: {from: KIND, values: {C: customer, S: supplier}, else: keep}
+""",
     "expecting": """
 flow: expecting
 system: erp
@@ -264,3 +274,11 @@ def test_each_into_counts_every_row_of_the_file(road: Road) -> None:
     result = road.run("changes", HEAD, *[line(str(n), f"C{n}", kind="X" if n % 3 else "") for n in range(30)])
     assert result.rows_read == 30
     assert told(result) == {"created": 10, "skipped": 20}
+
+
+def test_a_blank_or_unknown_type_is_the_entitys_first_when_created_and_says_nothing_later(road: Road) -> None:
+    counts = road.counts("kinds", "CODE;NAME;KIND", "1;a;", "2;b;lead", "3;c;S")
+    assert (counts, road.companies("type")) == ({"created": 3}, [("prospect",), ("prospect",), ("supplier",)])
+    assert road.counts("kinds", "CODE;NAME;KIND", "1;a;", "2;b;", "3;c;other") == {"unchanged": 3}
+    assert road.counts("kinds", "CODE;NAME;KIND", "1;a;lead", "2;b;", "3;c;C") == {"unchanged": 2, "updated": 1}
+    assert road.companies("type") == [("prospect",), ("prospect",), ("customer",)]

@@ -28,7 +28,8 @@ def test_a_part_of_the_file_name_in_a_key_has_to_be_known_to_the_one_who_refers(
         "flows/customers.yaml": FLOW.replace("key: CODE", "key: [$company, CODE]"),
         "flows/orders.yaml": ORDERS.replace("IDS", "customers"),
     }
-    said = "company: company is known there by $company and CODE, and this file's name has no $company"
+    said = ("company: company is known there by $company and CODE, and this file's name has no $company; "
+            "give every part with join: {columns: […]}, or refer `by` a field")
     assert told(tmp_path, files) == [f"flows/orders.yaml:4:43: {said}"]
     files["flows/orders.yaml"] = files["flows/orders.yaml"].replace("'O.csv'", "'O_{company}.csv'")
     assert told(tmp_path, files) == []
@@ -43,6 +44,30 @@ def test_masters_that_never_speak_are_told(tmp_path: Path):
         "entities/company.yaml:2:37: warning: masters.city: no flow of erp says anything about company.city",
         "entities/company.yaml:2:42: warning: masters.city: no flow of hr says anything about company.city",
     ]
+
+
+def test_what_no_flow_says_is_not_told_while_a_flow_cannot_be_read(tmp_path: Path):
+    own = "entity: company\nmasters: {name: hr}\n"
+    broken = "flow: staff\nsystem: hr\nread: {files: 'S.csv'}\nint: []\n"
+    problems = told(tmp_path, {"entities/company.yaml": own, "flows/staff.yaml": broken})
+    assert problems == ["flows/staff.yaml:4:1: unknown key 'int'; did you mean 'into'?"]
+
+
+def test_a_mistake_that_only_an_heir_makes_of_an_inherited_line_names_the_heir(tmp_path: Path):
+    heir = "flow: places\nlike: customers\ninto: {entity: address, key: CODE, fields: {street: NOM}}\n"
+    base = FLOW.replace("  - entity", "    entity")
+    problems = told(tmp_path, {"flows/customers.yaml": base, "flows/places.yaml": heir})
+    inherited = "(in places, mappings/flows/places.yaml, which inherits this line)"
+    assert problems == [f"flows/customers.yaml:7:14: there is no field of address 'name'; there is company, billed, role, street, type, family and archived {inherited}"]
+
+
+def test_a_link_that_may_stay_empty_is_no_mistake_where_nobody_fills_it(tmp_path: Path):
+    for otherwise, mark, so in (("blank", "warning: ", "this stays empty"), ("reject", "", "this refuses every row with one"),
+                                ("park", "", "this would wait for ever")):
+        refers = f"{{entity: company, in: hr, else: {otherwise}}}"
+        text = FLOW.replace("{name: NOM}", f"{{name: NOM, parent: {{from: P, refers: {refers}}}}}")
+        said = f"parent: no flow of hr fills company, so {so}; erp does: refers: {{entity: company, in: erp}}"
+        assert told(tmp_path, {"flows/customers.yaml": text}) == [f"flows/customers.yaml:7:51: {mark}{said}"]
 
 
 def test_newest_needs_to_know_how_new_a_row_is(tmp_path: Path):

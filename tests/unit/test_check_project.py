@@ -221,6 +221,8 @@ def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
         ("credit: A", "8:7: credit: an amount needs its currency: currency: EUR, or currency: {from: COLUMN}"),
         ("credit: {from: A, currency: EURO1}", "8:35: credit: 'EURO1' is no currency (three letters, ISO 4217)"),
         ("credit: {from: A, currency: {blank: EUX}}", "8:43: credit: 'EUX' is no currency (three letters, ISO 4217)"),
+        ("area: {from: A, as: duration, unit: km}", "8:43: area: a duration is counted in a unit for all rows: d, j, h, min, mn or s"),
+        ("area: {from: A, as: duration, unit: {from: U}}", "8:43: area: a duration is counted in a unit for all rows: d, j, h, min, mn or s"),
         ("credit: {from: A, currency: {}}", "8:35: credit: currency: which? EUR, or {from: COLUMN}"),
         ("city: {from: A, as: postal_code, region: Frnce}", "8:48: city: 'Frnce' is no country; two letters such as FR"),
         ("city: {from: A, pattern: '['}", "8:32: city: '[' is no regular expression: unterminated character set at character 1"),

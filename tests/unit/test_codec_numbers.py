@@ -166,3 +166,14 @@ def test_formulas_name_columns_with_spaces_paths_and_repeated_headers():
 def test_formulas_can_do_nothing_else(expression):
     with pytest.raises(ConfigurationError, match="compute"):
         names_in(expression)
+
+
+def test_durations_are_counted_in_the_unit_and_rounded_to_the_fields_digits():
+    hours = {"type": "quantity", "scale": 4}
+    cells = ["1:30", "26:00:00", "2h30", "1 h 05 min", "PT1H30M", "P1D", "-0:15", "20 min", "90s", "7,25", "1E1"]
+    assert read(cells, hours, **{"as": "duration", "unit": "h"}) == [
+        D(told) for told in ("1.5", "26", "2.5", "1.0833", "1.5", "24", "-0.25", "0.3333", "0.025", "7.25", "10")]
+    minutes = {"as": "duration", "unit": "min"}
+    assert read(["1:30", "2h30", "45"], hours, **minutes) == [D(90), D(150), D(45)]
+    page = ["1:75", "h30", "2h75", "P", "PT", "12m30", "soon", "1:2:3:4"]
+    assert read(page, hours, **minutes) == ["NOT_DURATION"] * len(page)

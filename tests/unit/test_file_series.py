@@ -123,6 +123,22 @@ def test_fixed_places_may_be_cut_in_bytes_in_the_middle_of_a_character(tmp_path:
     assert [cells for _, _, cells in numbered(open_source(path, read))] == [["For", "tx"], ["ét", "é"], ["a", ""]]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "iso-8859-15", "utf-8"])
+def test_places_count_the_bytes_of_the_file_whatever_its_encoding(tmp_path: Path, encoding: str):
+    path = tmp_path / "a.txt"
+    path.write_bytes("été".encode(encoding).ljust(6) + "ça".encode(encoding).ljust(4) + b"xyz\nabcdefghijxyz\n")
+    form = {"columns": {"a": [1, 6], "b": [7, 4], "c": [11, 3]}, "bytes": True, "encoding": encoding, "short": "reject"}
+    source = open_source(path, Read.model_validate({"format": {"fixed": form}}))
+    assert [cells for _, _, cells in numbered(source)] == [["été", "ça", "xyz"], ["abcdef", "ghij", "xyz"]]
+    assert damaged(source) == []
+
+
+def test_places_cannot_count_the_bytes_of_an_encoding_that_is_read_as_another(tmp_path: Path):
+    form = {"columns": {"a": [1, 4]}, "bytes": True, "encoding": "shift_jis"}
+    with pytest.raises(ConfigurationError, match="cannot be with shift_jis"):
+        opened(tmp_path, "abc\n", "a.txt", format={"fixed": form})
+
+
 def test_a_short_line_is_padded_unless_the_mapping_rejects_it(tmp_path: Path):
     form: dict[str, Any] = {"columns": {"a": [1, 3], "b": [4, 3]}}
     padded = opened(tmp_path, "abcdef\nab\n\nabcdefgh\n", "a.txt", format={"fixed": form})

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.file.folder import content_digest, drop_file, is_stable, retire, waiting_files
+from connectors.file.folder import content_digest, drop_file, is_stable, retire, unnamed_files, waiting_files
 from connectors.file.gaps import gaps, late
 from mappings.errors import ConfigurationError, RetryLater, SourceUnreadable
 from mappings.language.read import Read
@@ -31,6 +31,22 @@ def test_files_wait_oldest_first_by_the_part_that_orders_them(tmp_path: Path):
     assert found[0].mark == int(datetime(2026, 11, 22, tzinfo=UTC).timestamp()) * 1_000_000
     put(tmp_path, "lot_9.txt", "lot_10.txt", "lot_2_bis.txt")
     assert [one.mark for one in waiting_files(tmp_path, NUMBERED)] == [2, 9, 10]
+
+
+def test_a_day_or_month_may_lack_its_zero_where_something_stands_beside_it(tmp_path: Path):
+    put(tmp_path, "a 1-15-2026.xlsx", "a 01-02-2026.xlsx", "a 111-2-2026.xlsx", "a 1-152026.xlsx")
+    found = waiting_files(tmp_path, Read(files="a {day:%m-%d-%Y}.xlsx"))
+    assert [one.parts["day"] for one in found] == ["2026-01-02", "2026-01-15"]
+    put(tmp_path, "b_112026.csv", "b_01112026.csv", "b_1_1_26.csv")
+    found = waiting_files(tmp_path, Read(files="b_{day:%d%m%Y}.csv"))
+    assert [one.name for one in found] == ["b_01112026.csv"]
+
+
+def test_files_that_no_pattern_fits_are_told(tmp_path: Path):
+    put(tmp_path, "CLI_a_20261122.csv", "CLI_a_22112026.csv", "lot_1.txt", "lot_x.txt", ".hidden", "new.csv.ok")
+    (tmp_path / "done").mkdir()
+    assert unnamed_files(tmp_path, [DAILY, NUMBERED], marker=".ok") == ["CLI_a_22112026.csv", "lot_x.txt"]
+    assert unnamed_files(tmp_path / "nowhere", [DAILY]) == []
 
 
 def test_files_without_an_order_wait_by_their_time(tmp_path: Path):

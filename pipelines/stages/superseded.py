@@ -1,0 +1,96 @@
+"""Elements of nested lists whose row is not the newest of its key: they are superseded with it.
+
+::
+
+    {"no": "a", "rev": 5, "lines": [1, 2]}    taken in
+    {"no": "a", "rev": 4, "lines": [1, 3]}    comes late: line 3 does not come in, and line 2 is not gone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Select,
+    Subquery,
+    exists,
+    false,
+    func,
+    select,
+    true,
+    union_all,
+    update,
+)
+
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.staging import IntoStaging
+
+WITH_OWNER = "with_owner"
+"""The code in `fate` of an element that is superseded with the row that holds it: such a row names nothing."""
+
+
+def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
+                       pairs: Sequence[tuple[IntoPlan, IntoStaging]], twice: Sequence[bool]) -> None:
+    """Supersedes the elements of `plan` whose row is not the newest of its key in the into of which they hang.
+
+    That into stands above, so whether its keys repeat (`twice`, by the place of each into) is known already.
+    """
+    place = _holder(plan, pairs)
+    if place is None:
+        return
+    rows, fate, above = tables.rows, tables.fate, pairs[place][1]
+    old: Select[Any] | CompoundSelect[Any] = select(above.fate.c.row_no).where(above.fate.c["class"] == "superseded")
+    if twice[place]:
+        # Rows that are as they were when last applied have no fate, also where a later one has their key.
+        same = older_rows(above)
+        old = union_all(old, select(same.c.row_no).where(same.c.is_same))
+    connection.execute(
+        update(fate)
+        .where(fate.c.row_no == rows.c.row_no, rows.c.source_no.in_(old), fate.c["class"] != "done")
+        .values({"class": "superseded", "code": WITH_OWNER, "field": None, "params": None})
+    )
+
+
+def older_rows(tables: IntoStaging) -> Subquery:
+    """Of the rows with one key all but the newest (mark, then place): columns row_no and is_same."""
+    rows, same = tables.rows, tables.same
+    everything = union_all(
+        select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
+        select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
+    ).subquery()
+    twice = select(everything.c.key).group_by(everything.c.key).having(func.count() > 1).subquery()
+    place = func.row_number().over(
+        partition_by=everything.c.key, order_by=(everything.c.mark.desc().nulls_first(), everything.c.row_no.desc())
+    )
+    ranked = (
+        select(everything.c.row_no, everything.c.is_same, place.label("place"))
+        .join(twice, twice.c.key == everything.c.key).subquery()
+    )
+    return select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
+
+
+def _holder(plan: IntoPlan, pairs: Sequence[tuple[IntoPlan, IntoStaging]]) -> int | None:
+    """The place of the into, up the line of owners, whose rows are the source's own."""
+    owner = plan.owner
+    while owner is not None:
+        place = next((i for i, (p, _) in enumerate(pairs) if p.id_space in owner.spaces), None)
+        if place is None or pairs[place][0].into.each is None:
+            return place
+        owner = pairs[place][0].owner
+    return None
+
+
+def newest(tables: IntoStaging) -> ColumnElement[bool]:
+    """For a staged row: it is not superseded, so what it names counts."""
+    fate = tables.fate
+    return ~exists().where(fate.c.row_no == tables.rows.c.row_no, fate.c["class"] == "superseded")
+
+
+def names_itself(tables: IntoStaging) -> ColumnElement[bool]:
+    """For a staged row: it was not superseded with the row that holds it."""
+    fate = tables.fate
+    return ~exists().where(fate.c.row_no == tables.rows.c.row_no, fate.c.code == WITH_OWNER)
