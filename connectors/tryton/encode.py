@@ -10,7 +10,8 @@ from connectors.remote import Key
 from connectors.tryton.cells import cells_of
 from connectors.tryton.mechanisms import COLUMN, Mechanisms
 from connectors.tryton.model import MANY, ONE, VERSION, Column, Model, Models
-from connectors.tryton.query import SOME, Domain, Query
+from connectors.tryton.numbers import Numbers
+from connectors.tryton.query import SOME, Domain, Query, is_id
 from connectors.tryton.session import Session
 from connectors.tryton.values import BadCell, id_list, wire_value
 from mappings.errors import ConfigurationError
@@ -29,9 +30,11 @@ class Encoder:
     looked_up: dict[tuple[str, str, str], int] = field(default_factory=dict)
     linked: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     mechanisms: Mechanisms = field(init=False)
+    numbers: Numbers = field(init=False)
 
     def __post_init__(self) -> None:
         self.mechanisms = Mechanisms(self.session)
+        self.numbers = Numbers(self.session, self.model.name)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a column that cannot be written."""
@@ -108,7 +111,7 @@ class Encoder:
     def ids_of(self, query: Query, keys: Sequence[Key]) -> dict[Key, list[int]]:
         """The ids of the rows with these keys; a key that is an id stands for itself, whether there is a row or not."""
         if [column.name for column in query.columns] == ["id"]:
-            return {key: [int(key[0])] for key in keys if _is_id(key[0])}
+            return {key: [int(key[0])] for key in keys if is_id(key[0])}
         found: dict[Key, list[int]] = {}
         for at in range(0, len(keys), SOME):
             domain = keys_domain(query.columns, keys[at : at + SOME])
@@ -139,8 +142,3 @@ def equals(column: Column, value: Any) -> Domain:
     steps = [".".join(field.name for field in column.path[:end]) for end in range(1, len(column.path))]
     missing = [[step, "=", None] for step in steps] if value is None else []
     return ["OR", [column.name, "=", value], *missing]
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18
-

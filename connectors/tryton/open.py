@@ -59,7 +59,12 @@ class TrytonRemote:
         by = self._columns(resource, resource.key)
         rows: list[Row] = []
         for at in range(0, len(keys), SOME):
-            for batch in query.by_id(keys_domain(by, keys[at : at + SOME]), min(SOME, self.settings.page)):
+            some = keys[at : at + SOME]
+            found = query.of_ids([key[0] for key in some]) if resource.key == ("id",) else None
+            if found is not None:
+                rows += found
+                continue
+            for batch in query.by_id(keys_domain(by, some), min(SOME, self.settings.page)):
                 rows += batch
         return page_of(rows, query.columns)
 

@@ -100,7 +100,9 @@ class Writer:
         except Stale as stale:
             return self._without_stale(sent, stale, receipts)
         except Refused as refused:
-            state: State = "retry" if refused.transient else "refused"
+            passing = refused.transient or (operation == "create" and self.encoder.numbers.were_given_twice(
+                refused, (one.values for one in sent)))
+            state: State = "retry" if passing else "refused"
             self.encoder.forget()  # a record that was linked to may be gone
             for one in sent:
                 receipts[one.place] = Receipt(state, one.change.key, code=refused.code, message=refused.message)

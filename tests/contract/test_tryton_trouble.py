@@ -37,7 +37,7 @@ def counted(*methods: str) -> Callable[[bytes], bool]:
 
 @pytest.fixture
 def proxy(tryton: TrytonServer) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(tryton.port, counted("create", "write", "delete", "search_read"))
+    proxy = CuttingProxy(tryton.port, counted("create", "write", "delete", "read", "search_read"))
     yield proxy
     proxy.close()
 
