@@ -17,7 +17,7 @@ GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO navette_hub;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sync TO navette_hub;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA sync TO navette_hub;
 GRANT EXECUTE ON FUNCTION sync.restore_entries(text, jsonb), sync.lead(integer, text, text),
-    sync.leads(integer, text, text, bigint, integer) TO navette_hub;
+    sync.leads(integer, text, text, bigint, integer), sync.leaders(integer, text, text[]) TO navette_hub;
 REVOKE INSERT, UPDATE, DELETE ON sync.journal, sync.succession, sync.master, sync.subscription, sync.applied,
     sync.alembic_version FROM navette_hub;
 

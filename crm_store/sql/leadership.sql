@@ -24,3 +24,20 @@ BEGIN
         WHERE datname = current_database() AND locktype = 'advisory' AND classid::bigint = lock
             AND objid::bigint = hashtext(of_name)::bigint & 4294967295 AND objsubid = 2 AND granted AND pid = backend);
 END $$;
+
+-- sync.leaders: of each of these names who leads it, as the session that holds its lock calls itself; null where nobody does.
+--   epoch and at are of the last time that it was taken.
+CREATE OR REPLACE FUNCTION sync.leaders(lock integer, of_kind text, names text[])
+RETURNS TABLE (name text, epoch bigint, at timestamptz, called text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT asked.name, taken.epoch, taken.at, held.application_name
+    FROM unnest(names) AS asked (name)
+    LEFT JOIN sync.leadership AS taken ON taken.kind = of_kind AND taken.name = asked.name
+    LEFT JOIN LATERAL (
+        SELECT coalesce(application_name, '') AS application_name
+        FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database LEFT JOIN pg_stat_activity USING (pid)
+        WHERE pg_database.datname = current_database() AND locktype = 'advisory' AND classid::bigint = lock
+            AND objid::bigint = hashtext(asked.name)::bigint & 4294967295 AND objsubid = 2 AND granted
+    ) AS held ON true
+    ORDER BY asked.name
+$$;

@@ -12,6 +12,7 @@ from pipelines.cli.console import JsonFlag, answer, errors_told, out, settings, 
 from pipelines.cli.lines import line
 
 if TYPE_CHECKING:
+    from pipelines.ops.leaders import Leads
     from pipelines.ops.status import FlowStatus
 
 CALLS = {
@@ -35,7 +36,8 @@ def status(
     fail_on_late: Annotated[bool, typer.Option("--fail-on-late", help="Exit 4 when something is late.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show where every flow stands: last good run, next due, late, waiting files, open rejects and reviews.
+    """Show where every flow stands: last good run, next due, late, waiting files, open rejects and reviews; and who
+    keeps each live system in step.
 
     Exit: 0; with --fail-on-late 4 when a flow is late.
 
@@ -46,16 +48,19 @@ def status(
     """
     from pipelines.hub import open_hub
     from pipelines.ops.inbox import call_counts
+    from pipelines.ops.leaders import leaders
     from pipelines.ops.status import status as status_of
 
     with errors_told(json):
         hub = open_hub(settings.project)
-        flows, called = status_of(hub), call_counts(hub)
+        flows, called, led = status_of(hub), call_counts(hub), leaders(hub)
         if json:
             answer({"late": [flow.flow for flow in flows if flow.is_late], "flows": [flow.as_json() for flow in flows],
-                    "calls": [vars(count) for count in called]})
+                    "calls": [vars(count) for count in called], "live": [one.as_json() for one in led]})
         else:
             _show_status(flows)
+            for one in led:
+                line(_led(one))
             for count in called:
                 who = count.system or "unknown systems"
                 line(f"calls of {who}: {count.count:,} {CALLS[count.what]}, last {_when(count.last_at)}")
@@ -88,6 +93,15 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             line(f"{flow.flow}: {failed} calls were not taken in; navette inbox list shows them")
         for run_id in flow.in_review:
             line(f"{flow.flow}: run {run_id} waits in review; navette review list tells why")
+
+
+def _led(one: Leads) -> str:
+    """Who keeps a live system in step."""
+    if one.led:
+        who = "a process of another version" if one.pid is None else f"process {one.pid} on {one.host}"
+        return f"{one.system} is kept live by {who}, since {_when(one.since)} (epoch {one.epoch})"
+    last = f"; somebody did last from {_when(one.since)} on (epoch {one.epoch})" if one.epoch else ""
+    return f"{one.system} is kept live by nobody{last}: navette live does, or navette up"
 
 
 def _when(moment: datetime | None) -> str:

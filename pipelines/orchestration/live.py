@@ -22,6 +22,8 @@ from dagster import (
 
 from mappings.errors import NavetteError
 from mappings.language.project import Project
+from pipelines.hub import Hub
+from pipelines.ops.leaders import leaders
 from pipelines.orchestration.flow_jobs import UNFINISHED
 from pipelines.orchestration.hub_resource import HubResource
 from pipelines.orchestration.inbound import faults_told
@@ -67,19 +69,23 @@ def live_job(project: Project, system: str) -> JobDefinition:
             try:
                 while thread.is_alive() and time.monotonic() - began < RENEWED_AFTER:
                     thread.join(TOLD_EVERY)
-                    _tell(context, sums)
+                    _tell(context, opened, sums)
             finally:
                 stop.set()
                 thread.join()
-                _tell(context, sums)
+                _tell(context, opened, sums)
             if failed:
                 raise failed[0]
 
-    def _tell(context: OpExecutionContext, sums: dict[str, Counter[str]]) -> None:
+    def _tell(context: OpExecutionContext, hub: Hub, sums: dict[str, Counter[str]]) -> None:
+        led: dict[str, str | int] = {}
+        for one in leaders(hub, [system]) if sums else ():
+            if one.led:
+                led = {"led by": f"process {one.pid} on {one.host}", "epoch": one.epoch or 0}
         for name in list(sums):
             told = sums.pop(name)
             context.log_event(AssetObservation(flow_key(flows[name]), metadata={
-                what.replace(": ", " "): count for what, count in told.items()
+                **{what.replace(": ", " "): count for what, count in told.items()}, **led
             }))
 
     @job(name=f"navette_live_{system}", tags={TAG_SYSTEM: system, LIVE_TAG: system},

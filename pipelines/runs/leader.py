@@ -8,6 +8,8 @@ flow's own lock keeps B from the flow that A is still at, or, where that was cut
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +26,7 @@ from pipelines.runs.calls import CHANNEL as INBOX
 from pipelines.runs.leadership import LEADER_LOCK
 
 CHANNELS = ("navette_outbox", INBOX)
+CALLED = "navette live "
 
 
 class Waitable(Protocol):
@@ -69,9 +72,21 @@ def leading(hub: Hub, system: str) -> Iterator[Leader]:
         if row is None:
             raise RetryLater("another process keeps this system live", where=f"system {system}",
                              todo="nothing to do; this one may stand by (navette live --stand-by)")
+        connection.execute("SELECT set_config('application_name', %s, false)", [_called()])
         for channel in CHANNELS:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield Leader(connection, system)
     finally:
         with suppress(psycopg.Error):
             connection.close()
+
+
+def _called() -> str:
+    """How the session calls itself, so that people see who leads; PostgreSQL keeps 63 bytes of it."""
+    return f"{CALLED}{os.getpid()} {socket.gethostname()}"[:60]
+
+
+def host_and_pid(called: str) -> tuple[str | None, int | None]:
+    """Of a session that leads, by how it calls itself; None where it does so otherwise."""
+    pid, _, host = called.removeprefix(CALLED).partition(" ")
+    return (host, int(pid)) if called.startswith(CALLED) and pid.isdigit() else (None, None)

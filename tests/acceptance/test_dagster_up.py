@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -98,15 +100,22 @@ class UpAndRunning:
         return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in sorted(folder.iterdir()))
 
 
-@pytest.fixture
-def running() -> Iterator[UpAndRunning]:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def up(*words: str) -> Iterator[UpAndRunning]:
+    """`navette up` with these words, on a project that has something to serve."""
     root = write_project(Path(mkdtemp(prefix="nvt-", dir="/tmp")))
     with (root / "mappings" / "systems.yaml").open("a") as systems:
         systems.write("  shop: {connector: file, hooks: {secret: '${SHOP_HOOK_SECRET}'}}\n")
     (root / "mappings" / "flows" / "shop_customers.yaml").write_text(HOOKED)
     home = root / "state"
     process = subprocess.Popen(
-        [NAVETTE, "--project", root, "up", "--port", "0"], text=True,
+        [NAVETTE, "--project", root, "up", "--port", "0", *words], text=True,
         env=os.environ | {"NAVETTE_HOME": str(home), "SHOP_HOOK_SECRET": SECRET},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
     )
@@ -128,6 +137,14 @@ def running() -> Iterator[UpAndRunning]:
             process.communicate(timeout=PATIENCE)
         Store.stop(home)
         shutil.rmtree(root)
+
+
+@pytest.fixture
+def running() -> Iterator[UpAndRunning]:
+    port = free_port()
+    with up("--serve-port", str(port)) as made:
+        assert made.told["serving"].rpartition(":")[2] == str(port)
+        yield made
 
 
 @pytest.mark.timeout(900)  # three processes of Dagster start: slow on a busy machine
@@ -179,6 +196,18 @@ def test_a_dropped_file_comes_in_by_itself_and_stopping_leaves_nothing_behind(ru
     assert running.process.returncode == 0
     assert [process for process in {*children, *everyone} if _lives(process)] == []
     assert read_up(instance_folder(running.home)) == Up()
+
+
+@pytest.mark.timeout(900)
+def test_without_serve_nobody_listens_for_calls() -> None:
+    port = free_port()
+    with up("--serve-port", str(port), "--no-serve") as running:
+        assert "serving" not in running.told
+        processes = psutil.Process(running.process.pid).children(recursive=True)
+        assert not any("serve" in process.cmdline() for process in processes)
+        assert port not in {one.laddr.port for process in processes for one in process.net_connections("tcp")}
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def call(address: str, body: bytes) -> dict[str, Any]:

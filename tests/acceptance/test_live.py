@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import Any
 
+import orjson
 import pytest
+from typer.testing import CliRunner
 
 from mappings.errors import NavetteError, RetryLater
+from pipelines.cli import status
+from pipelines.cli.app import app
 from pipelines.runs.live import keep_live, live_systems
 from pipelines.runs.standing import pause, resume
 from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
+
+status.register(app)
 PATIENCE = 60.0  # seconds until a test gives up on an arrival; none is expected to take so long
 
 
@@ -112,6 +121,25 @@ def test_only_one_process_keeps_a_system_live(both: Both) -> None:
         eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
         with pytest.raises(RetryLater, match="another process keeps this system live"):
             keep_live(both.hub, "erp", Event(), lambda *_: None)
+
+
+def test_people_see_who_keeps_a_system_live(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: both.hub)
+
+    def told() -> list[tuple[Any, ...]]:
+        seen = orjson.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)["live"]
+        return [(one["system"], one["led"], one["pid"], one["host"], one["epoch"]) for one in seen]
+
+    here = (os.getpid(), socket.gethostname())
+    assert told() == [(name, False, None, None, None) for name in ("books", "erp")]
+    for epoch in (1, 2):
+        with living(both):
+            eventually(told, [(name, True, *here, epoch) for name in ("books", "erp")])
+            shown = " ".join(CliRunner().invoke(app, ["status"]).stdout.split())
+            assert f"erp is kept live by process {here[0]} on {here[1]}, since " in shown
+        eventually(told, [(name, False, None, None, epoch) for name in ("books", "erp")])
+    shown = " ".join(CliRunner().invoke(app, ["status"]).stdout.split())
+    assert "erp is kept live by nobody; somebody did last from " in shown
 
 
 def test_what_changes_while_a_system_is_paused_arrives_when_it_is_resumed(both: Both) -> None:
