@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, column, func, insert, update
 
 from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
@@ -93,18 +93,41 @@ def _at_once(work: Callable[[Remote, Sequence[Send]], list[Answered]], remotes: 
 
 def _delivered(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
                part: Sequence[Send]) -> list[Answered]:
+    return note_call(hub, plan, make_call(hub, plan, resource, can, run_id, remote, part))
+
+
+@dataclass
+class Call:
+    """One call to a system: its sends, their intents, what is known of them by place, and what it ended with."""
+
+    part: Sequence[Send]
+    intents: Sequence[int]
+    receipts: dict[int, Receipt] = field(default_factory=dict)
+    fault: Exception | None = None
+
+
+def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
+              part: Sequence[Send]) -> Call:
+    """Notes intents and writes, at most `can.batch` of one operation; what is to be noted of it is in the result."""
     with hub.small.begin() as connection:
         durable(connection)  # an intent that a power cut took would be a write that nobody looks for
         must_lead(connection)
-        intents = _intend(connection, plan, run_id, part)
+        call = Call(part, _intend(connection, plan, run_id, part))
     changes = [_change(plan, resource, send) for send in part]
-    receipts: dict[int, Receipt] = {}
     try:
-        _write(hub, remote, resource, changes, range(len(part)), receipts, whole=can.whole_batch)
-    except Exception:
-        _noted(hub, plan, part, intents, receipts)  # of a batch that was halved, some may have been written
-        raise
-    return _noted(hub, plan, part, intents, receipts)
+        _write(hub, remote, resource, changes, range(len(part)), call.receipts, whole=can.whole_batch)
+    except Exception as fault:
+        call.fault = fault
+    return call
+
+
+def note_call(hub: Hub, plan: IntoPlan, call: Call) -> list[Answered]:
+    """Notes what the system said, also where the call ended with a fault, which is raised then: of a batch that was
+    halved, some may have been written."""
+    answered = _noted(hub, plan, call.part, call.intents, call.receipts)
+    if call.fault is not None:
+        raise call.fault
+    return answered
 
 
 def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range,
@@ -165,16 +188,22 @@ def _as_sent(plan: IntoPlan, send: Send) -> dict[str, Any]:
 def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Receipt], *, dropped: bool = False
           ) -> None:
     table = tables.intent
-    rows: list[dict[str, Any]] = [
-        {"number": number, "said": "dropped" if dropped else receipt.state, "told": receipt.code or None,
-         "words": receipt.message or None, "under": None if receipt.key is None else joined_key(receipt.key)}
-        for number, receipt in zip(intents, receipts, strict=True)
-    ]
-    if not rows:
+    if not intents:
         return
+    said = func.unnest(*[bindparam(name, type_=ARRAY(kind)) for name, kind in _SAID.items()]).table_valued(
+        *[column(name, kind) for name, kind in _SAID.items()], name="said").render_derived()
     connection.execute(
-        update(table).where(table.c.id == bindparam("number")).values(
-            state=bindparam("said"), code=bindparam("told"), message=bindparam("words"),
-            key=func.coalesce(bindparam("under", type_=table.c.key.type), table.c.key), answered_at=func.now(),
-        ), rows,
+        update(table).where(table.c.id == said.c.number).values(
+            state=said.c.state, code=said.c.code, message=said.c.message,
+            key=func.coalesce(said.c.key, table.c.key), answered_at=func.now(),
+        ), {
+            "number": list(intents), "state": ["dropped" if dropped else one.state for one in receipts],
+            "code": [one.code or None for one in receipts], "message": [one.message or None for one in receipts],
+            "key": [None if one.key is None else joined_key(one.key) for one in receipts],
+        },
     )
+
+
+_SAID: dict[str, type[BigInteger] | type[Text]] = {
+    "number": BigInteger, "state": Text, "code": Text, "message": Text, "key": Text}
+"""What is noted of an answer: the intent's number, and its columns."""

@@ -17,22 +17,24 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Text, any_, exists, func, insert, literal, select, update
+from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import keys_of
-from mappings.errors import ConfigurationError
+from mappings.errors import ConfigurationError, NavetteError
 from mappings.language.flow import Flow
 from mappings.words import Outcome
 from pipelines.hub import Hub
-from pipelines.runs.delivery import Answered, deliver
+from pipelines.runs.delivery import Answered, deliver, note_call
 from pipelines.runs.executing import execute
+from pipelines.runs.flight import Batch, Caller, Flight, create_calls, is_one_call_of_creates
 from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
@@ -144,39 +146,93 @@ class _Push:
     kept: Kept
     whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
     left: dict[str, Mapping[str, str]] = field(default_factory=dict)  # rows as our writes left them, by key
+    made: int = 0  # how many batches made something there
+    caller: Caller = field(default_factory=Caller)
+    flight: Flight | None = None  # what is under way, and not noted
 
     def all(self) -> None:
-        """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then.
+        """Batch by batch until nothing is due; what hangs on a record that was made just now is due again then."""
+        try:
+            self._all()
+        except BaseException:
+            self.caller.close()
+            with suppress(NavetteError, DBAPIError):  # what is told is the first fault
+                self._note_flight()
+            raise
+        finally:
+            self.caller.close()
 
-        Rows that came back with the receipts go down the road when nothing else is due, or there are many.
-        """
+    def _all(self) -> None:
+        """Rows that came back with the receipts go down the road when nothing else is due, or there are many."""
         while True:
             with self.hub.small.begin() as connection:
                 markers = claim(connection, self.plan.feed, self.flow.system, BATCH)
+            if not markers and self.flight is not None:
+                self._land()
+                continue
             if not markers or len(self.left) >= BATCH:
                 self._take_in_left()
             if not markers:
                 return
-            made = self.batch(markers)
+            self.batch(markers)
             self.progress("sending", sum(self.result.counts[done] for done in DONE.values()))
-            if made:
-                with self.hub.small.begin() as connection:
-                    hasten(connection, self.plan.feed, "link_unknown")
 
-    def batch(self, markers: Sequence[Marker]) -> bool:
-        """Sends one batch; returns whether anything was made there."""
+    def batch(self, markers: Sequence[Marker]) -> None:
+        """Sends one batch; one of creates alone is under way still when this returns, if another may follow it."""
+        before = None
         try:
             lost, versions = self._bring_in(markers)
             sends = self._encoded([marker for marker in markers if marker.record_id not in lost], versions)
-            answered = deliver(self.hub, self.plan, self._sessions(), self.resource, self.can, self.result.run_id,
-                               sends)
+            batch = Batch(markers, lost, sends, self.made)
+            flies = len(markers) == BATCH and is_one_call_of_creates(sends, self.can)
+            if flies:
+                before = self._note_flight()
+                self.flight = self.caller.begin(batch, *create_calls(
+                    self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends))
+            else:
+                self._land()
+                answered = deliver(self.hub, self.plan, self._sessions(), self.resource, self.can, self.result.run_id,
+                                   sends)
         except RemoteDown as error:
-            with self.hub.small.begin() as connection:
-                set_aside(connection, self.plan.feed, markers, "waiting",
-                          {"code": "system_down", "message": error.message}, after=1.0)
+            self._wait_for_system(markers, error)
             raise
-        self._settle(markers, lost, sends, answered)
-        return any(one.send.operation == "create" and one.receipt.state == "delivered" for one in answered)
+        if flies:
+            self._take_in_read(before)
+            return
+        self._settle(batch, answered)
+        unread = self._left_unread(answered)
+        if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
+            self._read([remote_key(key) for key in unread], read_back=True)
+
+    def _land(self) -> None:
+        """Waits for what is under way, notes it and takes in what was read back; the session is free then."""
+        self._take_in_read(self._note_flight())
+
+    def _note_flight(self) -> Flight | None:
+        """Waits until the system has answered to what is under way, and notes what it said."""
+        flight = self.flight
+        if flight is None:
+            return None
+        try:
+            call = flight.called.result()
+            self.flight = None
+            answered = note_call(self.hub, self.plan, call)
+        except RemoteDown as error:
+            self._wait_for_system(flight.batch.markers, error)
+            raise
+        self._settle(flight.batch, answered)
+        self._left_unread(answered)
+        return flight
+
+    def _take_in_read(self, flight: Flight | None) -> None:
+        page = None if flight is None else flight.read.result()
+        if page is not None and len(page.frame):
+            self._take_in(page, "readback")
+
+    def _wait_for_system(self, markers: Sequence[Marker], error: RemoteDown) -> None:
+        with self.hub.small.begin() as connection:
+            set_aside(connection, self.plan.feed, markers, "waiting",
+                      {"code": "system_down", "message": error.message}, after=1.0)
 
     def _sessions(self) -> list[Remote]:
         """As many as the system takes writes at once."""
@@ -191,6 +247,7 @@ class _Push:
         keys = [key for every in known.values() for key in every]
         if not keys:
             return set(), {}
+        self._land()  # what is under way needs the session
         if not self.left.keys().isdisjoint(keys):
             self._take_in_left()  # older than what is read now
         there = self._read([remote_key(key) for key in keys], read_back=False)
@@ -242,22 +299,27 @@ class _Push:
                 send.fault = {"code": "not_able", "operation": send.operation}
         return sends
 
-    def _settle(self, markers: Sequence[Marker], lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
-                ) -> None:
+    def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:
         """Markers and counts."""
-        good = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
-        by_record = {marker.record_id: marker for marker in markers}
-        why = _reasons(lost, sends, answered)
+        by_record = {marker.record_id: marker for marker in batch.markers}
+        why = _reasons(batch.lost, batch.sends, answered)
+        good = [one.send for one in answered if one.receipt.state == "delivered"]
+        self.made += any(send.operation == "create" for send in good)
         feed = self.plan.feed
         with self.hub.small.begin() as connection:
             delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
             for record_id, (state, reason, after) in why.items():
                 set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)
                 self.result.counts[state] += 1
+            if self.made > batch.made:
+                hasten(connection, feed, "link_unknown")
         for send in good:
             self.result.counts[DONE[send.operation]] += 1
-        written = {send.record_id for send in sends}
+        written = {send.record_id for send in batch.sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
+
+    def _left_unread(self, answered: Sequence[Answered]) -> list[str]:
+        """Keeps the rows that came with the receipts; returns the keys of those that are to be read."""
         unread: list[str] = []
         for one in answered:
             key = one.as_sent().key
@@ -267,8 +329,7 @@ class _Push:
                 self.left[key] = one.receipt.row
             else:
                 unread.append(key)
-        if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
-            self._read([remote_key(key) for key in unread], read_back=True)
+        return unread
 
     def _take_in_left(self) -> None:
         """What the system made of what was written is its image of it."""

@@ -46,6 +46,7 @@ from mappings.language.entity import FieldSpec
 from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
 from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
+from pipelines.stages.staging import by_record
 
 RECORDS = bindparam("records", type_=ARRAY(BigInteger))
 
@@ -69,7 +70,7 @@ def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -
     """The keys under which the system knows these records, the primary one first."""
     x = plan.crosswalk
     query = plan.once("keys known", lambda: (
-        select(x.c.record_id, x.c.key).where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space)
+        select(x.c.record_id, x.c.key).where(x.c.record_id == any_(RECORDS), by_record(x.c.id_space, plan.id_space))
         .group_by(x.c.record_id, x.c.key).order_by(func.bool_or(x.c.is_primary).desc(), x.c.key)
     ))
     rows = connection.execute(query, {"records": list(records)})
@@ -132,7 +133,7 @@ def creates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
 def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
     """The record is one that a flow which makes new rows would make there."""
     x, r = plan.crosswalk, plan.record
-    known = exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space)
+    known = exists().where(x.c.record_id == r.c.id, by_record(x.c.id_space, plan.id_space))
     return and_(r.c.archived_at.is_(None), ~known, allowed(plan, write))
 
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -42,7 +43,7 @@ from pipelines.stages.decide import outcome_of
 from pipelines.stages.outbox import queue
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
-from pipelines.stages.staging import IntoStaging, index_lookups
+from pipelines.stages.staging import IntoStaging, by_record, index_lookups
 from pipelines.stages.work import Work
 
 
@@ -116,10 +117,14 @@ class IntoUpdates:
         """What came from one key of a record goes to its other keys in the same system: the triggers leave out a change
         that this feed made."""
         z, s, x = self.work.z, self.tables.rows, self.plan.crosswalk
-        others = (
-            select(z.c.record_id).join_from(z, s, s.c.row_no == z.c.row_no).join(x, x.c.record_id == z.c.record_id)
-            .where(z.c.changed, x.c.id_space == self.plan.id_space, x.c.feed == self.plan.feed, x.c.key != s.c.key)
+        other = (
+            select(x.c.record_id).where(
+                x.c.record_id == z.c.record_id, by_record(x.c.id_space, self.plan.id_space),
+                by_record(x.c.feed, self.plan.feed), x.c.key != s.c.key)
+            .limit(1).correlate(z, s).lateral("other_key")
         )
+        others = select(other.c.record_id).select_from(
+            z.join(s, s.c.row_no == z.c.row_no).join(other, true())).where(z.c.changed)
         with index_lookups(connection):
             queue(connection, self.plan.feed, others)
 

@@ -1,0 +1,100 @@
+"""Creates under way: while a system takes one batch in, the last one is noted and the next one is made ready.
+
+::
+
+    the system   │ intents 1, write 1 ──▶ read 1 │ intents 2, write 2 ─────────────▶ read 2 │ intents 3 …
+    this thread  │ (makes 2 ready)     ▲ note 1  │ take 1 in, make 3 ready   ▲ note 2        │ take 2 in …
+
+One thread makes all calls, one after the other: two at once would gain nothing from most systems. A call begins with
+its intents, and only when the receipts of the one before are noted: killed anywhere, one batch at most is to be looked
+for. What was made is read back before the next write, as ever: an edit of somebody else's in between would pass for
+what the system made of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+
+from connectors.page import Page
+from connectors.remote import Capabilities, Remote, Resource
+from pipelines.hub import Hub
+from pipelines.runs.delivery import Call, make_call
+from pipelines.stages.outbox import Marker
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.sending import Send
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Claimed markers, made ready. `lost`: records whose row is gone there. `made`: how many batches had made something
+    when links were looked up for it."""
+
+    markers: Sequence[Marker]
+    lost: set[int]
+    sends: Sequence[Send]
+    made: int
+
+
+@dataclass
+class Flight:
+    """A batch under way: `called` is there when the system has answered, `read` when its rows were read back."""
+
+    batch: Batch
+    called: Future[Call] = field(default_factory=Future)
+    read: Future[Page | None] = field(default_factory=Future)
+
+
+class Caller:
+    """Makes calls in a thread of its own, in the context of whoever begins them: it says under whose leadership."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="navette-call")
+
+    def begin(self, batch: Batch, write: Callable[[], Call], read: Callable[[Call], Page | None]) -> Flight:
+        """Writes, and reads back what was delivered, behind what is under way already."""
+        flight = Flight(batch)
+
+        def work() -> None:
+            try:
+                call = write()
+            except BaseException as fault:
+                flight.called.set_exception(fault)
+                flight.read.set_result(None)
+                return
+            flight.called.set_result(call)
+            try:
+                flight.read.set_result(None if call.fault is not None else read(call))
+            except BaseException as fault:
+                flight.read.set_exception(fault)
+
+        self._pool.submit(copy_context().run, work)
+        return flight
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        self._pool.shutdown()
+
+
+def is_one_call_of_creates(sends: Sequence[Send], can: Capabilities) -> bool:
+    """Whether what can be sent of a batch goes in one call, and needs no look at the system before it."""
+    good = [send for send in sends if send.fault is None]
+    return 0 < len(good) <= can.batch and all(send.operation == "create" for send in good)
+
+
+def create_calls(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
+                 sends: Sequence[Send]) -> tuple[Callable[[], Call], Callable[[Call], Page | None]]:
+    """What writes these sends, and what reads back those that were made and did not come with the receipt."""
+    good = [send for send in sends if send.fault is None]
+
+    def write() -> Call:
+        return make_call(hub, plan, resource, can, run_id, remote, good)
+
+    def read(call: Call) -> Page | None:
+        keys = [one.key for one in call.receipts.values()
+                if one.state == "delivered" and one.row is None and one.key is not None]
+        return remote.fetch(resource, keys) if keys else None
+
+    return write, read

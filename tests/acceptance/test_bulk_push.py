@@ -1,0 +1,93 @@
+"""Many new records at once: batches that overlap are made once each, whatever ends the push."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.both_ways_desk import Both, both
+from tests.memory_desk import Three, module_three, three
+from tests.memory_systems import Answer
+
+__all__ = ["both", "module_three", "three"]
+
+COUNT = 11
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eleven records are four batches."""
+    monkeypatch.setattr("pipelines.runs.push.BATCH", 3)
+
+
+def new_companies(three: Three) -> None:
+    three.crm("INSERT INTO crm.company (name, city, segment_note) SELECT 'Co ' || n, 'Villeneuve-sur-' || n, 'note ' || n"
+              " FROM generate_series(1, %s) n", COUNT)
+
+
+def each_is_there_once(three: Three) -> None:
+    """Nothing twice, nothing lost, nothing waits, and what was cut there is whole here."""
+    for one in three.systems.values():
+        assert sorted(row["name"] for row in one.rows.values()) == sorted(f"Co {n}" for n in range(1, COUNT + 1))
+    assert three.one("SELECT count(*) FROM crm.company") == COUNT
+    assert three.one("SELECT count(*) FROM crm.company WHERE city LIKE 'Villeneuve-sur-%%'") == COUNT
+    assert three.waiting() == [], three.told()
+    assert three.one("SELECT count(*) FROM sync.intent WHERE state IN ('open', 'unclear')") == 0
+    assert three.strangers() == []
+
+
+@pytest.mark.parametrize("flow", ["erp", "shop", "books"])
+def test_every_record_is_made_once_and_read_back(three: Three, flow: str) -> None:
+    new_companies(three)
+    result = three.push(flow)
+    assert result is not None
+    assert result.counts["created"] == COUNT
+    assert three.one("SELECT count(*) FROM sync.crosswalk_company WHERE sent IS NOT NULL") == 0
+    three.rest()
+    each_is_there_once(three)
+
+
+@pytest.mark.parametrize("left", [20, 40, 90, *(
+    pytest.param(left, marks=pytest.mark.slow) for left in (10, 30, 50, 60, 70, 80, 100, 120, 140, 170, 200, 230))])
+def test_killed_at_any_statement_everything_is_made_once(three: Three, left: int) -> None:
+    new_companies(three)
+    three.life.left = left
+    three.push("erp")
+    three.rest()
+    each_is_there_once(three)
+
+
+@pytest.mark.parametrize(("flow", "at", "answer"), [
+    ("erp", 1, "lost"), ("erp", 1, "down"), ("erp", 2, "killed_after"),
+    *(pytest.param(flow, at, answer, marks=pytest.mark.slow)
+      for flow, at in (("erp", 0), ("books", 1), ("books", 2))
+      for answer in ("lost", "never", "late", "down", "retry", "killed_before", "killed_after")),
+])
+def test_whatever_becomes_of_one_call_everything_is_made_once(three: Three, flow: str, at: int, answer: Answer) -> None:
+    new_companies(three)
+    three.systems[flow].answers.extend([*["well"] * at, answer])
+    three.push(flow)
+    assert three.one("SELECT count(*) FROM sync.outbox WHERE state = 'sending'") == 0 or answer.startswith("killed")
+    three.rest()
+    each_is_there_once(three)
+
+
+def test_one_bad_record_does_not_keep_its_batch(three: Three) -> None:
+    new_companies(three)
+    three.crm("UPDATE crm.company SET segment_note = 'FORBIDDEN' WHERE name = 'Co 5'")
+    result = three.push("books")
+    assert result is not None
+    assert (result.counts["created"], result.counts["refused"]) == (COUNT - 1, 1)
+    assert [(state, code) for flow, _, state, code in three.waiting() if flow == "books"] == [("refused", "value")]
+
+
+def test_what_hangs_on_a_record_of_the_batch_under_way_follows_in_the_same_push(both: Both) -> None:
+    """The second batch is made ready while the first is under way, and does not know its keys yet."""
+    for number in range(1, 10):
+        both.crm("INSERT INTO crm.company (name, type, parent) SELECT %s, 'customer', max(id) FROM crm.company",
+                 f"Co {number}")
+    result = both.push("erp_companies")
+    assert result.counts["created"] == 9
+    assert both.sees("SELECT o.state FROM sync.outbox o JOIN sync.feed f ON f.id = o.feed"
+                     " WHERE f.flow = 'erp_companies'") == []
+    found = both.erp("SELECT c.name, p.name FROM customer c LEFT JOIN customer p ON p.id = c.parent_id ORDER BY c.name")
+    assert found == [("Co 1", None), *((f"Co {n}", f"Co {n - 1}") for n in range(2, 10))]
