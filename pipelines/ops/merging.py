@@ -12,6 +12,7 @@ may. `navette undo` puts all of it back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -41,7 +42,7 @@ def merge(hub: Hub, entity: str, loser: int, winner: int, why: str | None = None
             "conflicts": move_rows(connection, tables.conflict, "open", loser, winner),
             "intents": move_rows(connection, tables.intent, "unclear", loser, winner)
             + move_rows(connection, tables.intent, "open", loser, winner),
-            "markers": _move_markers(connection, hub.tables.crosswalk[entity], loser, winner),
+            **_move_markers(connection, hub.tables.crosswalk[entity], loser, winner),
         }
         record = hub.tables.record[entity]
         connection.execute(
@@ -132,15 +133,28 @@ def _move_links(connection: Connection, hub: Hub, entity: str, loser: int, winne
     return {"links": links, "own": own, "sets": sets}
 
 
-def _move_markers(connection: Connection, x: Table, loser: int, winner: int) -> list[int]:
+def _move_markers(connection: Connection, x: Table, loser: int, winner: int) -> dict[str, Any]:
     """The winner is to be sent where the loser was, and to the rows that are its from now on; returns the feeds of the
-    loser's markers."""
+    loser's markers, and which of them were unclear."""
     box, sent = tables.outbox, tables.subscription
-    feeds = list(connection.scalars(delete(box).where(box.c.record_id == loser).returning(box.c.feed)))
+    gone = connection.execute(
+        delete(box).where(box.c.record_id == loser).returning(box.c.feed, box.c.state, box.c.why)).all()
+    feeds = [row.feed for row in gone]
+    unclear = [{"feed": row.feed, "why": row.why} for row in gone if row.state == "unclear"]
     known = select(sent.c.feed).where(sent.c.feed.in_(select(x.c.feed).where(x.c.record_id == winner)))
     for feed in {*feeds, *connection.scalars(known)}:
         queue_anew(connection, feed, select(literal(winner)))
-    return feeds
+    keep_unclear(connection, x, winner, unclear)
+    return {"markers": feeds, "unclear": unclear}
+
+
+def keep_unclear(connection: Connection, x: Table, record: int, unclear: Sequence[dict[str, Any]]) -> None:
+    """Where a create may have made one of several rows, the record is not made once more, unless it is known there."""
+    box = tables.outbox
+    known = exists().where(x.c.record_id == record, x.c.feed == box.c.feed)
+    for one in unclear:
+        connection.execute(update(box).where(box.c.record_id == record, box.c.feed == one["feed"], ~known)
+                           .values(state="unclear", why=one["why"]))
 
 
 def entries_among(x: Table, moved: list[dict[str, Any]]) -> Any:

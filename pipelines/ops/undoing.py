@@ -27,7 +27,7 @@ from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import person
 from pipelines.ops.mending import Mended, held, told_of, whole
-from pipelines.ops.merging import all_held, entries_among
+from pipelines.ops.merging import all_held, entries_among, keep_unclear
 from pipelines.stages.outbox import queue_anew
 
 
@@ -128,6 +128,7 @@ def _undo_merge(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
                            .values(record_id=loser))
     for feed in before["markers"]:
         queue_anew(connection, feed, select(literal(loser)))
+    keep_unclear(connection, x, loser, before.get("unclear", []))
 
 
 def _undo_sets(connection: Connection, hub: Hub, links: dict[str, Any], winner: int, loser: int) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 
 from connectors.page import Page
 from connectors.remote import Remote, Resource
@@ -76,7 +76,9 @@ def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resourc
 
 
 def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> None:
-    found = [key for key in _looked_for(plan, remote, resource, row) if key is not None]
+    with hub.ask.connect() as connection:
+        sent_as = _sent_as(connection, row)
+    found = [key for key in _looked_for(plan, remote, resource, row, sent_as) if key is not None]
     if not found and resource.reference is None:
         found = _among_news(hub, flow, plan, remote, resource, row)
     page = page_there(remote, resource, found)
@@ -87,8 +89,10 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
         known = set(connection.scalars(among))
         linked = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.record_id == row["record_id"]).limit(1)
         by_hand = connection.scalar(linked)
-        free = [key for key in found if key not in known] if by_hand is None else [by_hand]
-        if len(free) == 1 and by_hand is None:
+        # Of a record that was merged into one that is known already, the row is a second one.
+        looks = by_hand is None or sent_as != row["record_id"]
+        free: list[Any] = [key for key in found if key not in known] if looks else [by_hand]
+        if len(free) == 1 and looks:
             ours = bool(row["record"]) and stored_of(_said(row), there.get(free[0], {}))
             if ours:
                 link_made(connection, plan, [send_of(plan, row, free[0])])
@@ -106,10 +110,20 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
         take_in(hub, flow, page, resource)
 
 
-def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> list[Any]:
+def _sent_as(connection: Connection, row: RowMapping) -> int:
+    """The id that the record had when it was sent: it may have been merged into another one since, and that again."""
+    m = tables.mending
+    first = connection.scalar(
+        select(m.c.other_id).where(m.c.what == "merge", m.c.undone_at.is_(None),
+                                   m.c.before["intents"].contains([row["id"]]))
+        .order_by(m.c.id).limit(1))
+    return int(row["record_id"] if first is None else first)
+
+
+def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping, sent_as: int) -> list[Any]:
     """The keys of the rows that may be the lost one."""
     if resource.reference is not None:
-        return _keys(plan, remote.find(resource, {resource.reference: str(row["record_id"])}))
+        return _keys(plan, remote.find(resource, {resource.reference: str(sent_as)}))
     for rule in plan.into.match:
         where = _cells_of(plan, rule.on, row["values"])
         if where:

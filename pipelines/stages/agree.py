@@ -102,9 +102,11 @@ def _made(plan: IntoPlan, t: Table) -> Insert:
 def link_found(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> None:
     """A row that was found to be one we had made: an entry without a base, which its next reading decides on."""
     nothing = field_set(connection, plan.into.entity, [])
+    other = plan.crosswalk.alias("other")
+    first = ~exists().where(other.c.record_id == record_id, other.c.id_space == plan.id_space, other.c.is_primary)
     connection.execute(
         upsert(plan.crosswalk).values(id_space=plan.id_space, key=key, feed=plan.feed, record_id=record_id,
-                                      is_primary=True, base_set=nothing).on_conflict_do_nothing()
+                                      is_primary=first, base_set=nothing).on_conflict_do_nothing()
     )
 
 
