@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.both_ways_desk import Both, both
 from tests.memory_desk import Three, module_three, three
 from tests.memory_systems import Answer
 
-__all__ = ["both", "module_three", "three"]
+__all__ = ["module_three", "three"]
 
 COUNT = 11
 
@@ -78,16 +77,3 @@ def test_one_bad_record_does_not_keep_its_batch(three: Three) -> None:
     assert result is not None
     assert (result.counts["created"], result.counts["refused"]) == (COUNT - 1, 1)
     assert [(state, code) for flow, _, state, code in three.waiting() if flow == "books"] == [("refused", "value")]
-
-
-def test_what_hangs_on_a_record_of_the_batch_under_way_follows_in_the_same_push(both: Both) -> None:
-    """The second batch is made ready while the first is under way, and does not know its keys yet."""
-    for number in range(1, 10):
-        both.crm("INSERT INTO crm.company (name, type, parent) SELECT %s, 'customer', max(id) FROM crm.company",
-                 f"Co {number}")
-    result = both.push("erp_companies")
-    assert result.counts["created"] == 9
-    assert both.sees("SELECT o.state FROM sync.outbox o JOIN sync.feed f ON f.id = o.feed"
-                     " WHERE f.flow = 'erp_companies'") == []
-    found = both.erp("SELECT c.name, p.name FROM customer c LEFT JOIN customer p ON p.id = c.parent_id ORDER BY c.name")
-    assert found == [("Co 1", None), *((f"Co {n}", f"Co {n - 1}") for n in range(2, 10))]

@@ -10,12 +10,11 @@ import pytest
 
 from pipelines.ops.merging import merge
 from pipelines.ops.undoing import undo
-from pipelines.runs.standing import pause, resume
-from tests.both_ways_desk import SIRETS, Both, both
+from pipelines.runs.standing import pause
 from tests.memory_desk import FLOWS, Three, module_three, siret, three
 from tests.memory_systems import Answer
 
-__all__ = ["both", "module_three", "three"]
+__all__ = ["module_three", "three"]
 
 ENDS: tuple[Answer, ...] = ("lost", "never", "late", "killed_before", "killed_after")
 EACH = [pytest.param(flow, answer, marks=[] if (flow, answer) == ("erp", "lost") else pytest.mark.slow)
@@ -138,35 +137,3 @@ def test_a_create_that_is_unclear_stays_so_for_the_winner_until_a_person_says_wh
         three.push("shop")
     assert ("shop", winner, "unclear") in [told[:3] for told in three.waiting()], three.told()
     assert len(three.systems["shop"].rows) == 2
-
-
-@pytest.mark.parametrize("edit", ["type = 'customer'", "type = 'customer', city = 'Lyon'"])
-def test_a_prospect_that_becomes_a_customer_while_its_system_is_paused_is_made_once(both: Both, edit: str) -> None:
-    both.crm("INSERT INTO crm.company (name, siret, type, city) VALUES ('Hervé', %s, 'prospect', 'Lyon')", SIRETS[0])
-    assert both.push("erp_companies").counts["created"] == 0
-    pause(both.hub, "erp", "moving")
-    both.crm(f"UPDATE crm.company SET {edit}")
-    resume(both.hub, "erp")
-    both.rounds(2)
-    assert both.erp("SELECT name, siret, city FROM customer") == [("Hervé", SIRETS[0], "Lyon")]
-    assert both.outbox() == []
-
-
-@pytest.mark.parametrize("into", ["a new company", "a company that is there"])
-def test_a_lead_that_becomes_a_company_while_its_system_is_paused_is_made_once(both: Both, into: str) -> None:
-    """What hung on the lead hangs on the company, and follows it."""
-    [(lead,)] = both.crm("INSERT INTO crm.lead (company_name, siret, city) VALUES ('Hervé', %s, 'Lyon') RETURNING id",
-                         SIRETS[0])
-    there = None
-    if into == "a company that is there":
-        [(there,)] = both.crm("INSERT INTO crm.company (name, siret, city, type) VALUES ('Hervé', %s, 'Lyon', 'customer')"
-                              " RETURNING id", SIRETS[0])
-    pause(both.hub, "erp", "moving")
-    [(company,)] = both.crm("SELECT crm.convert_lead(%s, %s)", lead, there)
-    both.crm("UPDATE crm.company SET type = 'customer' WHERE id = %s", company)
-    resume(both.hub, "erp")
-    both.rounds(2)
-    assert both.erp("SELECT name, siret, city, external_ref FROM customer") == [
-        ("Hervé", SIRETS[0], "Lyon", str(company))]
-    assert both.books("SELECT label FROM debtor") == [("Hervé",)]
-    assert both.outbox() == []
