@@ -43,6 +43,8 @@ class Capabilities:
 
     `whole_batch`: a batch is taken whole or not at all, so that a refused one wrote nothing and may be halved.
     `versions`: an update may name the version it was decided on, and is refused (`stale`) when there is a newer one.
+    `beside`: columns that may change without a new version of the row. `compares`: an update may name what it takes the
+    place of, and is refused (`stale`) when the row has anything else there.
     `listens`: `changes` waits for the system to say that something changed.
     """
 
@@ -53,6 +55,8 @@ class Capabilities:
     batch: int = 1
     whole_batch: bool = False
     versions: bool = False
+    beside: frozenset[str] = frozenset()
+    compares: bool = False
     listens: bool = False
 
 
@@ -79,13 +83,15 @@ class Resource:
 @dataclass(frozen=True)
 class Change:
     """One write. `values`: column to cell, only what is to be written; `key` is None for a create by a system that
-    numbers its own rows. `version`: of the row that the write was decided on. `reference`: our id, on a create."""
+    numbers its own rows. `version`: of the row that the write was decided on. `reference`: our id, on a create.
+    `expected`: column to the cell that `values` takes the place of, of an update of a system that compares."""
 
     operation: Operation
     key: Key | None
     values: Mapping[str, str]
     version: str | None = None
     reference: str | None = None
+    expected: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Faults:
     @property
     def rows(self) -> pd.Index[Any]:
         """Labels of all refused rows, once each."""
+        if not self.parts:
+            return pd.Index([], dtype="int64")
         found: pd.Index[Any] = pd.Index(self.frame["row"].unique())
         return found
 

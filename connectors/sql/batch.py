@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.remote import Change, Key
 
@@ -27,6 +27,11 @@ class Batch:
         return [list(cells) for cells in zip(*[change.key or () for change in self.changes], strict=True)]
 
     @property
+    def expected(self) -> list[list[str | None]]:
+        """One list for each of `columns`, of the cells that the changes take the place of; null: whatever is there."""
+        return [[(change.expected or {}).get(name) for change in self.changes] for name in self.columns]
+
+    @property
     def versions(self) -> list[str | None]:
         return [change.version for change in self.changes]
 
@@ -46,4 +51,4 @@ def batches(changes: Sequence[Change]) -> Iterator[Batch]:
 
 def filled(change: Change, more: Mapping[str, str]) -> Change:
     """The change with further values; its own go before them."""
-    return Change(change.operation, change.key, {**more, **change.values}, change.version, change.reference)
+    return replace(change, values={**more, **change.values})

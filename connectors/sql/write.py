@@ -16,7 +16,22 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-from sqlalchemy import ColumnElement, Delete, Text, Update, and_, cast, delete, func, insert, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Text,
+    Update,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.sql.selectable import TableValuedAlias
 
 from connectors.remote import Change, Key, Receipt, RemoteDown, State
@@ -108,12 +123,11 @@ def _touched(connection: Connection, relation: Relation, version: str | None, ba
     """Updates and deletes by key."""
     assert relation.target is not None
     width = len(relation.key)
-    given = given_rows([*batch.keys, batch.versions, *batch.values])
-    mine, wanted = _same_key(relation, given), given.c[f"c{width}"]
-    meant = [mine]
+    given = given_rows([*batch.keys, batch.versions, *batch.values, *batch.expected])
+    mine, same = _same_key(relation, given), _as_expected(relation, given, batch)
+    meant = [mine, same]
     if version is not None:
-        held = func.coalesce(cell(relation.target.c[version], relation.field(version)), "")  # as it was read
-        meant.append(or_(wanted.is_(None), held == wanted))
+        meant.append(_holds(relation, version, given.c[f"c{width}"]))
     statement: Update | Delete
     if batch.changes[0].operation == "delete":
         statement = delete(relation.target).where(*meant)
@@ -128,22 +142,37 @@ def _touched(connection: Connection, relation: Relation, version: str | None, ba
     done = {place: _delivered(relation, row) for place, *row in rows}
     if len(done) == len(batch.changes):
         return [done[place] for place in range(1, len(batch.changes) + 1)]
-    look = select(given.c.place, *_key_cells(relation), _version_cell(relation, version))
-    there = {place: row for place, *row in run(
+    look = select(given.c.place, same, *_key_cells(relation), _version_cell(relation, version))
+    there = {place: (held, row) for place, held, *row in run(
         connection, look.select_from(relation.target.join(given, mine))).fetchall()}
-    return [done.get(place) or _undone(relation, version, change, there.get(place), empty=empty)
+    return [done.get(place) or _undone(relation, version, change, *there.get(place, (True, None)), empty=empty)
             for place, change in enumerate(batch.changes, 1)]
 
 
-def _undone(
-    relation: Relation, version: str | None, change: Change, row: list[str | None] | None, *, empty: bool
-) -> Receipt:
+def _as_expected(relation: Relation, given: TableValuedAlias, batch: Batch) -> ColumnElement[bool]:
+    """Whether the row has in each column what the change takes the place of."""
+    first = len(relation.key) + 1 + len(batch.columns)
+    named = [(at, name) for at, name in enumerate(batch.columns)
+             if any(name in (change.expected or {}) for change in batch.changes)]
+    return and_(true(), *[_holds(relation, name, given.c[f"c{first + at}"]) for at, name in named])
+
+
+def _holds(relation: Relation, name: str, wanted: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the column has this cell, as it was read; null: any."""
+    assert relation.target is not None
+    return or_(wanted.is_(None), func.coalesce(cell(relation.target.c[name], relation.field(name)), "") == wanted)
+
+
+def _undone(relation: Relation, version: str | None, change: Change, same: bool, row: list[str | None] | None, *,
+            empty: bool) -> Receipt:
     if row is None:
         gone: State = "delivered" if change.operation == "delete" else "refused"
         return Receipt(gone, change.key, code=_GONE[0], message=_GONE[1])
     now = _delivered(relation, row)
     if version is not None and change.version is not None and (now.version or "") != change.version:
         return Receipt("stale", now.key, now.version, "stale", "the row has another version now")
+    if not same:
+        return Receipt("stale", now.key, now.version, "stale", "the row has other values by now")
     return now if empty else Receipt("refused", change.key, code=_PASSED[0], message=_PASSED[1])
 
 

@@ -12,6 +12,7 @@ from mappings.errors import ConfigurationError
 from mappings.language.words import did_you_mean
 
 VERSION = "_timestamp"
+TEMPLATE = "template"
 ONE = ("many2one", "one2one")
 MANY = ("one2many", "many2many")
 PARTY = "party.party"
@@ -21,11 +22,12 @@ REACHED = ("phone", "mobile", "fax", "email", "website")
 
 @dataclass(frozen=True)
 class Field:
-    """A field: its type in Tryton's words, and the model that it links to."""
+    """A field: its type in Tryton's words, the model that it links to, and whether it may be computed."""
 
     name: str
     type: str
     relation: str | None = None
+    is_computed: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Models:
                                          where=self._session.wire.url) from None
             raise ConfigurationError(f"the resource {name!r} cannot be read: {refused.message}",
                                      where=self._session.wire.url, todo="Which rights has the user?") from None
-        return {key: Field(key, spec["type"], spec.get("relation")) for key, spec in told.items()}
+        return {key: Field(key, spec["type"], spec.get("relation"),
+                           is_computed=not spec.get("sortable") or bool(spec.get("readonly")))
+                for key, spec in told.items()}
 
     def _names(self) -> Iterator[str]:
         for method in self._session.read("system.listMethods"):

@@ -17,7 +17,7 @@ from connectors.remote import Capabilities, Change, Key, Position, Receipt, Remo
 from connectors.tryton.cells import page_of
 from connectors.tryton.deleted import Deletions
 from connectors.tryton.encode import Encoder, equals, keys_domain
-from connectors.tryton.model import MANY, VERSION, Column, Models
+from connectors.tryton.model import MANY, TEMPLATE, VERSION, Column, Models
 from connectors.tryton.query import SOME, Query, Row
 from connectors.tryton.reading import WRITTEN, TrytonSource
 from connectors.tryton.session import Session
@@ -44,6 +44,7 @@ class TrytonRemote:
         return Capabilities(
             create=True, update=True, archive=ACTIVE in self.models.get(query.model).fields, delete=True,
             batch=self.settings.batch, whole_batch=True, versions=True,
+            beside=frozenset(column.name for column in query.columns if not self._stands_in(query.model, column)),
         )
 
     def read(self, resource: Resource, since: Position | None) -> RemoteSource:
@@ -104,6 +105,18 @@ class TrytonRemote:
 
     def close(self) -> None:
         self.session.close()
+
+    def _stands_in(self, name: str, column: Column) -> bool:
+        """Whether the model's own table has the column, so that no change of it leaves the row's stamp as it was.
+
+        A computed field cannot be sorted by or only be read; one that a variant has of its template can be both.
+        """
+        field, model = column.path[0], self.models.get(name)
+        if len(column.path) > 1 or column.reaches(name) or field.is_computed:
+            return False
+        template = model.fields.get(TEMPLATE)
+        return template is None or template.relation is None or (
+            column.name not in self.models.get(template.relation).fields)
 
     def _query(self, resource: Resource) -> Query:
         """Raises ConfigurationError for whatever the resource names that is not there."""

@@ -112,7 +112,7 @@ def _key_shapes(space: Space, sharing: list[IntoPlace]) -> Problems:
 
 
 def _mark(flow: Flow) -> str:
-    if flow.read.version is not None:
+    if flow.read.version in flow.read.mark_columns:
         return "version"
     return "stamp" if flow.read.stamp is not None else "files"
 

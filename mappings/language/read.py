@@ -138,3 +138,10 @@ class Read(Strict):
     records: Records | None = None  # several record types in one file: which lines are this flow's
     trailer: Trailer | None = None  # a last line that tells the number of rows, or a sum
     continues: Each | None = None  # lines that continue the row above
+
+    @property
+    def mark_columns(self) -> tuple[Column, ...]:
+        """The columns that tell which of two rows of one key is newer: `version`, `stamp`. PostgreSQL's `xmin` tells
+        two states of a row apart, not which is newer: transactions end in another order than they begin."""
+        version = None if self.version == "xmin" else self.version
+        return tuple(column for column in (version, self.stamp) if column is not None)

@@ -121,4 +121,4 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
 
 def marks_rows(flow: Flow) -> bool:
     """Whether each row has an order mark of its own."""
-    return flow.read.version is not None or flow.read.stamp is not None
+    return bool(flow.read.mark_columns)

@@ -20,8 +20,10 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, column, f
 from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.attempt import durable
+from pipelines.runs.exact import exact_among
 from pipelines.runs.leadership import must_lead
 from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.plan import IntoPlan
@@ -44,8 +46,8 @@ class Answered:
         return replace(self.send, key=key)
 
 
-def deliver(hub: Hub, plan: IntoPlan, remotes: Sequence[Remote], resource: Resource, can: Capabilities, run_id: int,
-            sends: Sequence[Send]) -> list[Answered]:
+def deliver(hub: Hub, flow: Flow, plan: IntoPlan, remotes: Sequence[Remote], resource: Resource, can: Capabilities,
+            run_id: int, sends: Sequence[Send]) -> list[Answered]:
     """Writes every send without a fault, and links what was made; as many batches at once as there are sessions.
 
     Raises RemoteDown when the system was not even reached, RetryLater when another process may have taken the flow
@@ -55,7 +57,7 @@ def deliver(hub: Hub, plan: IntoPlan, remotes: Sequence[Remote], resource: Resou
     for operation in OPERATIONS:
         mine = [send for send in sends if send.operation == operation and send.fault is None]
         parts = [mine[start : start + can.batch] for start in range(0, len(mine), can.batch)]
-        work = partial(_delivered, hub, plan, resource, can, run_id)
+        work = partial(_delivered, hub, flow, plan, resource, can, run_id)
         if len(remotes) == 1 or len(parts) < 2:
             for part in parts:
                 answered += work(remotes[0], part)
@@ -91,9 +93,12 @@ def _at_once(work: Callable[[Remote, Sequence[Send]], list[Answered]], remotes: 
     return answered
 
 
-def _delivered(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
+def _delivered(hub: Hub, flow: Flow, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
                part: Sequence[Send]) -> list[Answered]:
-    return note_call(hub, plan, make_call(hub, plan, resource, can, run_id, remote, part))
+    call = make_call(hub, plan, resource, can, run_id, remote, part)
+    for place in exact_among(hub, flow, plan, part, call.receipts):
+        part[place].exact = True
+    return note_call(hub, plan, call)
 
 
 @dataclass
@@ -166,6 +171,8 @@ def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
     if send.operation == "create":
         cells = {column: cell for column, cell in cells.items() if cell != ""}  # a new row begins with its own defaults
     return Change(send.operation, None if send.key is None else remote_key(send.key), cells, version=send.version,
+                  expected=None if send.expected is None else {column: cell for column, cell in send.expected.items()
+                                                               if column in cells},
                   reference=str(send.record_id) if send.operation == "create" and resource.reference else None)
 
 

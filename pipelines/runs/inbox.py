@@ -32,8 +32,7 @@ BYTES_A_RUN = 8 << 20
 def is_hint(hub: Hub, flow: Flow) -> bool:
     """Whether a call only says that something changed: its system can be asked, and the call tells no version, so that
     an old one could not be told from a new one."""
-    return (hub.project.systems[flow.system].connector != "file" and flow.read.version is None
-            and flow.read.stamp is None)
+    return hub.project.systems[flow.system].connector != "file" and not flow.read.mark_columns
 
 
 def calls_wait(hub: Hub, flow: Flow) -> bool:

@@ -59,8 +59,7 @@ class Leader:
                     if not ready or also in ready:
                         return
         except psycopg.OperationalError as error:
-            raise RetryLater("the store's server went away", where=f"live {self.system}",
-                             todo="it is looked for again by itself") from error
+            raise _gone(self.system) from error
 
 
 @contextmanager
@@ -68,17 +67,29 @@ def leading(hub: Hub, system: str) -> Iterator[Leader]:
     """Leads the system while the block runs. Raises RetryLater where another process does."""
     connection = hub.store.connect(hub.store.roles.hub, autocommit=True)
     try:
-        row = connection.execute("SELECT taken FROM sync.lead(%s, 'system', %s)", [LEADER_LOCK, system]).fetchone()
-        if row is None:
+        if not _takes(connection, system):
             raise RetryLater("another process keeps this system live", where=f"system {system}",
                              todo="nothing to do; this one may stand by (navette live --stand-by)")
-        connection.execute("SELECT set_config('application_name', %s, false)", [_called()])
-        for channel in CHANNELS:
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield Leader(connection, system)
     finally:
         with suppress(psycopg.Error):
             connection.close()
+
+
+def _takes(connection: psycopg.Connection[tuple[object, ...]], system: str) -> bool:
+    """Takes the lock, says who has it, and listens; False where another session has it."""
+    try:
+        row = connection.execute("SELECT taken FROM sync.lead(%s, 'system', %s)", [LEADER_LOCK, system]).fetchone()
+        connection.execute("SELECT set_config('application_name', %s, false)", [_called()])
+        for channel in CHANNELS:
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+    except psycopg.OperationalError as error:
+        raise _gone(system) from error
+    return row is not None
+
+
+def _gone(system: str) -> RetryLater:
+    return RetryLater("the store's server went away", where=f"live {system}", todo="it is looked for again by itself")
 
 
 def _called() -> str:

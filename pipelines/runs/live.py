@@ -23,6 +23,7 @@ from connectors.remote import LoginRefused, Position
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.due import due, flows_due
 from pipelines.runs.executing import execute
 from pipelines.runs.hearing import hearing
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
@@ -34,8 +35,8 @@ from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, quiet
 from pipelines.runs.position import move_position, position_of
-from pipelines.runs.push import due, flows_due, push_locked
-from pipelines.runs.remote import Kept, resource_of, session
+from pipelines.runs.push import push_locked
+from pipelines.runs.remote import Kept, session
 from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import seconds
@@ -189,7 +190,7 @@ class _Live:
             if since is None:
                 with hub.ask.connect() as connection:
                     since = position_of(connection, flow.flow)
-            resource = resource_of(flow)
+            resource, _ = self.kept.resource_of(hub, flow, remote)
             settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
             source = NewsSource(remote.read(resource, since), flow.into[0].key, seen)
@@ -203,6 +204,7 @@ class _Live:
         if result.state != "done":
             seen.forget()
             state.since = None
+        seen.settle(hub, flow)
         note_hints(hub, said, result)
         return _moved(result)
 

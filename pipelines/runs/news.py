@@ -1,4 +1,5 @@
-"""What a live read has not seen yet: rows that an overlap brings again are known by key and content."""
+"""What a live read has not seen yet: rows that an overlap brings again are known by key and content; and by which
+version a write may name rows that it does not read again."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ from connectors.page import PAGE_ROWS, Page
 from connectors.remote import Key, Position, RemoteSource
 from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.keys import keys_of
+from mappings.language.flow import Flow
 from mappings.language.strict import Column
+from pipelines.hub import Hub
+from pipelines.runs.planning import kept_plan
+from pipelines.stages.prints import Prints
+from pipelines.stages.unread import settled_keys
 
 REMEMBERED = 50_000
 FEW = 500
@@ -25,21 +31,37 @@ class Seen:
     """The content of the rows of one resource that were read last, by key; forgotten when they become too many.
 
     Where a page brings several rows of one key (the phones of a party), each is known by its place among them.
+
+    `version`: the column with the row's version, and `prints`: the fingerprints, of a flow that writes. Then `versions`
+    has the fingerprint and version of each row that was taken in and left nothing open, as `settle` found; those that
+    `settle` has not asked about yet are `unsettled`.
     """
 
     hashes: dict[str, int] = field(default_factory=dict)
+    version: str | None = None
+    prints: Prints | None = None
+    versions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    unsettled: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def news(self, page: Page, key: Sequence[Column]) -> Page:
         """The page without rows that are as they were when they were seen last."""
-        frame = page.frame
         keys, hashes = self._told(page, key)
         new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
-        self._note(keys, hashes)
-        return page if new.all() else Page(frame[new], page.lines[new], page.damaged)
+        self._note(page, keys, hashes)
+        return page if new.all() else Page(page.frame[new], page.lines[new], page.damaged)
 
     def note(self, page: Page, key: Sequence[Column]) -> None:
         """The rows of a page that was taken in otherwise, after they were written: no news when they are read."""
-        self._note(*self._told(page, key))
+        self._note(page, *self._told(page, key))
+
+    def settle(self, hub: Hub, flow: Flow) -> None:
+        """After a run has taken in what was seen."""
+        if not self.unsettled:
+            return
+        with hub.ask.connect() as connection:
+            keys = settled_keys(connection, kept_plan(hub, flow), {key: one[0] for key, one in self.unsettled.items()})
+        self.versions.update({key: self.unsettled[key] for key in keys})
+        self.unsettled.clear()
 
     def _told(self, page: Page, key: Sequence[Column]) -> tuple[list[str], list[int]]:
         """The key and the content of each row, whatever the order of its columns."""
@@ -47,14 +69,24 @@ class Seen:
         names = sorted(str(column) for column in page.frame.columns)
         return keys, fingerprints(page.frame, names, salt=0).tolist()
 
-    def _note(self, keys: list[str], hashes: list[int]) -> None:
+    def _note(self, page: Page, keys: list[str], hashes: list[int]) -> None:
         if len(self.hashes) > REMEMBERED:
-            self.hashes.clear()
+            self.forget()
         self.hashes.update(zip(keys, hashes, strict=True))
+        if self.prints is None or self.version not in page.frame.columns:
+            return
+        prints, versions = self.prints.told(page.frame, {}).tolist(), page.frame[self.version]
+        for key, print, version in zip(keys, prints, versions, strict=True):
+            known = self.versions.pop(key, None)
+            if isinstance(version, str) and version:
+                same = known is not None and known[0] == print
+                (self.versions if same else self.unsettled)[key] = (print, version)
 
     def forget(self) -> None:
         """After a run that did not take the rows in: they have to come again."""
         self.hashes.clear()
+        self.versions.clear()
+        self.unsettled.clear()
 
 
 @dataclass
@@ -118,5 +150,7 @@ def _numbered(page: Page, last: int) -> Page:
 
 def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:
     """The keys, with a number behind the second, third … of equal ones."""
+    if keys.is_unique:
+        return keys
     place = keys.groupby(keys, dropna=False).cumcount()
     return keys.where(place == 0, keys + "\x1f" + place.astype("string[pyarrow]"))

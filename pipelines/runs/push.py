@@ -16,41 +16,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Text, any_, exists, func, insert, literal, select, update
+from sqlalchemy import Connection, func, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Page
 from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
 from crm_store import hub_tables as tables
-from mappings.codecs.keys import keys_of
 from mappings.errors import ConfigurationError, NavetteError
 from mappings.language.flow import Flow
-from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver, note_call
+from pipelines.runs.due import beyond
 from pipelines.runs.executing import execute
 from pipelines.runs.flight import Batch, Caller, Flight, create_calls, is_one_call_of_creates
 from pipelines.runs.lost_creates import settle_creates
+from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
-from pipelines.runs.remote import FetchedSource, Kept, page_of, resource_of, session, sessions_beside
-from pipelines.stages.absent import entries_of
-from pipelines.stages.guard import Tripped, check_guard
+from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
+from pipelines.runs.there import Rows, known_unread, rows_of
+from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates
+from pipelines.stages.sending import Send, creates, encode, remote_key, updates
 
 BATCH = 500
 """Markers claimed at once."""
-
-Versions = dict[str, str | None]
-"""Key of a row that is there to its version; None where the flow reads none."""
-
 
 @dataclass
 class PushResult:
@@ -102,8 +98,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             release_interrupted(connection, plan.feed)
             result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
         try:
-            resource = resource_of(flow)
-            can = kept.capabilities_of(remote, resource)
+            resource, can = kept.resource_of(hub, flow, remote)
             if flow.write.batch is not None:
                 can = replace(can, batch=min(can.batch, flow.write.batch))
             push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept)
@@ -144,8 +139,10 @@ class _Push:
     result: PushResult
     progress: Progress
     kept: Kept
-    whole: dict[str, dict[str, str]] = field(default_factory=dict)  # mode replace: the rows as they were read, by key
     left: dict[str, Mapping[str, str]] = field(default_factory=dict)  # rows as our writes left them, by key
+    left_of: set[int] = field(default_factory=set)  # their records
+    unread: set[str] = field(default_factory=set)  # rows of this batch that are written without being read again
+    changed: set[str] = field(default_factory=set)  # rows that were not as they were known: they are read
     made: int = 0  # how many batches made something there
     caller: Caller = field(default_factory=Caller)
     flight: Flight | None = None  # what is under way, and not noted
@@ -174,15 +171,20 @@ class _Push:
                 self._take_in_left()
             if not markers:
                 return
-            self.batch(markers)
+            before = self.made
+            again = self.batch(markers)
             self.progress("sending", sum(self.result.counts[done] for done in DONE.values()))
+            if len(markers) < BATCH and not again and self.made == before:
+                self._take_in_left()
+                return
 
-    def batch(self, markers: Sequence[Marker]) -> None:
-        """Sends one batch; one of creates alone is under way still when this returns, if another may follow it."""
+    def batch(self, markers: Sequence[Marker]) -> bool:
+        """Sends one batch; one of creates alone is under way still when this returns, if another may follow it. Returns
+        whether anything of it is to be sent again now."""
         before = None
         try:
-            lost, versions = self._bring_in(markers)
-            sends = self._encoded([marker for marker in markers if marker.record_id not in lost], versions)
+            lost, there = self._bring_in(markers)
+            sends = self._encoded([marker for marker in markers if marker.record_id not in lost], there)
             batch = Batch(markers, lost, sends, self.made)
             flies = len(markers) == BATCH and is_one_call_of_creates(sends, self.can)
             if flies:
@@ -191,18 +193,19 @@ class _Push:
                     self.hub, self.plan, self.remote, self.resource, self.can, self.result.run_id, sends))
             else:
                 self._land()
-                answered = deliver(self.hub, self.plan, self._sessions(), self.resource, self.can, self.result.run_id,
-                                   sends)
+                answered = deliver(self.hub, self.flow, self.plan, self._sessions(), self.resource, self.can,
+                                   self.result.run_id, sends)
         except RemoteDown as error:
             self._wait_for_system(markers, error)
             raise
         if flies:
             self._take_in_read(before)
-            return
+            return False
         self._settle(batch, answered)
         unread = self._left_unread(answered)
         if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
             self._read([remote_key(key) for key in unread], read_back=True)
+        return any(one.receipt.state in ("stale", "refused") for one in answered)
 
     def _land(self) -> None:
         """Waits for what is under way, notes it and takes in what was read back; the session is free then."""
@@ -234,67 +237,61 @@ class _Push:
             set_aside(connection, self.plan.feed, markers, "waiting",
                       {"code": "system_down", "message": error.message}, after=1.0)
 
+    @property
+    def seen(self) -> Seen:
+        return self.kept.seen_of(self.flow)
+
     def _sessions(self) -> list[Remote]:
         """As many as the system takes writes at once."""
         beside = self.hub.project.systems[self.flow.system].limits.parallel_writes - 1
         return [self.remote, *sessions_beside(self.hub, self.flow.system, self.kept, beside)]
 
-    def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Versions]:
-        """Reads the rows of linked records and takes their news in; returns records whose row is gone there, and the
-        versions of the others."""
-        with self.hub.ask.connect() as connection:
-            known = keys_known(connection, self.plan, [marker.record_id for marker in markers])
-        keys = [key for every in known.values() for key in every]
-        if not keys:
-            return set(), {}
-        self._land()  # what is under way needs the session
-        if not self.left.keys().isdisjoint(keys):
+    def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Rows]:
+        """Reads the rows of linked records, but for those that need not be, and takes their news in; returns records
+        whose row is gone there, and the other rows."""
+        if not self.left_of.isdisjoint(marker.record_id for marker in markers):
             self._take_in_left()  # older than what is read now
-        there = self._read([remote_key(key) for key in keys], read_back=False)
-        return {record_id for record_id, every in known.items() if there.keys().isdisjoint(every)}, there
+        records = [marker.record_id for marker in markers]
+        known, there = known_unread(self.hub, self.flow, self.plan, self.can, self.seen, records, self.changed)
+        self.unread = set(there)
+        asked = {record_id: every for record_id, every in known.items() if not there.keys() >= set(every)}
+        keys = [key for every in asked.values() for key in every]
+        if keys:
+            self._land()  # what is under way needs the session
+            there |= self._read([remote_key(key) for key in keys], read_back=False)
+        return {record_id for record_id, every in asked.items() if there.keys().isdisjoint(every)}, there
 
-    def _read(self, keys: Sequence[Key], *, read_back: bool) -> Versions:
+    def _read(self, keys: Sequence[Key], *, read_back: bool) -> Rows:
         """Fetches rows and sends them down the road; returns those that are there."""
         page = self.remote.fetch(self.resource, keys)
         if not len(page.frame):
             return {}
-        if self.flow.write.mode == "replace" and not read_back:
-            self._keep_whole(page)
         self._take_in(page, "readback" if read_back else "push")
-        return self._versions(page)
+        return {} if read_back else rows_of(page, self.plan.into.key,
+                                            self.resource.version if self.can.versions else None)
 
     def _take_in(self, page: Page, trigger: str) -> None:
-        result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page), name=self.resource.name,
-                                         guarded=False, afresh=True, trigger=trigger))
+        result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page),
+                                         name=self.resource.name, guarded=False, afresh=True, trigger=trigger))
         if result.state == "done":
-            self.kept.seen_of(self.flow).note(page, self.plan.into.key)
+            self.seen.note(page, self.plan.into.key)
+            self.seen.settle(self.hub, self.flow)
 
-    def _keep_whole(self, page: Page) -> None:
-        """What the system would wipe if it were left out of an update."""
-        keys = keys_of(page.frame, self.plan.into.key, {}).tolist()
-        left_out = {*map(str, self.plan.into.key), self.resource.version}
-        rows = page.frame.drop(columns=[name for name in page.frame.columns if name in left_out]).to_dict("records")
-        self.whole = {key: {str(name): cell for name, cell in row.items() if isinstance(cell, str)}
-                      for key, row in zip(keys, rows, strict=True) if isinstance(key, str)}
-
-    def _versions(self, page: Page) -> Versions:
-        """By key. A row that somebody changes after it was read is then not written over, but read again."""
-        there = keys_of(page.frame, self.plan.into.key, {}).dropna()
-        name = self.resource.version
-        if name is None or not self.can.versions:
-            return dict.fromkeys(there)
-        return dict(zip(there, (text or None for text in page.frame.loc[there.index, name]), strict=True))
-
-    def _encoded(self, markers: Sequence[Marker], versions: Versions) -> list[Send]:
+    def _encoded(self, markers: Sequence[Marker], there: Rows) -> list[Send]:
         records = [marker.record_id for marker in markers]
         with self.hub.ask.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         encode(self.plan, sends, self.hub.project.codes)
         for send in sends:
-            send.version = None if send.key is None else versions.get(send.key)
-            if send.operation == "update":
-                send.cells = self.whole.get(send.key or "", {}) | send.cells
+            row = there.get(send.key or "")
+            send.version = None if row is None else row.version
+            if row is not None and send.operation == "update":
+                send.images = row.images
+                if self.flow.write.mode == "replace":  # what the system would wipe if it were left out
+                    send.cells = {**row.cells, **send.cells}
+                if self.can.compares:
+                    send.expected = {name: row.cells[name] for name in send.cells if name in row.cells}
             if send.fault is None and not getattr(self.can, send.operation):
                 send.fault = {"code": "not_able", "operation": send.operation}
         return sends
@@ -302,7 +299,7 @@ class _Push:
     def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:
         """Markers and counts."""
         by_record = {marker.record_id: marker for marker in batch.markers}
-        why = _reasons(batch.lost, batch.sends, answered)
+        why = _reasons(batch.lost, batch.sends, answered, self.unread)
         good = [one.send for one in answered if one.receipt.state == "delivered"]
         self.made += any(send.operation == "create" for send in good)
         feed = self.plan.feed
@@ -315,25 +312,32 @@ class _Push:
                 hasten(connection, feed, "link_unknown")
         for send in good:
             self.result.counts[DONE[send.operation]] += 1
+        self.changed |= {one.send.key for one in answered if one.receipt.state != "delivered" and one.send.key}
         written = {send.record_id for send in batch.sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
 
     def _left_unread(self, answered: Sequence[Answered]) -> list[str]:
         """Keeps the rows that came with the receipts; returns the keys of those that are to be read."""
         unread: list[str] = []
+        exact: list[Mapping[str, str]] = []
         for one in answered:
             key = one.as_sent().key
             if one.receipt.state != "delivered" or one.send.operation not in ("create", "update") or key is None:
                 continue
-            if one.receipt.row is not None:
+            if one.send.exact and one.receipt.row is not None:
+                exact.append(one.receipt.row)
+            elif one.receipt.row is not None:
                 self.left[key] = one.receipt.row
+                self.left_of.add(one.send.record_id)
             else:
                 unread.append(key)
+        if exact:
+            self.seen.note(page_of(exact), self.plan.into.key)
         return unread
 
     def _take_in_left(self) -> None:
         """What the system made of what was written is its image of it."""
-        rows, self.left = list(self.left.values()), {}
+        rows, self.left, self.left_of = list(self.left.values()), {}, set()
         for start in range(0, len(rows), BATCH):
             self._take_in(page_of(rows[start : start + BATCH]), "readback")
 
@@ -342,8 +346,10 @@ Reason = tuple[str, dict[str, Any], float | None]
 """The marker's new state, why, and in how many seconds it is tried again (None: growing delays)."""
 
 
-def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]) -> dict[int, Reason]:
-    """For each record that was not delivered, what becomes of its marker."""
+def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered], unread: Collection[str]
+             ) -> dict[int, Reason]:
+    """For each record that was not delivered, what becomes of its marker. A row that was not read before is read now,
+    whatever the system said: the refusal may be of the row as it is by now."""
     why: dict[int, Reason] = {record: ("refused", {"code": "gone_there"}, None) for record in lost}
     for send in sends:
         if send.fault is not None:
@@ -352,46 +358,12 @@ def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered]
     for one in answered:
         receipt, record = one.receipt, one.send.record_id
         told = {"code": receipt.code or receipt.state, "message": receipt.message, "operation": one.send.operation}
-        if receipt.state == "refused":
+        if receipt.state == "refused" and one.send.key not in unread:
             why[record] = ("refused", told, None)
         elif receipt.state == "unclear" and one.send.operation == "create":
             why[record] = ("unclear", told, None)
-        elif receipt.state == "stale":
+        elif receipt.state in ("stale", "refused"):
             why[record] = ("waiting", told, 0.0)
         elif receipt.state in ("retry", "unclear"):
             why[record] = ("waiting", told, None)
     return why
-
-
-def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
-    """What the flow's guard says of all that is due: updates and creates, against the entries there are."""
-    if flow.guard.creates is None and flow.guard.updates is None:
-        return []
-    box, x = tables.outbox, plan.crosswalk
-    linked = exists().where(x.c.record_id == box.c.record_id, x.c.id_space == plan.id_space)
-    mine = [box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now()]
-    with hub.engine.connect() as connection:
-        changed, new = connection.execute(
-            select(func.count().filter(linked), func.count().filter(~linked)).select_from(box).where(*mine)
-        ).one()
-        entries = entries_of(connection, plan)
-    outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
-    return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
-
-
-def due(hub: Hub, flow: Flow) -> int:
-    """How many markers of the flow are due; those that a killed process was sending are."""
-    return flows_due(hub, [flow.flow]).get(flow.flow, 0)
-
-
-def flows_due(hub: Hub, flows: Sequence[str]) -> dict[str, int]:
-    """`due` of several flows, those only that have any."""
-    box, feed = tables.outbox, tables.feed
-    query = (
-        select(feed.c.flow, func.count()).join_from(box, feed, feed.c.id == box.c.feed)
-        .where(feed.c.flow == any_(literal(list(flows), ARRAY(Text))), box.c.state.in_(["waiting", "sending"]),
-               box.c.due_at <= func.now())
-        .group_by(feed.c.flow)
-    )
-    with hub.ask.connect() as connection:
-        return {row[0]: row[1] for row in connection.execute(query)}

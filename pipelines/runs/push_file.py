@@ -39,9 +39,10 @@ from mappings.language.file_pattern import parse_pattern
 from mappings.language.flow import Flow, Schedule
 from mappings.words import Outcome
 from pipelines.hub import Hub
+from pipelines.runs.due import due
 from pipelines.runs.lines import fail
 from pipelines.runs.orders import Progress, quiet
-from pipelines.runs.push import PushResult, due
+from pipelines.runs.push import PushResult
 from pipelines.runs.standing import answering
 from pipelines.stages.file_rows import FilePage, FilePlan, pages_of
 from pipelines.stages.file_totals import Totals

@@ -5,10 +5,11 @@ from __future__ import annotations
 from mappings.errors import NavetteError, RetryLater, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.due import due
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Progress, quiet
-from pipelines.runs.push import PushResult, due, push_locked
+from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.push_file import file_is_left, push_file_locked
 from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished

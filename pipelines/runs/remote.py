@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import pandas as pd
 
@@ -20,10 +21,12 @@ from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress
 from pipelines.runs.paced import Pace, Paced
+from pipelines.runs.planning import kept_plan
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
 from pipelines.runs.standing import answering
+from pipelines.stages.prints import Prints
 
 DESCRIBED_SECONDS = 60.0
 """For so long a description of a resource is believed, in a session that is kept."""
@@ -50,14 +53,20 @@ class FetchedSource:
         yield self.page
 
 
+@cache
+def none_damaged() -> pd.DataFrame:
+    """The frame of damaged lines of a page that has none."""
+    damaged = pd.DataFrame({name: pd.Series(dtype="object") for name in DAMAGED_COLUMNS})
+    return damaged.astype({"row": "int64", "line": "int64"})
+
+
 def page_of(rows: Sequence[Mapping[str, str]]) -> Page:
     """Rows that are whole, as a page."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     index = pd.RangeIndex(1, len(rows) + 1).astype("int64")
     frame = pd.DataFrame({name: pd.array([row.get(name) for row in rows], dtype="string[pyarrow]") for name in names},
                          index=index)
-    damaged = pd.DataFrame({name: pd.Series(dtype="object") for name in DAMAGED_COLUMNS})
-    return Page(frame, index.to_numpy(), damaged.astype({"row": "int64", "line": "int64"}))
+    return Page(frame, index.to_numpy(), none_damaged())
 
 
 @dataclass
@@ -69,14 +78,18 @@ class Kept:
     able: dict[Resource, tuple[float, Capabilities]] = field(default_factory=dict)  # asked when, and the answer
     seen: dict[str, Seen] = field(default_factory=dict)  # by flow: rows that were read or written
 
-    def capabilities_of(self, remote: Remote, resource: Resource) -> Capabilities:
-        """What the resource can do, asked anew after a while: describing it costs more than a write. A write that meets
-        something else than it was described with ends the session, and with it what is kept here."""
+    def resource_of(self, hub: Hub, flow: Flow, remote: Remote) -> tuple[Resource, Capabilities]:
+        """The resource of the flow and what it can do, asked anew after a while: describing it costs more than a write.
+        A write that meets something else than it was described with ends the session, and with it what is kept here."""
+        resource = resource_of(flow)
         asked, can = self.able.get(resource, (0.0, None))
         if can is None or time.monotonic() - asked > DESCRIBED_SECONDS:
             can = remote.capabilities(resource)
             self.able[resource] = (time.monotonic(), can)
-        return can
+        if flow.direction != "in" and can.versions and not can.compares:
+            seen = self.seen_of(flow)
+            seen.version, seen.prints = resource.version, Prints.of(flow, kept_plan(hub, flow))
+        return resource, can
 
     def seen_of(self, flow: Flow) -> Seen:
         """What was seen of the rows of a flow."""

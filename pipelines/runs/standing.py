@@ -31,7 +31,7 @@ def answering(hub: Hub, system: str) -> Iterator[None]:
 
     A refused login pauses the system: a few more would lock the account, so a person has to look first.
     """
-    _ask(hub, system)
+    was = _ask(hub, system)
     try:
         yield
     except RemoteDown as error:
@@ -42,7 +42,8 @@ def answering(hub: Hub, system: str) -> Iterator[None]:
         pause(hub, system, error.message)
         raise
     else:
-        _note_up(hub, system)
+        if was == "down":
+            _note_up(hub, system)
 
 
 def pause(hub: Hub, system: str, why: str) -> None:
@@ -64,12 +65,12 @@ def _known(hub: Hub, system: str) -> None:
         raise ConfigurationError(f"there is no system {system!r}", todo=f"one of: {', '.join(hub.project.systems)}")
 
 
-def _ask(hub: Hub, system: str) -> None:
+def _ask(hub: Hub, system: str) -> str | None:
     query = select(_state.c.state, _state.c.why, _state.c.until > func.now()).where(_state.c.system == system)
     with hub.ask.connect() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
-        return
+        return None
     state, why, still = row
     if state == "paused":
         raise RetryLater(f"the system is paused: {why}", where=f"system {system}",
@@ -77,6 +78,7 @@ def _ask(hub: Hub, system: str) -> None:
     if state == "down" and still:
         raise RetryLater(f"the system did not answer: {why}", where=f"system {system}",
                          todo=f"it is tried again by itself; at once after navette resume {system}")
+    return str(state)
 
 
 def _note_down(connection: Connection, system: str, why: str) -> None:

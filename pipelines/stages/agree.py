@@ -42,7 +42,7 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     """Updates and ends that were delivered: the base of the sent fields is what was sent, and nothing of it is pending.
 
     The remote image of these fields is what we sent until the row was read again, whoever reads it; no fingerprint, so
-    that it will be.
+    that it will be. Of a row that came back exactly as it had to, it is so already.
     """
     if not sends:
         return
@@ -60,7 +60,7 @@ def _agreed(plan: IntoPlan, t: Table) -> Update:
     x = plan.crosswalk
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
-        "pending": _less(x, t), "sent": _more(x, t),
+        "pending": _less(x, t), "sent": case((t.c.exact, x.c.sent), else_=_more(x, t)),
         "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
     }
     names: list[Any] = []
@@ -124,7 +124,7 @@ def _more(x: Table, t: Table) -> Any:
 
 
 def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: str) -> Table:
-    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, v_<column> as it was read.
+    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, exact, v_<column> as read.
 
     Its connection keeps it; a mapping of other columns has a table of its own.
     """
@@ -132,16 +132,19 @@ def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: s
     table = plan.once(name, lambda: _sent_table(plan, f"{name}_{plan.feed}_{plan.salt:x}".replace("-", "n")))
     connection.execute(CreateTable(table, if_not_exists=True))
     sets: dict[frozenset[str], int] = {}
+    mapped = frozenset(item.name for item in plan.fields)
     rows = []
     for send in sends:
         known = frozenset({*send.known, *send.fields})
         if send.operation == "create":
             known = frozenset(send.fields)
-        if known not in sets:
+        if known == mapped:
+            sets[known] = plan.base_set
+        elif known not in sets:
             sets[known] = field_set(connection, plan.into.entity, sorted(known))
         rows.append({
             "key": send.key, "record_id": send.record_id, "fields": list(send.fields), "base_set": sets[known],
-            "ended": send.operation == "archive", "deleted": send.operation == "delete",
+            "ended": send.operation == "archive", "deleted": send.operation == "delete", "exact": send.exact,
             **{f"v_{column}": send.values.get(column) for column in every},
         })
     connection.execute(plan.once((name, "rows"), lambda: insert(table)), rows)
@@ -152,6 +155,7 @@ def _sent_table(plan: IntoPlan, name: str) -> Table:
     columns: list[Column[Any]] = [
         Column("key", Text), Column("record_id", BigInteger), Column("fields", ARRAY(Text)),
         Column("base_set", Integer), Column("ended", Boolean), Column("deleted", Boolean),
+        Column("exact", Boolean),
     ]
     columns += [Column(f"v_{column}", staged_type(plan, column).type)
                 for item in plan.fields for column in item.columns]

@@ -22,13 +22,11 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
-import xxhash
 from sqlalchemy import Connection, Engine
 
 from connectors.page import Page, Source
 from mappings.check.expectations import KNOWN, judges_rows
-from mappings.codecs.fingerprint import fingerprints
-from mappings.codecs.into import Decoded, columns_needed, decode_into, resolve_column
+from mappings.codecs.into import Decoded, decode_into
 from mappings.codecs.keys import keys_of
 from mappings.errors import ExpectationFailed
 from mappings.faults import Faults
@@ -40,6 +38,7 @@ from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.prints import Prints, read_by
 from pipelines.stages.read_part import Looked, ReadPart, gathered
 from pipelines.stages.same import SameRows
 from pipelines.stages.staging import Staging, everything_landed
@@ -104,8 +103,7 @@ class Landing:
     @property
     def run(self) -> tuple[int, int | None]:
         """The run's id, and its mark where rows have none of their own."""
-        read = self.flow.read
-        of_rows = read.version is not None or read.stamp is not None or self.row_marks is not None
+        of_rows = bool(self.flow.read.mark_columns) or self.row_marks is not None
         return self.run_id, None if of_rows else self.mark
 
 
@@ -215,16 +213,11 @@ class _IntoLanding:
 
     def __init__(self, what: Landing, number: int) -> None:
         self.what, self.plan, self.tables = what, what.plans[number], what.staging.intos[number]
-        self.into = self.plan.into.model_copy(
-            update={"fields": {f.name: f.map for f in self.plan.fields
-                               if f.reference is None or not f.reference.owner_key}}
-        )
+        self.into = read_by(self.plan)
         owner = next((p for p in what.plans if self.plan.owner and p.id_space in self.plan.owner.spaces), None)
         self.owner_key = self.plan.owner.owner_key if self.plan.owner is not None else None
         self.owned_by_element = owner is not None and owner.into.each is not None and owner.into.each == self.into.each
-        self.columns = [*columns_needed(self.into), *([what.flow.read.version] if what.flow.read.version else []),
-                        *([what.flow.read.stamp] if what.flow.read.stamp else []),
-                        *(self.owner_key or () if self.owned_by_element else ())]
+        self.prints = Prints.of(what.flow, self.plan, (self.owner_key or ()) if self.owned_by_element else ())
         self.expects, self.asked = bool(self.into.expect), False
         self.matching = Matching(self.plan, self.tables, what.run)
         self.last_row = 0
@@ -254,14 +247,13 @@ class _IntoLanding:
 
     def read(self, page: Page) -> ReadPart:
         """What can be told of a page without the store; pages come in order, in the reader's thread."""
-        part = part_of(page, self.into, [str(column) for column in self.columns], self.last_row)
+        part = part_of(page, self.into, [str(column) for column in self.prints.columns], self.last_row)
         for numbers in (part.damaged["row"], part.frame.index):
             if len(numbers):
                 self.last_row = max(self.last_row, int(numbers.max()))
         keys = keys_of(part.frame, self.into.key, self.what.variables)
         marks, stamps = self._marks(part)
-        salt = self._salt(self.what.variables)
-        hashes = pd.Series(fingerprints(part.frame, self._present(part.frame), salt=salt), index=part.frame.index)
+        hashes = self.prints.told(part.frame, self.what.variables)
         return ReadPart(part, keys, marks, stamps, hashes)
 
     def _marks(self, part: Part) -> tuple[pd.Series, pd.Series]:
@@ -352,24 +344,9 @@ class _IntoLanding:
         return pd.Series(parents.reindex(page.parents.to_numpy()).to_numpy(), index=page.frame.index,
                          dtype="string[pyarrow]")
 
-    def _present(self, frame: pd.DataFrame) -> list[str]:
-        names = tuple(frame.columns)
-        found = [resolve_column(names, column) for column in self.columns]
-        return list(dict.fromkeys(name for name in found if name is not None))
-
-    def _salt(self, variables: Mapping[str, str]) -> int:
-        used = sorted(f"{column}={variables[str(column)[1:]]}" for column in self.columns
-                      if str(column).startswith("$") and str(column)[1:] in variables)
-        return hash_text("\x1f".join([str(self.plan.salt), self.plan.label, *used]))
-
     def _decimal(self) -> Literal[".", ","] | None:
         found = _pinned_decimal(self.what.flow) or self.what.source.detected.get("decimal")
         return "," if found == "," else "." if found == "." else None
-
-
-def hash_text(value: str) -> int:
-    """A signed 64-bit hash that is the same in every process."""
-    return xxhash.xxh3_64_intdigest(value.encode()) - (1 << 63)
 
 
 def _pinned_decimal(flow: Flow) -> str | None:

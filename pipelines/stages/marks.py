@@ -19,7 +19,7 @@ def marks_of(frame: pd.DataFrame, read: Read, file_mark: int | None) -> tuple[pd
     and times are microseconds since 1970, UTC. A value that cannot be read gives null: the row then counts as newest.
     """
     stamps = _times(frame, read.stamp, read) if read.stamp is not None else None
-    if read.version is not None:
+    if read.version in read.mark_columns:
         marks = _versions(frame, read)
     elif stamps is not None:
         marks = stamps

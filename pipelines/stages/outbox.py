@@ -94,8 +94,7 @@ def delivered(connection: Connection, feed: int, markers: Collection[Marker]) ->
     """Removes markers whose record is as it was when it was claimed; the others wait anew."""
     box = hub.outbox
     same = tuple_(box.c.record_id, box.c.generation).in_([(m.record_id, m.generation) for m in markers])
-    if markers:
-        connection.execute(delete(box).where(box.c.feed == feed, same))
+    if markers and connection.execute(delete(box).where(box.c.feed == feed, same)).rowcount < len(markers):
         connection.execute(
             update(box).where(box.c.feed == feed, _among(markers), box.c.state == "sending")
             .values(state="waiting", tries=0, why=None, due_at=func.now())

@@ -86,7 +86,7 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
-        *_base(plan, v), _remote(plan, v, base).label("remote"), _pending(plan, v).label("pending"),
+        *_base(plan, v), _remote(plan, v, base).label("remote"), pending_of(plan, v).label("pending"),
         *[value.label(f"n_{column}") for column, value in new.items()],
         *[value.label(f"b_{column}") for column, value in base.items()],
         *[v.c[f"w_{field.name}"] for field in plan.fields],
@@ -100,7 +100,7 @@ def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subqu
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
-        (take, winner, send), differ = _decide(plan, field, sides)
+        (take, winner, send), differ = decide_field(plan, field, sides)
         decided += [
             func.coalesce(take, false()).label(f"t_{field.name}"), winner.label(f"w_{field.name}"),
             differ.label(f"d_{field.name}"), func.coalesce(send, false()).label(f"s_{field.name}"),
@@ -135,7 +135,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
             agreed = x.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
-                _image(x, column, agreed).label(f"i_{column}"),
+                image_of(x, column, agreed).label(f"i_{column}"),
             ]
     back: ColumnElement[bool] = false()
     if plan.archives and all(field.name != "archived" for field in plan.fields):
@@ -161,7 +161,7 @@ def _theirs(field: FieldPlan, column: str, s: FromClause, matched: FromClause) -
     return s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
 
 
-def _image(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElement[Any]:
+def image_of(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElement[Any]:
     """What the remote had at the last agreement: nearly always what the CRM had."""
     name = literal(column, Text)
     told: ColumnElement[Any]
@@ -207,7 +207,7 @@ Verdict = tuple[ColumnElement[bool], ColumnElement[Any], ColumnElement[bool]]
 """Is r taken? Who won a conflict? Is c to be sent?"""
 
 
-def _decide(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, ColumnElement[bool]]:
+def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, ColumnElement[bool]]:
     """The verdict on one field, and whether r and c differ."""
     first = field.columns[0]
     facts = _Facts(
@@ -314,7 +314,7 @@ def higher_rank_says(plan: IntoPlan, ranks: tuple[str, ...], column: str, record
     other, space = plan.crosswalk.alias("ranked_x"), hub.id_space.alias("ranked_space")
     return exists().where(
         other.c.record_id == record_id, other.c.id_space == space.c.id, space.c.system.in_(ranks),
-        _image(other, column, other.c[f"b_{column}"]).is_not(None),
+        image_of(other, column, other.c[f"b_{column}"]).is_not(None),
     )
 
 
@@ -338,7 +338,7 @@ def _echo(plan: IntoPlan, v: FromClause, field: FieldPlan) -> ColumnElement[bool
     return v.c[f"p_{field.name}"] if plan.writes else false()
 
 
-def _pending(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
+def pending_of(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
     sent = [case((v.c[f"s_{field.name}"], literal(field.name, Text))) for field in plan.fields if field.sent]
     nothing = cast(null(), ARRAY(Text))
     if not sent:

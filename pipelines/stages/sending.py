@@ -63,6 +63,9 @@ class Send:
     known: tuple[str, ...] = ()  # fields that had a base before
     cells: dict[str, str] = field(default_factory=dict)
     version: str | None = None  # of the row that the write was decided on
+    expected: Mapping[str, str] | None = None  # the row's own cells that the write takes the place of
+    images: Mapping[str, Any] | None = None  # the record's columns as the system had them, where all are known
+    exact: bool = False  # the row came back exactly as it had to
     fault: dict[str, Any] | None = None  # why it cannot be sent: code and params
 
 

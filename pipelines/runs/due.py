@@ -1,0 +1,50 @@
+"""What is due to be sent, and what a flow's guard says of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import ARRAY, Text, any_, exists, func, literal, select
+
+from crm_store import hub_tables as tables
+from mappings.language.flow import Flow
+from mappings.words import Outcome
+from pipelines.hub import Hub
+from pipelines.stages.absent import entries_of
+from pipelines.stages.guard import Tripped, check_guard
+from pipelines.stages.plan import IntoPlan
+
+
+def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
+    """What the flow's guard says of all that is due: updates and creates, against the entries there are."""
+    if flow.guard.creates is None and flow.guard.updates is None:
+        return []
+    box, x = tables.outbox, plan.crosswalk
+    linked = exists().where(x.c.record_id == box.c.record_id, x.c.id_space == plan.id_space)
+    mine = [box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now()]
+    with hub.engine.connect() as connection:
+        changed, new = connection.execute(
+            select(func.count().filter(linked), func.count().filter(~linked)).select_from(box).where(*mine)
+        ).one()
+        entries = entries_of(connection, plan)
+    outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
+    return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
+
+
+def due(hub: Hub, flow: Flow) -> int:
+    """How many markers of the flow are due; those that a killed process was sending are."""
+    return flows_due(hub, [flow.flow]).get(flow.flow, 0)
+
+
+def flows_due(hub: Hub, flows: Sequence[str]) -> dict[str, int]:
+    """`due` of several flows, those only that have any."""
+    box, feed = tables.outbox, tables.feed
+    query = (
+        select(feed.c.flow, func.count()).join_from(box, feed, feed.c.id == box.c.feed)
+        .where(feed.c.flow == any_(literal(list(flows), ARRAY(Text))), box.c.state.in_(["waiting", "sending"]),
+               box.c.due_at <= func.now())
+        .group_by(feed.c.flow)
+    )
+    with hub.ask.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(query)}

@@ -1,0 +1,75 @@
+"""The rows that a batch is about to write, as far as is known: read now, or as they were at the last agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.page import Page
+from connectors.remote import Capabilities
+from mappings.codecs.keys import keys_of
+from mappings.language.flow import Flow
+from mappings.language.strict import Column
+from pipelines.hub import Hub
+from pipelines.runs.news import Seen
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.sending import Send, encode, keys_known
+from pipelines.stages.unread import Entry, settle_unread
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row by what a write of it may name: its version, and its cells by column; `images`, where it was not read: the
+    record's columns as the system had them."""
+
+    version: str | None
+    cells: Mapping[str, str]
+    images: Mapping[str, Any] | None = None
+
+
+Rows = dict[str, Row]
+"""By key."""
+
+
+def rows_of(page: Page, key: Sequence[Column], version: str | None) -> Rows:
+    """The rows of a page; without the key, and the version where it is read."""
+    keys = keys_of(page.frame, key, {}).tolist()
+    left_out = {*map(str, key), version}
+    cells = page.frame.drop(columns=[name for name in page.frame.columns if name in left_out]).to_dict("records")
+    versions = [None] * len(keys) if version is None else page.frame[version].tolist()
+    return {
+        name: Row(said if isinstance(said, str) and said else None,
+                  {str(column): cell for column, cell in row.items() if isinstance(cell, str)})
+        for name, said, row in zip(keys, versions, cells, strict=True) if isinstance(name, str)
+    }
+
+
+def known_unread(hub: Hub, flow: Flow, plan: IntoPlan, can: Capabilities, seen: Seen, records: Sequence[int],
+                 changed: Collection[str]) -> tuple[dict[int, list[str]], Rows]:
+    """The keys of these records, the primary ones first; and the rows that need not be read, none of `changed`.
+
+    A row that has changed since is not lost: the system, which compares it with what is written over or with its last
+    version, refuses the write, and it is read then.
+    """
+    compares = can.compares or (can.versions and bool(seen.versions))
+    if not compares or flow.write.mode == "replace":
+        with hub.ask.connect() as connection:
+            return keys_known(connection, plan, records), {}
+    with hub.small.begin() as connection:
+        entries = settle_unread(connection, plan, records, can.beside)
+    known: dict[int, list[str]] = {}
+    for entry in entries:
+        known.setdefault(entry.record_id, []).append(entry.key)
+    sure = [entry for entry in entries if entry.sure and entry.key not in changed]
+    rows = _as_agreed(hub, plan, sure) if can.compares else {
+        entry.key: Row(seen.versions[entry.key][1], {}) for entry in sure if entry.key in seen.versions}
+    return known, {key: rows[key] for every in known.values() if rows.keys() >= set(every) for key in every}
+
+
+def _as_agreed(hub: Hub, plan: IntoPlan, entries: Sequence[Entry]) -> Rows:
+    """The cells that the system has where what is pending is to be written, had nobody changed them."""
+    images = [Send(entry.record_id, "update", entry.key, entry.pending, entry.images) for entry in entries]
+    encode(plan, images, hub.project.codes)
+    return {image.key: Row(None, image.cells, image.values) for image in images
+            if image.key is not None and image.fault is None}

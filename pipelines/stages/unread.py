@@ -1,0 +1,147 @@
+"""What is to be sent of rows that nobody has read again, decided as if they were as when they were last applied.
+
+The system refuses such a write where the row has changed since: it compares what is written over, or the version that
+the caller knows. Resolve's table has one line less here: r is what the remote had at the last agreement, so nothing
+comes in and nobody can have won or lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from crm_store import hub_tables as hub
+from mappings.codecs.columns import field_columns
+from pipelines.stages.plan import IntoPlan
+from pipelines.stages.resolve import decide_field, image_of, pending_of
+
+RECORDS = bindparam("records", type_=ARRAY(BigInteger))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row under which the system knows a record. `sure`: its base tells by itself what is to be sent, which is
+    `pending`; `images`: the columns of the record as the system had them at the last agreement."""
+
+    record_id: int
+    key: str
+    sure: bool
+    pending: tuple[str, ...]
+    images: Mapping[str, Any]
+
+
+def settle_unread(connection: Connection, plan: IntoPlan, records: Sequence[int], beside: frozenset[str]
+                  ) -> list[Entry]:
+    """Notes what is pending of these records, should their rows be as they were; all entries that they have, the
+    primary ones first. `beside`: columns that change without a new version of the row.
+
+    An entry is not sure where its row must be read first: a field without a base, an open conflict, something that was
+    pending already (for an edit there, which the base does not know) or that was sent and not read again, something
+    that would be taken from the row, a link to be sent, a column of `beside`, an entry of another feed.
+    """
+    statement = plan.once(("unread", beside), lambda: _settled(plan, beside))
+    return [
+        Entry(record_id, key, sure, tuple(pending or ()), dict(zip(_columns(plan), images, strict=True)))
+        for record_id, key, sure, pending, *images in connection.execute(statement, {"records": list(records)})
+    ]
+
+
+def _columns(plan: IntoPlan) -> list[str]:
+    return [column for field in plan.fields for column in field.columns]
+
+
+def settled_keys(connection: Connection, plan: IntoPlan, prints: Mapping[str, int]) -> set[str]:
+    """The keys of those rows (by their fingerprints) that were applied, and left nothing for anybody to decide."""
+    x = plan.crosswalk
+    keys, hashes = bindparam("keys", type_=ARRAY(Text)), bindparam("prints", type_=ARRAY(BigInteger))
+    seen = func.unnest(keys, hashes).table_valued("key", "print").render_derived(name="seen")
+    query = plan.once("settled", lambda: select(x.c.key).join_from(seen, x, and_(
+        x.c.id_space == plan.id_space, x.c.key == seen.c.key, x.c.feed == plan.feed, x.c.fingerprint == seen.c.print)))
+    return set(connection.scalars(query, {"keys": list(prints), "prints": list(prints.values())}))
+
+
+def _settled(plan: IntoPlan, beside: frozenset[str]) -> Select[Any]:
+    x = plan.crosswalk
+    v = _verdicts(plan, beside)
+    noted = (
+        update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == v.c.key, v.c.sure,
+                        x.c.pending.is_distinct_from(pending_of(plan, v)))
+        .values(pending=pending_of(plan, v)).returning(x.c.key).cte("noted")
+    )
+    mine = and_(v.c.key == x.c.key, x.c.feed == plan.feed)
+    return (
+        select(x.c.record_id, x.c.key, func.coalesce(v.c.sure, false()), pending_of(plan, v),
+               *[v.c[f"i_{column}"] for column in _columns(plan)])
+        .add_cte(noted).select_from(x.outerjoin(v, mine))
+        .where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space)
+        .order_by(x.c.record_id, x.c.is_primary.desc(), x.c.key)
+    )
+
+
+def _verdicts(plan: IntoPlan, beside: frozenset[str]) -> CTE:
+    """For each entry of the feed: key, i_<column> (what the remote had), s_<field> (is it to be sent?) and sure."""
+    sides = _sides(plan)
+    doubts: list[ColumnElement[bool]] = []
+    decided: list[ColumnElement[Any]] = []
+    for field in plan.fields:
+        (take, winner, send), _ = decide_field(plan, field, sides)
+        send = func.coalesce(send, false())
+        doubts += [func.coalesce(take, false()), winner.is_not(None)]
+        if field.reference is not None or not beside.isdisjoint(map(str, field_columns(field.map))):
+            doubts.append(send)
+        decided.append(send.label(f"s_{field.name}"))
+    sure = and_(sides.c.settled, ~or_(false(), *doubts))
+    images = [sides.c[f"i_{column}"] for column in _columns(plan)]
+    return select(sides.c.key, func.coalesce(sure, false()).label("sure"), *images, *decided).cte("verdicts")
+
+
+def _sides(plan: IntoPlan) -> Subquery:
+    """As resolve has them (c, r, b and i), r being i."""
+    x, c = plan.crosswalk, plan.record
+    columns: list[ColumnElement[Any]] = []
+    for field in plan.fields:
+        columns += [true().label(f"k_{field.name}"), false().label(f"e_{field.name}"), false().label(f"p_{field.name}")]
+        for column in field.columns:
+            agreed = x.c[f"b_{column}"]
+            ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
+            there = image_of(x, column, agreed)
+            columns += [ours.label(f"c_{column}"), there.label(f"r_{column}"), agreed.label(f"b_{column}"),
+                        there.label(f"i_{column}")]
+    conflict = hub.conflict
+    disputed = exists().where(conflict.c.entity == plan.into.entity, conflict.c.record_id == x.c.record_id,
+                              conflict.c.feed == plan.feed, conflict.c.state == "open")
+    settled = and_(x.c.base_set == plan.base_set, x.c.pending.is_(None), x.c.sent.is_(None),
+                   x.c.absent_since.is_(None), ~disputed)
+    return (
+        select(x.c.key, x.c.record_id, c.c.type.label("record_type"),
+               literal("entry").label("class"), cast(null(), BigInteger).label("stamp"),
+               (~x.c.is_primary).label("alias"), settled.label("settled"), *columns)
+        .join_from(x, c, c.c.id == x.c.record_id)
+        .where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space, x.c.feed == plan.feed)
+        .offset(0).subquery("sides")
+    )
