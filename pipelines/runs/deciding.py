@@ -18,7 +18,7 @@ from pipelines.runs.orders import LandedRun, Order
 from pipelines.runs.position import reached, stage_gone
 from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
 from pipelines.stages.decide import Decided, decide, match_all
-from pipelines.stages.guard import Tripped, check_guard
+from pipelines.stages.guard import MOST_ENTRIES, Tripped, check_guard, enough_entries
 from pipelines.stages.land import Landed, Landing
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
@@ -112,10 +112,9 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
             counts.to_archive = to_archive if action == "archive" else 0
         told = Counter(counts.landed) + fate.expected
         guard = order.flow.guard
-        # Counting a million entries takes time, and nobody asks where only refusals are limited.
-        asked = not counts.rows_read or {guard.creates, guard.updates, guard.archives} != {None}
+        enough = enough_entries(guard, told, counts.absent) if counts.rows_read else MOST_ENTRIES
         found += check_guard(guard, plan.label, counts.rows_read, told, counts.absent,
-                             entries_of(connection, plan) if asked else 0, full=order.full)
+                             entries_of(connection, plan, enough), full=order.full)
     return found
 
 

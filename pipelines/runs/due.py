@@ -12,7 +12,7 @@ from mappings.language.flow import Flow
 from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.stages.absent import entries_of
-from pipelines.stages.guard import Tripped, check_guard
+from pipelines.stages.guard import Tripped, check_guard, enough_entries
 from pipelines.stages.plan import IntoPlan
 
 
@@ -27,8 +27,8 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
         changed, new = connection.execute(
             select(func.count().filter(linked), func.count().filter(~linked)).select_from(box).where(*mine)
         ).one()
-        entries = entries_of(connection, plan)
-    outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
+        outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
+        entries = entries_of(connection, plan, enough_entries(flow.guard, outcomes, 0))
     return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
 
 

@@ -184,15 +184,13 @@ def _these(plan: IntoPlan, keys: Sequence[str]) -> list[ColumnElement[bool]]:
     return [x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == any_(literal(list(keys), ARRAY(Text)))]
 
 
-def entries_of(connection: Connection, plan: IntoPlan) -> int:
-    """How many entries the feed has: what shares of the guard are counted against."""
+def entries_of(connection: Connection, plan: IntoPlan, enough: int) -> int:
+    """How many entries the feed has, at most `enough`: what shares of the guard are counted against."""
     x = plan.crosswalk
-    query = select(func.count()).where(
-        x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None)
-    )
+    query = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None))
     if plan.key_pattern is not None:
         query = query.where(x.c.key.regexp_match(plan.key_pattern))
-    count = connection.scalar(query)
+    count = connection.scalar(select(func.count()).select_from(query.limit(enough).subquery()))
     return int(count or 0)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from math import inf
 
 from mappings.language.flow import Guard
 from mappings.words import Outcome
 
 FEWEST_ROWS = 20
 """Below this many rows or entries a percentage says nothing."""
+MOST_ENTRIES = 1 << 40
+"""Every one there is."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,14 @@ class Tripped:
 
     def told(self) -> dict[str, object]:
         return {"what": self.what, "into": self.label, "count": self.count, "of": self.of, "limit": self.limit}
+
+
+def enough_entries(guard: Guard, outcomes: Counter[Outcome], absent: int) -> int:
+    """With so many entries, or more, nothing trips that is counted against entries: no more need be counted, since with
+    a million of them that would cost more than a live change. Fewer are counted exactly, and told."""
+    shares = [(guard.creates, outcomes["created"]), (guard.updates, outcomes["updated"]), (guard.archives, absent)]
+    needed = [count / limit if limit else inf for limit, count in shares if limit is not None and count]
+    return int(min(max(needed, default=0) + 1, MOST_ENTRIES))
 
 
 def check_guard(guard: Guard, label: str, rows_read: int, outcomes: Counter[Outcome], absent: int, entries: int,

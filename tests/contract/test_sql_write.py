@@ -124,6 +124,34 @@ def test_an_update_decided_on_an_older_version_is_stale(books: Books, version: s
     assert states(remote.write(resource, [Change("delete", ("A",), {}, page["A"])])) == ["stale"]
 
 
+def expecting(key: str, expected: dict[str, str], **values: str) -> Change:
+    return Change("update", (key,), values, expected=expected)
+
+
+def test_an_update_of_cells_that_are_others_by_now_is_stale(books: Books) -> None:
+    books.make(DEBTOR, "INSERT INTO debtor (code, name, balance) VALUES ('A', 'a', 12.5), ('B', 'b', NULL), ('C', 'c', 1)")
+    remote, resource = books.remote(), debtors(columns=("code", "name", "balance", "updated_at"))
+    assert remote.capabilities(resource).compares
+    seen = remote.fetch(resource, [("A",), ("B",), ("C",)]).frame.set_index("code").to_dict("index")
+    books.admin.execute("UPDATE debtor SET balance = 2 WHERE code = 'C'")
+    changes = [expecting(code, {"balance": seen[code]["balance"]}, balance="7") for code in "ABC"]
+    assert states(remote.write(resource, changes)) == ["delivered", "delivered", "stale"]
+    assert books.rows("SELECT code, balance::text FROM debtor ORDER BY code") == [
+        ("A", "7.00"), ("B", "7.00"), ("C", "2.00")]
+    [name] = remote.write(resource, [expecting("C", {"name": "c"}, name="carl")])
+    assert name.state == "delivered"  # what is not written may be whatever it is
+    [gone, some] = remote.write(resource, [expecting("Z", {"name": "z"}, name="?"), update("C", name="any")])
+    assert (gone.state, gone.code, some.state) == ("refused", "gone", "delivered")
+
+
+def test_a_row_that_a_trigger_passes_over_is_not_stale(books: Books) -> None:
+    books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')",
+               "CREATE FUNCTION pass_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+               "CREATE TRIGGER pass_over BEFORE UPDATE ON debtor FOR EACH ROW EXECUTE FUNCTION pass_over()")
+    [receipt] = books.remote().write(debtors(), [expecting("A", {"name": "a"}, name="b")])
+    assert (receipt.state, receipt.code) == ("refused", "skipped")
+
+
 def test_an_update_that_waited_for_another_sees_that_it_is_stale(books: Books) -> None:
     books.make(DEBTOR, "INSERT INTO debtor (code, name) VALUES ('A', 'a')")
     remote = books.remote()
