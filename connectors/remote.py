@@ -149,9 +149,13 @@ class Remote(Protocol):
     def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
         """Does the changes, at most `capabilities().batch` of one operation; a receipt for each, in order."""
 
-    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:
-        """Yields each time the system says that something changed, until `timeout` seconds passed; only where it
-        listens."""
+    @property
+    def writes_as(self) -> object:
+        """How `changes` calls whoever wrote through this session; None where it does not say."""
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[object]:
+        """Yields each time the system says that something changed, until `timeout` seconds passed, and who wrote it
+        (None: it does not say); only where it listens."""
 
     def close(self) -> None:
         """Ends the session."""

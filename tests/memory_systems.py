@@ -226,7 +226,11 @@ class MemoryRemote:
                     if len(changes) > 1 else self.system.do(change) for change in changes]
         return [self.system.do(change) for change in changes]
 
-    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:
+    @property
+    def writes_as(self) -> object:
+        return None
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[object]:
         raise AssertionError("it does not listen")
 
     def close(self) -> None:

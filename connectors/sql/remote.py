@@ -116,7 +116,12 @@ class SqlRemote:
             self._relations.pop(resource, None)
         return receipts
 
-    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:
+    @property
+    def writes_as(self) -> object:
+        """The server's process behind the connection that writes."""
+        return None if self._work is None or self._work.closed else self._work.info.backend_pid
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[object]:
         """Yields once when it begins to listen (something may have changed before), then at each change.
 
         Only a hint: read also on a timer. Raises RemoteDown when the connection is lost.
@@ -133,11 +138,11 @@ class SqlRemote:
                 if relation.name not in self._ears:
                     self._ears[relation.name] = ears = dial(self._settings, "navette listen", timeout=0)
                     ears.execute("LISTEN navette")
-                    yield
+                    yield None
                 ears = self._ears[relation.name]
                 for heard in ears.notifies(timeout=max(0.0, deadline - monotonic())):
                     if heard.payload == relation.name:
-                        yield
+                        yield heard.pid
             except psycopg.Error:
                 self._ears.pop(relation.name).close()
                 raise

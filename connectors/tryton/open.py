@@ -99,7 +99,11 @@ class TrytonRemote:
         key = Query(self.session, query.model, self._columns(resource, resource.key))
         return Writer(self.session, key, encoder).write(resource, changes)
 
-    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:  # noqa: ARG002 -- the port's names
+    @property
+    def writes_as(self) -> object:
+        return None
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[object]:  # noqa: ARG002 -- the port's names
         raise ConfigurationError("Tryton does not say when something changed", where=self.session.wire.url,
                                  todo="Poll it: live: {poll: 2s}.")
 

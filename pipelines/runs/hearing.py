@@ -31,26 +31,27 @@ class Heard:
         self._mine, self._theirs = socket.socketpair()
         for end in (self._mine, self._theirs):
             end.setblocking(False)
-        self._flows: deque[str] = deque()
+        self._said: deque[tuple[str, object]] = deque()
 
     def fileno(self) -> int:
         """Readable while something was heard that has not been taken."""
         return self._mine.fileno()
 
-    def tell(self, flow: str) -> None:
-        """Something of `flow` changed; from any thread."""
-        self._flows.append(flow)
+    def tell(self, flow: str, writer: object = None) -> None:
+        """Something of `flow` was changed by `writer` (None: by somebody); from any thread."""
+        self._said.append((flow, writer))
         with suppress(BlockingIOError, OSError):  # full: it is awake already; closed: nobody listens any more
             self._theirs.send(b".")
 
-    def take(self) -> set[str]:
-        """What was heard since it was last asked."""
+    def take(self) -> dict[str, set[object]]:
+        """Of which flows something was heard since it was last asked, and who wrote it."""
         with suppress(BlockingIOError):
             while self._mine.recv(4096):
                 pass
-        taken: set[str] = set()
-        while self._flows:  # what is told from here on wakes the loop again
-            taken.add(self._flows.popleft())
+        taken: dict[str, set[object]] = {}
+        while self._said:  # what is told from here on wakes the loop again
+            flow, writer = self._said.popleft()
+            taken.setdefault(flow, set()).add(writer)
         return taken
 
     def close(self) -> None:
@@ -92,7 +93,7 @@ def _listen(hub: Hub, flow: Flow, heard: Heard, stop: Event) -> None:
 
 def _hear(remote: Remote, flow: Flow, heard: Heard, stop: Event) -> None:
     while not stop.is_set():
-        for _ in remote.changes(resource_of(flow), BREATH):
-            heard.tell(flow.flow)
+        for writer in remote.changes(resource_of(flow), BREATH):
+            heard.tell(flow.flow, writer)
             if stop.is_set():
                 return

@@ -42,8 +42,9 @@ class Leader:
     connection: psycopg.Connection[tuple[object, ...]]
     system: str
 
-    def wait(self, seconds: float, also: Waitable) -> None:
-        """Waits for either of them, or for `also` to be readable, at most so long. A hint only: read in any case.
+    def wait(self, seconds: float, also: Waitable) -> bool:
+        """Waits for either of them, or for `also` to be readable, at most so long; False where it was `also` alone. A
+        hint only: read in any case, now and then.
 
         Raises RetryLater when the connection is gone, and the lock with it.
         """
@@ -54,10 +55,10 @@ class Leader:
                 both.register(also, EVENT_READ)
                 while True:
                     if any(note.payload == self.system for note in self.connection.notifies(timeout=0)):
-                        return
+                        return True
                     ready = {key.fileobj for key, _ in both.select(max(0.0, deadline - time.monotonic()))}
                     if not ready or also in ready:
-                        return
+                        return also not in ready
         except psycopg.OperationalError as error:
             raise _gone(self.system) from error
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
+from types import MappingProxyType
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -23,7 +24,7 @@ from connectors.remote import LoginRefused, Position
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.due import due, flows_due
+from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
 from pipelines.runs.hearing import hearing
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
@@ -44,6 +45,8 @@ from pipelines.runs.unfinished import finish_unfinished
 
 TICK = 1.0
 """Seconds between two looks at the outbox when nobody spoke: a notice may be missed."""
+ECHO = 1.0
+"""Seconds after which a flow is read whose system told of our own writes."""
 NOTED = 30.0
 """Seconds after which the store is told how far was read, where that brought no news."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -106,25 +109,27 @@ class _Live:
         """Until `stop` is set; raises RetryLater when the leadership is lost."""
         try:
             with hearing(self.hub, [state.flow for state in self.states if state.poll is not None]) as heard:
+                spoke = True
                 while not self.stop.is_set():
-                    self.turn(heard.take())
+                    self.turn(heard.take(), spoke=spoke)
                     now = time.monotonic()
                     polls = [state.next_poll - now for state in self.states if state.poll is not None]
-                    self.leader.wait(max(0.0, min([TICK, *polls])), heard)
+                    spoke = self.leader.wait(max(0.0, min([TICK, *polls])), heard)
         finally:
             self.kept.close()
 
-    def turn(self, heard: Collection[str] = ()) -> None:
+    def turn(self, heard: Mapping[str, Collection[object]] = MappingProxyType({}), *, spoke: bool = True) -> None:
         """Sends what is due, then reads each flow whose time has come, or of which something was heard or said.
 
-        What is due goes out between two reads as well: one system's many flows must not keep an edit waiting.
+        What is due goes out between two reads as well: one system's many flows must not keep an edit waiting. Unless
+        the outbox `spoke`, it is asked for after them.
         """
-        self._send()
+        if spoke:
+            self._send()
         for state in self.states:
             if self.stop.is_set():
                 return
-            reads = state.poll is not None and state.flow.direction != "out" and (
-                time.monotonic() >= state.next_poll or state.flow.flow in heard)
+            reads = state.poll is not None and state.flow.direction != "out" and self._is_time(state, heard)
             called = state.flow.read.hook and calls_wait(self.hub, state.flow)
             reads = reads or (called and is_hint(self.hub, state.flow))
             if not reads and not called:
@@ -133,6 +138,19 @@ class _Live:
             if reads and state.poll is not None:
                 state.next_poll = time.monotonic() + state.poll
             self._send()
+
+    def _is_time(self, state: _FlowState, heard: Mapping[str, Collection[object]]) -> bool:
+        """Whether the flow's poll is due, or somebody else's change was heard. Our own writes were told in their
+        receipts; what else they may have moved is read a moment later."""
+        if time.monotonic() >= state.next_poll:
+            return True
+        writers = heard.get(state.flow.flow)
+        if writers is None:
+            return False
+        if not self.kept.wrote(writers):
+            return True
+        state.next_poll = min(state.next_poll, time.monotonic() + ECHO)
+        return False
 
     def _send(self) -> None:
         """Every flow that has something to send, those first whose records others link to."""
@@ -171,7 +189,7 @@ class _Live:
             if reads:
                 came = self._read(state)
                 counts.update(came)
-            if flow.direction != "in" and (not (reads or called) or due(self.hub, flow)):
+            if not (reads or called):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
         if flow.direction != "in":
             retry_after_creates(self.hub)

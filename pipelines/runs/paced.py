@@ -57,7 +57,11 @@ class Paced:
         self.pace.wait()
         return self.remote.write(resource, changes)
 
-    def changes(self, resource: Resource, timeout: float) -> Iterator[None]:
+    @property
+    def writes_as(self) -> object:
+        return self.remote.writes_as
+
+    def changes(self, resource: Resource, timeout: float) -> Iterator[object]:
         return self.remote.changes(resource, timeout)
 
     def close(self) -> None:

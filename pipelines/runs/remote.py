@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -94,6 +94,11 @@ class Kept:
     def seen_of(self, flow: Flow) -> Seen:
         """What was seen of the rows of a flow."""
         return self.seen.setdefault(flow.flow, Seen())
+
+    def wrote(self, writers: Collection[object]) -> bool:
+        """Whether all that these wrote was written here."""
+        ours = {remote.writes_as for remote in (self.remote, *self.others) if remote is not None} - {None}
+        return ours.issuperset(writers)
 
     def close(self) -> None:
         """Ends it; the next call opens another."""

@@ -186,6 +186,8 @@ def _these(plan: IntoPlan, keys: Sequence[str]) -> list[ColumnElement[bool]]:
 
 def entries_of(connection: Connection, plan: IntoPlan, enough: int) -> int:
     """How many entries the feed has, at most `enough`: what shares of the guard are counted against."""
+    if not enough:
+        return 0
     x = plan.crosswalk
     query = select(x.c.key).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.absent_since.is_(None))
     if plan.key_pattern is not None:

@@ -31,10 +31,10 @@ class Tripped:
 
 def enough_entries(guard: Guard, outcomes: Counter[Outcome], absent: int) -> int:
     """With so many entries, or more, nothing trips that is counted against entries: no more need be counted, since with
-    a million of them that would cost more than a live change. Fewer are counted exactly, and told."""
+    a million of them that would cost more than a live change. Fewer are counted exactly, and told. 0: none at all."""
     shares = [(guard.creates, outcomes["created"]), (guard.updates, outcomes["updated"]), (guard.archives, absent)]
     needed = [count / limit if limit else inf for limit, count in shares if limit is not None and count]
-    return int(min(max(needed, default=0) + 1, MOST_ENTRIES))
+    return int(min(max(needed) + 1, MOST_ENTRIES)) if needed else 0
 
 
 def check_guard(guard: Guard, label: str, rows_read: int, outcomes: Counter[Outcome], absent: int, entries: int,

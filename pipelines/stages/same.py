@@ -23,10 +23,12 @@ class SameRows:
         self.connection, self.plan, self.staging = connection, plan, staging
         self.small = small  # the connection has its probe, and keeps it
         x = plan.crosswalk
-        with in_transaction(connection):
-            self.empty = afresh or connection.execute(
-                select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
-            ).first() is None
+        self.empty = afresh
+        if not (afresh or small):  # of few rows each is asked for as quickly
+            with in_transaction(connection):
+                self.empty = connection.execute(
+                    select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
+                ).first() is None
         if self.empty:
             return
         self.probe = staging.probe

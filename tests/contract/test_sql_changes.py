@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from connectors.remote import Position, Resource
+from connectors.remote import Change, Position, Resource
 from connectors.sql import changed
 from mappings.errors import ConfigurationError
 from tests.contract.sql_desk import DEBTOR, Books, books, debtors, read, told, whole
@@ -372,7 +372,17 @@ def test_what_is_told_between_two_waits_is_not_lost(tracked: Books) -> None:
     assert list(remote.changes(debtors(), 0.0)) == [None]
     assert list(remote.changes(debtors(), 0.0)) == []
     tracked.admin.execute("UPDATE debtor SET city = 'y'")
-    assert list(remote.changes(debtors(), 5.0))[:1] == [None]
+    assert list(remote.changes(debtors(), 5.0))[:1] == [tracked.admin.info.backend_pid]
+
+
+def test_our_own_writes_can_be_told_from_those_of_others(tracked: Books) -> None:
+    remote, ear = tracked.remote(), tracked.remote()
+    assert list(ear.changes(debtors(), 0.0)) == [None]
+    [key] = tracked.rows("SELECT code FROM debtor ORDER BY code LIMIT 1")[0]
+    assert remote.write(debtors(), [Change("update", (key,), {"city": "z"})])[0].state == "delivered"
+    assert next(ear.changes(debtors(), 5.0)) == remote.writes_as is not None
+    tracked.admin.execute("UPDATE debtor SET city = 'y'")
+    assert next(ear.changes(debtors(), 5.0)) != remote.writes_as
 
 
 def test_a_table_that_is_not_recorded_does_not_listen(books: Books) -> None:

@@ -29,3 +29,4 @@ def test_counting_until_it_is_enough_trips_what_counting_all_would(
 
 def test_one_change_among_many_entries_counts_few() -> None:
     assert enough_entries(Guard(updates=0.1), Counter({"updated": 1}), 0) == 11
+    assert enough_entries(Guard(updates=0.1), Counter(), 0) == 0
