@@ -86,7 +86,7 @@ def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -
 def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """What is pending of linked records; and their end, where they were archived here and the flow says so."""
     x = plan.crosswalk
-    mine = and_(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id == any_(RECORDS))
+    mine = and_(by_record(x.c.feed, plan.feed), by_record(x.c.id_space, plan.id_space), x.c.record_id == any_(RECORDS))
     query = plan.once(("updates", repr(write)), lambda: _update_rows(
         plan, write, select(x.c.record_id, x.c.key, x.c.pending).where(mine)))
     return _updates_in(connection.execute(query, {"records": list(records)}), write)

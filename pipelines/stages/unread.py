@@ -39,6 +39,7 @@ from crm_store import hub_tables as hub
 from mappings.codecs.columns import field_columns
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import decide_field, image_of, pending_of
+from pipelines.stages.staging import by_record
 
 RECORDS = bindparam("records", type_=ARRAY(BigInteger))
 
@@ -62,7 +63,8 @@ def settle_unread(connection: Connection, plan: IntoPlan, records: Sequence[int]
 
     An entry is not sure where its row must be read first: a field without a base, an open conflict, something that was
     pending already (for an edit there, which the base does not know) or that was sent and not read again, something
-    that would be taken from the row, a link to be sent, a column of `beside`, an entry of another feed.
+    that would be taken from the row, a link to be sent, a column of `beside`, a row that is to be ended there, an entry
+    of another feed.
     """
     statement = plan.once(("unread", beside), lambda: _settled(plan, beside))
     return [
@@ -98,7 +100,7 @@ def _settled(plan: IntoPlan, beside: frozenset[str]) -> Select[Any]:
         select(x.c.record_id, x.c.key, func.coalesce(v.c.sure, false()), pending_of(plan, v),
                *[v.c[f"i_{column}"] for column in _columns(plan)])
         .add_cte(noted).select_from(x.outerjoin(v, mine))
-        .where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space)
+        .where(x.c.record_id == any_(RECORDS), by_record(x.c.id_space, plan.id_space))
         .order_by(x.c.record_id, x.c.is_primary.desc(), x.c.key)
     )
 
@@ -135,13 +137,14 @@ def _sides(plan: IntoPlan) -> Subquery:
     conflict = hub.conflict
     disputed = exists().where(conflict.c.entity == plan.into.entity, conflict.c.record_id == x.c.record_id,
                               conflict.c.feed == plan.feed, conflict.c.state == "open")
+    ended = c.c.archived_at.is_not(None) if plan.ends else false()
     settled = and_(x.c.base_set == plan.base_set, x.c.pending.is_(None), x.c.sent.is_(None),
-                   x.c.absent_since.is_(None), ~disputed)
+                   x.c.absent_since.is_(None), ~disputed, ~ended)
     return (
         select(x.c.key, x.c.record_id, c.c.type.label("record_type"),
                literal("entry").label("class"), cast(null(), BigInteger).label("stamp"),
                (~x.c.is_primary).label("alias"), settled.label("settled"), *columns)
         .join_from(x, c, c.c.id == x.c.record_id)
-        .where(x.c.record_id == any_(RECORDS), x.c.id_space == plan.id_space, x.c.feed == plan.feed)
+        .where(x.c.record_id == any_(RECORDS), by_record(x.c.id_space, plan.id_space), by_record(x.c.feed, plan.feed))
         .offset(0).subquery("sides")
     )
