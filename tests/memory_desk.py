@@ -123,8 +123,8 @@ EMPTY = """
 DO $$ DECLARE name text; BEGIN
     SET LOCAL session_replication_role = replica;  -- records are never deleted, but by those who test
     FOR name IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('crm', 'sync')
-        -- The outbox's triggers know feeds by number.
-        AND tablename NOT IN ('master', 'applied', 'alembic_version', 'feed', 'id_space', 'subscription') LOOP
+        -- The outbox's triggers know feeds by number, and kept plans know sets of fields.
+        AND tablename NOT IN ('master', 'applied', 'alembic_version', 'feed', 'id_space', 'subscription', 'field_set') LOOP
         EXECUTE format('DO $x$ BEGIN IF EXISTS (SELECT FROM %1$s) THEN DELETE FROM %1$s; END IF; END $x$', name);
     END LOOP;
     FOR name IN SELECT format('staging.%I', tablename) FROM pg_tables WHERE schemaname = 'staging' LOOP
