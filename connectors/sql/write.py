@@ -43,6 +43,7 @@ from connectors.sql.relation import Relation
 from connectors.sql.session import Connection, run
 from mappings.errors import ConfigurationError
 
+_BY_VALUE = ("int2", "int4", "int8", "numeric", "float4", "float8", "money", "date", "timestamp", "timestamptz")
 _GONE = ("gone", "there is no row with this key")
 _PASSED = ("skipped", "the database passed over the row without an error: a trigger or a policy of its own")
 
@@ -154,7 +155,16 @@ def _as_expected(relation: Relation, given: TableValuedAlias, batch: Batch) -> C
     first = len(relation.key) + 1 + len(batch.columns)
     named = [(at, name) for at, name in enumerate(batch.columns)
              if any(name in (change.expected or {}) for change in batch.changes)]
-    return and_(true(), *[_holds(relation, name, given.c[f"c{first + at}"]) for at, name in named])
+    return and_(true(), *[_has(relation, name, given.c[f"c{first + at}"]) for at, name in named])
+
+
+def _has(relation: Relation, name: str, wanted: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the column has this value; null: any. Numbers and times are so however they are written: 1.5, 1.50."""
+    assert relation.target is not None
+    field = relation.field(name)
+    if not field.is_a(*_BY_VALUE):
+        return _holds(relation, name, wanted)
+    return or_(wanted.is_(None), relation.target.c[name].is_not_distinct_from(value(wanted, field)))
 
 
 def _holds(relation: Relation, name: str, wanted: ColumnElement[Any]) -> ColumnElement[bool]:
