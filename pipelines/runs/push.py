@@ -307,7 +307,7 @@ class _Push:
             delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
             for record_id, (state, reason, after) in why.items():
                 set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)
-                self.result.counts[state] += 1
+                self.result.counts[state] += after != 0.0  # what is tried again at once does not wait
             if self.made > batch.made:
                 hasten(connection, feed, "link_unknown")
         for send in good:

@@ -39,9 +39,8 @@ from crm_store import hub_tables as hub
 from mappings.codecs.columns import field_columns
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import decide_field, image_of, pending_of
+from pipelines.stages.sending import RECORDS
 from pipelines.stages.staging import by_record
-
-RECORDS = bindparam("records", type_=ARRAY(BigInteger))
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,6 @@ flow: plain
 system: erp
 like: orders
 read: {version: null}
-into:
-  - {entity: document, key: no, fields: {number: no}}
-  - entity: document_line
-    each: lines
-    owner: document
-    whole: true
-    key: [^no, n]
-    fields: {position: n, description: what}
 """,
     "people": """
 flow: people

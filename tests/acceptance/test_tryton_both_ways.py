@@ -21,8 +21,10 @@ from demo.tryton_server import TrytonServer
 from mappings.language.project import Project, require_project
 from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
-from pipelines.runs.push import PushResult
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.pushing import push_flow
+from pipelines.runs.remote import Kept
 from tests.tryton_desk import lay_mappings, others, tryton
 
 __all__ = ["others", "tryton"]
@@ -104,6 +106,32 @@ def test_a_customer_of_the_crm_is_one_party_however_often_it_is_sent(both: Both)
         assert both.push().counts["created"] == 0
     [code] = both.erp.codes("Made once")
     assert both.crm("SELECT customer_code, phone FROM crm.company WHERE name = 'Made once'") == [(code, "+33199005555")]
+
+
+def test_live_writes_what_it_has_seen_without_reading_it_again_but_for_what_stands_elsewhere(both: Both) -> None:
+    number, flow, kept = both.party("Seen"), both.hub.flow(PARTIES), Kept()
+    both.run()
+
+    def sent(column: str, value: str) -> tuple[int, int, int]:
+        """Sends one edit as live does: how often it read before, what it updated, and what waits."""
+        count = "SELECT count(*) FROM sync.run WHERE trigger = 'push' AND source = 'party.party'"
+        [(before,)] = both.sees(count)
+        both.crm(f"UPDATE crm.company SET {column} = %s WHERE name LIKE 'Seen%%'", value)
+        with flow_lock(both.hub, PARTIES):
+            pushed = push_locked(both.hub, flow, kept=kept)
+        return int(both.sees(count)[0][0]) - before, pushed.counts["updated"], pushed.counts["waiting"]
+
+    try:
+        assert sent("name", "Seen once") == (1, 1, 0)
+        assert sent("name", "Seen twice") == (0, 1, 0)
+        assert both.there(number, "name") == ["Seen twice"]
+        assert sent("phone", "+33199007777") == (1, 1, 0)  # its mechanism may have changed without a new version
+        both.session.write("model.party.party.write", [number], {"name": "Seen there"})
+        assert sent("name", "Seen here") == (1, 0, 0)  # refused with the old version, read, and the conflict is decided
+        assert both.there(number, "name") == ["Seen there"], "on_conflict: name: tryton"
+        assert both.crm("SELECT phone FROM crm.company WHERE name = 'Seen there'") == [("+33199007777",)]
+    finally:
+        kept.close()
 
 
 def test_what_somebody_saves_between_our_reading_and_our_writing_is_not_written_over(

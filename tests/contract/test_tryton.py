@@ -289,30 +289,6 @@ def test_a_warning_is_not_confirmed_in_silence(remote: TrytonRemote, others: Ses
         assert only(remote.fetch(template, [key]))["active"] == "true"
 
 
-@pytest.mark.parametrize("said", [None, "Ce code existe déjà."])
-def test_a_number_that_tryton_gave_twice_may_pass_and_one_that_we_sent_does_not(
-        tryton: TrytonServer, others: Session, said: str | None) -> None:
-    """Two who make a party at the same moment: here the sequence goes back by one. The words are the language's."""
-    english = "The code on party must be unique."
-    language = "en" if said is None else "fr"
-    if said is not None:
-        [message] = others.read("model.ir.message.search", [["text", "=", english]], 0, 1, None)
-        in_database(tryton, "INSERT INTO ir_translation (name, res_id, lang, type, src, value, module, overriding_module,"
-                            " fuzzy) VALUES ('ir.message,text', ?, 'fr', 'model', ?, ?, 'party', '', 0)",
-                    message, english, said)
-    [sequence] = others.read("model.ir.sequence.search_read", [["name", "=", "Party"]], 0, 1, None, ["number_next"])
-    with closing(open_tryton(tryton.settings(language=language))) as remote:
-        [key] = made(remote, PARTY, {"name": "First"})
-        code = only(remote.fetch(PARTY, [key]))["code"]
-        others.write("model.ir.sequence.write", [sequence["id"]], {"number_next": int(code)})
-        given = remote.write(PARTY, [Change("create", None, {"name": "Second"}), Change("create", None, {"name": "Third"})])
-        others.write("model.ir.sequence.write", [sequence["id"]], {"number_next": int(code) + 1})
-        ours = remote.write(PARTY, [Change("create", None, {"name": "Fourth", "code": code})])
-        assert [(one.state, one.message) for one in (*given, *ours)] == [
-            ("retry", said or english), ("retry", said or english), ("refused", said or english)]
-        made(remote, PARTY, {"name": "Second"}, {"name": "Third"})
-
-
 def test_a_record_in_use_is_not_deleted(remote: TrytonRemote, others: Session) -> None:
     [party] = others.read("model.party.party.search", [["name", "=", "Thermelec Maintenance"]], 0, 1, None)
     [receipt] = remote.write(PARTY, [Change("delete", (str(party),), {})])
