@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +43,14 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.frame) + len(self.damaged)
+
+
+@cache
+def none_damaged() -> pd.DataFrame:
+    """The frame of damaged lines of a page that has none; shared, so not to be changed."""
+    texts = {name: pd.array([], dtype="string[pyarrow]") for name in DAMAGED_COLUMNS[2:]}
+    numbers = {name: pd.array([], dtype="int64") for name in DAMAGED_COLUMNS[:2]}
+    return pd.DataFrame(numbers | texts)
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.page import DAMAGED_COLUMNS, Integers, Page
+from connectors.page import DAMAGED_COLUMNS, Integers, Page, none_damaged
 
 CELL = pa.large_string()
 """The type of every cell: what pandas keeps behind string[pyarrow], so that nothing is copied."""
@@ -135,6 +135,8 @@ def _page(
 
 def damaged_frame(broken: list[tuple[int, Damage]]) -> pd.DataFrame:
     """The frame of damaged lines of a page, from (row number, damage)."""
+    if not broken:
+        return none_damaged()
     return pd.DataFrame(
         {
             "row": pd.array([number for number, _ in broken], dtype="int64"),

@@ -116,11 +116,17 @@ DELETE FROM navette_changes.change WHERE id IN (
         AND pg_visible_in_snapshot(txid, %(before)s::pg_snapshot)
     ORDER BY txid LIMIT %(lines)s)
 
--- name: reaches
--- Whether a position still tells all: taken after recording began, not older than what was pruned, and of this server's
--- own count of transactions (a database that was dumped and loaded elsewhere begins to count anew).
-SELECT pg_visible_in_snapshot(t.txid, since.at)
-    AND (t.pruned IS NULL OR pg_snapshot_xmin(t.pruned) <= pg_snapshot_xmin(since.at))
-    AND pg_snapshot_xmax(since.at) <= pg_snapshot_xmax(pg_current_snapshot())
-FROM navette_changes.tracked t, (SELECT %(since)s::pg_snapshot AS at) since
-WHERE t.resource = %(resource)s
+-- name: look
+-- Where the snapshot stands that this transaction reads; and against a position: whether that still tells all (taken after
+-- recording began, not older than what was pruned, and of this server's own count of transactions: a database that was
+-- dumped and loaded elsewhere begins to count anew), and whether anything is recorded since.
+SELECT pg_current_snapshot()::text,
+    coalesce(
+        pg_visible_in_snapshot(t.txid, since.at)
+        AND (t.pruned IS NULL OR pg_snapshot_xmin(t.pruned) <= pg_snapshot_xmin(since.at))
+        AND pg_snapshot_xmax(since.at) <= pg_snapshot_xmax(pg_current_snapshot()), false),
+    EXISTS (
+        SELECT FROM navette_changes.change c
+        WHERE c.resource = t.resource AND c.txid >= pg_snapshot_xmin(since.at)
+            AND NOT pg_visible_in_snapshot(c.txid, since.at))
+FROM (SELECT %(since)s::pg_snapshot AS at) since LEFT JOIN navette_changes.tracked t ON t.resource = %(resource)s

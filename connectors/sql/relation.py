@@ -46,9 +46,12 @@ class Field:
         return self.is_a("bytea") or self.element == "bytea"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relation:
-    """A table, view or query. `name`: schema.table; `rows`: what to select from; `target`: what may be written to."""
+    """A table, view or query, as it was when it was described (another one is another relation, whatever it holds).
+
+    `name`: schema.table; `rows`: what to select from; `target`: what may be written to.
+    """
 
     name: str
     rows: FromClause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -61,16 +62,28 @@ def dial(settings: SqlSettings, name: str = "navette", *, timeout: float | None 
     return connection
 
 
-def rendered(statement: ClauseElement) -> tuple[str, Mapping[str, Any]]:
-    """A statement as the driver takes it: text with places, and what goes there. Names are quoted, values stay out."""
+@dataclass(frozen=True)
+class Rendered:
+    """A statement as the driver takes it: text with places, and what goes there."""
+
+    text: str
+    values: Mapping[str, Any]
+
+    def over(self, values: Mapping[str, Any]) -> Rendered:
+        """The same statement with other values in those of its places that they name."""
+        return Rendered(self.text, {**self.values, **values})
+
+
+def rendered(statement: ClauseElement) -> Rendered:
+    """Names are quoted, values stay out."""
     compiled = statement.compile(dialect=DIALECT)
-    return str(compiled), dict(compiled.params)
+    return Rendered(str(compiled), dict(compiled.params))
 
 
 def run(connection: Connection, statement: ClauseElement) -> psycopg.Cursor[tuple[Any, ...]]:
     """Executes a statement of SQLAlchemy Core on a connection of the driver's."""
-    text, values = rendered(statement)
-    return connection.execute(text, values)
+    ready = rendered(statement)
+    return connection.execute(ready.text, ready.values)
 
 
 @contextmanager

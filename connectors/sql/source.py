@@ -20,12 +20,12 @@ from sqlalchemy import Select, select
 from connectors.page import PAGE_ROWS, Page
 from connectors.remote import Key, Position, Resource
 from connectors.sql.cells import cells
-from connectors.sql.changed import next_mark, open_transactions, since_mark
+from connectors.sql.changed import OpenTransactions, next_mark, open_transactions, since_mark
 from connectors.sql.readers import Readers
 from connectors.sql.relation import Relation
-from connectors.sql.session import Connection, told
+from connectors.sql.session import Connection, Rendered, rendered, told
 from connectors.sql.stream import copied
-from connectors.sql.tracking import changed_rows, gone_keys, reaches, snapshot
+from connectors.sql.tracking import changed_rows, gone_keys, look
 
 Way = Literal["all", "column", "table"]
 _HIDDEN = "sessions of others are hidden: only overlap catches late commits (docs/systems.md, late commits)"
@@ -51,24 +51,39 @@ class SqlSource:
             yield from self._pages(connection, rows)
 
     def _pages(self, connection: Connection, rows: int) -> Iterator[Page]:
-        relation, resource, since = self._relation, self._resource, self._since
         seen = open_transactions(connection) if self._way == "column" else None
         connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        position, gone = Position(), list[Key]()
-        statement: Select[Any] = select(*cells(relation, self.columns)).select_from(relation.rows)
+        statement: Rendered | None
+        gone: list[Key] = []
         if seen is not None:
-            position = next_mark(connection, relation, resource, seen)
-            wanted = since_mark(relation, resource, since) if since else None
-            statement = statement if wanted is None else statement.where(wanted)
-            if seen.hidden:
-                self.detected["late commits"] = _HIDDEN
+            statement, position = self._by_column(connection, seen)
         elif self._way == "table":
-            position = snapshot(connection)
-            if since is not None and reaches(connection, relation, since):
-                statement = changed_rows(relation, self.columns, since)
-                gone = gone_keys(connection, relation, since)
-            elif since is not None:
-                self.detected["change table"] = _TOO_OLD
-        yield from copied(connection, statement, self.columns, rows, resource.name)
+            statement, position, gone = self._by_table(connection)
+        else:
+            statement, position = rendered(self._everything()), Position()
+        if statement is not None:
+            yield from copied(connection, statement, self.columns, rows, self._resource.name)
         connection.execute("COMMIT")
         self.position, self.gone = position, gone
+
+    def _everything(self) -> Select[Any]:
+        return select(*cells(self._relation, self.columns)).select_from(self._relation.rows)
+
+    def _by_column(self, connection: Connection, seen: OpenTransactions) -> tuple[Rendered, Position]:
+        if seen.hidden:
+            self.detected["late commits"] = _HIDDEN
+        position = next_mark(connection, self._relation, self._resource, seen)
+        wanted = since_mark(self._relation, self._resource, self._since) if self._since else None
+        return rendered(self._everything() if wanted is None else self._everything().where(wanted)), position
+
+    def _by_table(self, connection: Connection) -> tuple[Rendered | None, Position, list[Key]]:
+        """No statement where nothing moved: what most polls find."""
+        looked = look(connection, self._relation, self._since)
+        if self._since is None or not looked.reaches:
+            if self._since is not None:
+                self.detected["change table"] = _TOO_OLD
+            return rendered(self._everything()), looked.position, []
+        if not looked.moved:
+            return None, looked.position, []
+        gone = gone_keys(connection, self._relation, self._since)
+        return changed_rows(self._relation, self.columns, self._since), looked.position, gone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,10 @@ import psycopg
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from psycopg import sql
-from sqlalchemy import Select
 
-from connectors.file.block import CELL, damaged_frame
-from connectors.page import Page
-from connectors.sql.session import Connection, rendered
+from connectors.file.block import CELL
+from connectors.page import Page, none_damaged
+from connectors.sql.session import Connection, Rendered
 from mappings.errors import SourceUnreadable
 
 _STEP = 1_000
@@ -25,10 +23,10 @@ PAGE_BYTES = 64 << 20
 
 
 def copied(
-    connection: Connection, statement: Select[Any], columns: tuple[str, ...], rows: int, where: str
+    connection: Connection, statement: Rendered, columns: tuple[str, ...], rows: int, where: str
 ) -> Iterator[Page]:
     """Pages of at most `rows` rows, numbered from 1; every expression of `statement` is text. Raises psycopg.Error."""
-    text, values = rendered(statement)
+    text, values = statement.text, statement.values
     if not values:  # a percent sign is doubled for the driver, which looks only where there are values
         text = text.replace("%%", "%")
     copy = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(sql.SQL(text))
@@ -45,7 +43,7 @@ def paged(table: pa.Table, before: int = 0) -> Page:
     frame = table.to_pandas(types_mapper={CELL: pd.StringDtype("pyarrow")}.get)
     numbers = np.arange(before + 1, before + 1 + len(frame), dtype=np.int64)
     frame.index = pd.Index(numbers, dtype="int64", name="row")
-    return Page(frame, numbers, damaged_frame([]))
+    return Page(frame, numbers, none_damaged())
 
 
 def _blocks(lines: psycopg.Copy, rows: int) -> Iterator[bytes]:

@@ -6,20 +6,22 @@ commits, its lines are those of a transaction that the last snapshot did not see
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Select, Subquery, Text, and_, cast, column, exists, func, literal, select, table
+from sqlalchemy import ColumnElement, Subquery, Text, and_, bindparam, cast, column, exists, func, literal, select
+from sqlalchemy import table as table_of
 
 from connectors.remote import Key, Position
 from connectors.sql.cells import SNAPSHOT, cell, cells, own, value
 from connectors.sql.relation import Relation, parts_of
-from connectors.sql.session import Connection, run
+from connectors.sql.session import Connection, Rendered, rendered
 from connectors.sql.statements import statements
 from mappings.errors import ConfigurationError
 
 CHANNEL = "navette"
 TRIGGERS = ["navette_insert", "navette_update", "navette_delete", "navette_truncate"]
-_CHANGE = table("change", *[column(name) for name in ("resource", "key", "txid")], schema="navette_changes")
+_CHANGE = table_of("change", *[column(name) for name in ("resource", "key", "txid")], schema="navette_changes")
 
 
 def recorded_key(connection: Connection, relation: Relation) -> tuple[tuple[str, ...] | None, bool]:
@@ -51,43 +53,58 @@ def is_tracked(connection: Connection, relation: Relation) -> bool:
     return True
 
 
-def snapshot(connection: Connection) -> Position:
-    """The position of the snapshot that this transaction reads."""
-    row = run(connection, select(cast(own.pg_current_snapshot(), Text))).fetchone()
+@dataclass(frozen=True)
+class Look:
+    """What a transaction sees of a change table; against the position that was asked about, whether it tells all that
+    happened since (`reaches`), and whether that is anything (`moved`)."""
+
+    position: Position
+    reaches: bool
+    moved: bool
+
+
+def look(connection: Connection, relation: Relation, since: Position | None) -> Look:
+    """To be asked in the snapshot that is read."""
+    row = connection.execute(statements("change_table.sql")["look"], _asked(relation, since)).fetchone()
     assert row is not None
-    return Position({"snapshot": row[0]})
+    return Look(Position({"snapshot": row[0]}), row[1], row[2])
 
 
-def reaches(connection: Connection, relation: Relation, since: Position) -> bool:
-    """Whether the change table tells all that happened since this position."""
-    at = since.mark.get("snapshot")
-    if at is None:
-        return False
-    row = connection.execute(
-        statements("change_table.sql")["reaches"], {"since": at, "resource": relation.name}).fetchone()
-    return bool(row and row[0])
-
-
-def changed_rows(relation: Relation, names: tuple[str, ...], since: Position) -> Select[Any]:
+def changed_rows(relation: Relation, names: tuple[str, ...], since: Position) -> Rendered:
     """The rows that changed and are there, as they are now."""
-    keys = _keys(relation, since)
-    return select(*cells(relation, names)).select_from(relation.rows.join(keys, _same(relation, keys)))
+    return _changed_rows(relation, names).over(_asked(relation, since))
 
 
 def gone_keys(connection: Connection, relation: Relation, since: Position) -> list[Key]:
     """The keys that changed and are not there: deleted, or given another key."""
-    keys, fields = _keys(relation, since), relation.keyed()
+    statement = _gone_keys(relation).over(_asked(relation, since))
+    return [tuple(row) for row in connection.execute(statement.text, statement.values).fetchall()]
+
+
+def _asked(relation: Relation, since: Position | None) -> dict[str, str | None]:
+    return {"since": since.mark.get("snapshot") if since is not None else None, "resource": relation.name}
+
+
+@lru_cache(256)
+def _changed_rows(relation: Relation, names: tuple[str, ...]) -> Rendered:
+    keys = _keys(relation)
+    return rendered(select(*cells(relation, names)).select_from(relation.rows.join(keys, _same(relation, keys))))
+
+
+@lru_cache(256)
+def _gone_keys(relation: Relation) -> Rendered:
+    keys, fields = _keys(relation), relation.keyed()
     here = exists().where(_same(relation, keys)).select_from(relation.rows).correlate(keys)
     told = [func.coalesce(cell(value(keys.c[f"k{at}"], field), field), "") for at, field in enumerate(fields)]
-    return [tuple(row) for row in run(connection, select(*told).where(~here)).fetchall()]
+    return rendered(select(*told).where(~here))
 
 
-def _keys(relation: Relation, since: Position) -> Subquery:
-    at = cast(literal(since.mark["snapshot"], Text), SNAPSHOT)
+def _keys(relation: Relation) -> Subquery:
+    at = cast(bindparam("since", type_=Text), SNAPSHOT)
     names = [_CHANGE.c.key.op("->>")(literal(field.name, Text)).label(f"k{place}")
              for place, field in enumerate(relation.keyed())]
     return select(*names).distinct().where(
-        _CHANGE.c.resource == relation.name,
+        _CHANGE.c.resource == bindparam("resource", type_=Text),
         _CHANGE.c.txid >= own.pg_snapshot_xmin(at),
         ~own.pg_visible_in_snapshot(_CHANGE.c.txid, at),
     ).subquery("touched")

@@ -22,8 +22,8 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from connectors.file.block import CELL, damaged_frame
-from connectors.page import Page
+from connectors.file.block import CELL
+from connectors.page import Page, none_damaged
 from connectors.tryton.model import Column
 
 
@@ -85,4 +85,4 @@ def page_of(rows: Sequence[dict[str, Any]], columns: Iterable[Column], first: in
     frame = table.to_pandas(types_mapper={CELL: pd.StringDtype("pyarrow")}.get)
     numbers = np.arange(first, first + len(rows), dtype=np.int64)
     frame.index = pd.Index(numbers, dtype="int64", name="row")
-    return Page(frame, numbers.copy(), damaged_frame([]))
+    return Page(frame, numbers.copy(), none_damaged())

@@ -10,12 +10,15 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as hub
 from pipelines.runs.applying import Apply
+from pipelines.runs.closing import Into
 from pipelines.runs.landed import Applying
 
 
-def apply_small(what: Applying, connection: Connection) -> None:
-    """Applies a small run within the transaction that `connection` is in."""
-    _SmallApply(what, connection).all()
+def apply_small(what: Applying, connection: Connection) -> Into:
+    """Applies a small run within the transaction that `connection` is in; what was counted."""
+    applying = _SmallApply(what, connection)
+    applying.all()
+    return applying.told
 
 
 class _SmallApply(Apply):

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
 from pipelines.runs.attempt import attempt, durable, sqlstate
-from pipelines.runs.closing import close_intos
+from pipelines.runs.closing import Into, close_intos
 from pipelines.runs.cursor import Phase
 from pipelines.runs.landed import Applying
 from pipelines.runs.lanes import LANES, Lanes
@@ -73,6 +73,7 @@ class Apply:
             IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number, work)
             for number, work in enumerate(what.works)
         ]
+        self.told: Into = {}  # what was counted, once the run is done
 
     def all(self) -> None:
         self._transaction(self._prepare)
@@ -311,7 +312,7 @@ class Apply:
         what, connection = self.what, self.connection
         if what.durable:
             durable(connection)
-        close_intos(connection, what, self.intos, self.cursor)
+        self.told = close_intos(connection, what, self.intos, self.cursor)
         keep_position(connection, what.run_id, self.cursor.position)
         if any(into.answers is not None for into in self.intos):
             close_answered(connection, what.run_id, what.staging)

@@ -17,9 +17,13 @@ from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.held import close_gone, close_held
 
+Into = dict[str, dict[str, Any]]
+"""`RunResult.into`."""
 
-def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor) -> None:
-    """Closes every into of the run. Raises RunStopped where a row has no outcome, or two."""
+
+def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor) -> Into:
+    """Closes every into of the run; its counters, by label. Raises RunStopped where a row has no outcome, or two."""
+    told: Into = {}
     for number, (plan, into, counts) in enumerate(zip(what.plans, intos, cursor.intos, strict=True)):
         _absent(connection, what, intos, cursor, number)
         same = into.tables.same
@@ -51,11 +55,13 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
             connection.execute(delete(hub.run_into).where(
                 hub.run_into.c.run_id == what.run_id, hub.run_into.c.feed == plan.feed
             ))
-        connection.execute(insert(hub.run_into).values(
-            run_id=what.run_id, feed=plan.feed, rows_read=counts.rows_read, archived=counts.archived,
-            unlinked=counts.unlinked, conflicts=conflicts, closed=True,
-            **{outcome: outcomes[outcome] for outcome in OUTCOMES},
-        ))
+        counted: dict[str, Any] = dict.fromkeys(OUTCOMES, 0) | dict(outcomes) | {
+            "rows_read": counts.rows_read, "archived": counts.archived, "unlinked": counts.unlinked}
+        found = connection.scalar(
+            insert(hub.run_into).values(run_id=what.run_id, feed=plan.feed, conflicts=conflicts, closed=True, **counted)
+            .returning(hub.run_into.c.conflicts))
+        told[plan.label] = {"entity": plan.entity.name, **counted, "conflicts": found}
+    return told
 
 
 def _absent(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor, number: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ARRAY, Text, any_, exists, func, literal, select
+from sqlalchemy import ARRAY, ScalarSelect, Text, any_, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from crm_store import hub_tables as tables
 from mappings.language.flow import Flow
@@ -39,12 +41,17 @@ def due(hub: Hub, flow: Flow) -> int:
 
 def flows_due(hub: Hub, flows: Sequence[str]) -> dict[str, int]:
     """`due` of several flows, those only that have any."""
+    with hub.ask.connect() as connection:
+        return connection.scalar(select(due_by_flow(flows))) or {}
+
+
+def due_by_flow(flows: Sequence[str]) -> ScalarSelect[Any]:
+    """{flow: how many}; null where nothing is due."""
     box, feed = tables.outbox, tables.feed
-    query = (
-        select(feed.c.flow, func.count()).join_from(box, feed, feed.c.id == box.c.feed)
+    counted = (
+        select(feed.c.flow, func.count().label("markers")).join_from(box, feed, feed.c.id == box.c.feed)
         .where(feed.c.flow == any_(literal(list(flows), ARRAY(Text))), box.c.state.in_(["waiting", "sending"]),
                box.c.due_at <= func.now())
-        .group_by(feed.c.flow)
+        .group_by(feed.c.flow).subquery()
     )
-    with hub.ask.connect() as connection:
-        return {row[0]: row[1] for row in connection.execute(query)}
+    return select(func.jsonb_object_agg(counted.c.flow, counted.c.markers, type_=JSONB)).scalar_subquery()

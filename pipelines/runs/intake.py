@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, desc, insert, select, update
+from sqlalchemy import ColumnElement, Connection, desc, exists, insert, select, update
 
 from connectors.file.folder import DropFile, content_digest, is_stable, retire
 from crm_store import hub_tables as tables
@@ -294,10 +294,15 @@ def _in_review(connection: Connection, flow: str) -> int | None:
     )
 
 
+def in_review(flow: str) -> ColumnElement[bool]:
+    """Whether a run of the flow waits for a person."""
+    return exists().where(tables.run.c.flow == flow, tables.run.c.state == "review")
+
+
 def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
     """Raises HeldBack while a run of the flow waits in review, unless that is to be dropped (`supersede`)."""
     with hub.ask.connect() as connection:
-        if _in_review(connection, flow.flow) is None:
+        if not connection.scalar(select(in_review(flow.flow))):
             return
     with hub.engine.begin() as connection:
         run_id = _in_review(connection, flow.flow)

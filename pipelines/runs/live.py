@@ -26,6 +26,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
+from pipelines.runs.glance import after_turn, before_turn
 from pipelines.runs.hearing import hearing
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
@@ -38,7 +39,7 @@ from pipelines.runs.orders import Order, quiet
 from pipelines.runs.position import move_position, position_of
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import Kept, session
-from pipelines.runs.replay import retry_after_creates, retry_parked
+from pipelines.runs.replay import retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import seconds
 from pipelines.runs.unfinished import finish_unfinished
@@ -104,6 +105,7 @@ class _Live:
         self.states = [_FlowState(flow, _poll(hub, flow)) for name in order_of_flows(hub.project)
                        if (flow := hub.project.flows[name]).system == system
                        and flow.schedule is not None and flow.schedule.live is not None]
+        self.flows = [state.flow.flow for state in self.states]
 
     def run(self) -> None:
         """Until `stop` is set; raises RetryLater when the leadership is lost."""
@@ -125,7 +127,7 @@ class _Live:
         the outbox `spoke`, it is asked for after them.
         """
         if spoke:
-            self._send()
+            self._send(flows_due(self.hub, self.flows))
         for state in self.states:
             if self.stop.is_set():
                 return
@@ -134,10 +136,10 @@ class _Live:
             reads = reads or (called and is_hint(self.hub, state.flow))
             if not reads and not called:
                 continue
-            self._handle(state, reads=reads, called=called)
+            due = self._handle(state, reads=reads, called=called)
             if reads and state.poll is not None:
                 state.next_poll = time.monotonic() + state.poll
-            self._send()
+            self._send(due)
 
     def _is_time(self, state: _FlowState, heard: Mapping[str, Collection[object]]) -> bool:
         """Whether the flow's poll is due, or somebody else's change was heard. Our own writes were told in their
@@ -152,18 +154,18 @@ class _Live:
         state.next_poll = min(state.next_poll, time.monotonic() + ECHO)
         return False
 
-    def _send(self) -> None:
-        """Every flow that has something to send, those first whose records others link to."""
-        due = flows_due(self.hub, [state.flow.flow for state in self.states])
+    def _send(self, due: Collection[str]) -> None:
+        """Every flow that is `due`, those first whose records others link to."""
         for state in self.states:
             if state.flow.flow in due and state.flow.direction != "in" and not self.stop.is_set():
                 self._handle(state, reads=False, called=False)
 
-    def _handle(self, state: _FlowState, *, reads: bool, called: bool) -> None:
-        """One flow, and what came of it is told; what a person has to look at stops no other flow."""
+    def _handle(self, state: _FlowState, *, reads: bool, called: bool) -> Collection[str]:
+        """One flow, and what came of it is told; what a person has to look at stops no other flow. Returns what is due
+        then, by flow."""
         counts: Counter[str] = Counter()
         try:
-            self._turn_of(state, counts, reads=reads, called=called)
+            return self._turn_of(state, counts, reads=reads, called=called)
         except LoginRefused:
             raise
         except HeldBack:
@@ -172,36 +174,43 @@ class _Live:
             raise
         except NavetteError as error:
             counts[f"problem: {error.message}"] += 1
-        if +counts:
-            self.said(state.flow.flow, +counts)
+        finally:
+            if +counts:
+                self.said(state.flow.flow, +counts)
+        return flows_due(self.hub, self.flows)
 
-    def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> None:
+    def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> Collection[str]:
         flow = state.flow
         took: list[RunResult] = []
         came: Counter[str] = Counter()
         with flow_lock(self.hub, flow.flow):
-            finish_unfinished(self.hub, flow, quiet)
-            if called:
+            before = before_turn(self.hub, flow.flow)
+            if before.unfinished:
+                finish_unfinished(self.hub, flow, quiet)
+                before = before_turn(self.hub, flow.flow)
+            if before.review and (called or reads):
                 held_back(self.hub, flow, supersede=False)
+            if called:
                 took = take_in(self.hub, flow, "live", quiet)
                 for result in took:
                     counts.update(_moved(result))
             if reads:
-                came = self._read(state)
+                came = self._read(state, answers_open=before.intents)
                 counts.update(came)
             if not (reads or called):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
-        if flow.direction != "in":
-            retry_after_creates(self.hub)
+        after = after_turn(self.hub, self.flows)
         # Also after a run that changed nothing: a row that was linked may be what others wait for.
-        if "parked" in came or any(result.changed or result.total("parked") for result in took):
-            retry_parked(self.hub)
+        moved = "parked" in came or any(result.changed or result.total("parked") for result in took)
+        if not (after.parked and moved) and not (after.creates and flow.direction != "in"):
+            return after.due
+        retry_parked(self.hub)
+        return flows_due(self.hub, self.flows)
 
-    def _read(self, state: _FlowState) -> Counter[str]:
+    def _read(self, state: _FlowState, *, answers_open: bool) -> Counter[str]:
         """What changed since the last read: the run's counters; nothing for a read without news, which leaves no run
         behind."""
         hub, flow = self.hub, state.flow
-        held_back(hub, flow, supersede=False)
         said = hints(hub, flow)
         with session(hub, self.system, self.kept) as remote:
             since = state.since
@@ -209,7 +218,8 @@ class _Live:
                 with hub.ask.connect() as connection:
                     since = position_of(connection, flow.flow)
             resource, _ = self.kept.resource_of(hub, flow, remote)
-            settle_before_reading(hub, flow, remote, resource)
+            if answers_open:
+                settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
             source = NewsSource(remote.read(resource, since), flow.into[0].key, seen)
             if not source.look() and since is not None:

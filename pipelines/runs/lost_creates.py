@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, select, update
 
 from connectors.page import Page
 from connectors.remote import Remote, Resource
@@ -40,16 +40,18 @@ def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resour
     updates, so that their rows are not taken for somebody else's edits."""
     if flow.direction == "in":
         return
-    intent, feed = tables.intent, tables.feed
-    left = (
-        select(intent.c.id).join_from(intent, feed, feed.c.id == intent.c.feed)
-        .where(feed.c.flow == flow.flow, intent.c.operation.in_(["create", "update"]),
-               intent.c.state.in_(["open", "unclear"]))
-    )
     with hub.ask.connect() as connection:
-        if connection.scalar(left.limit(1)) is None:
+        if not connection.scalar(select(answers_open(flow.flow))):
             return
     settle_creates(hub, flow, kept_plan(hub, flow), remote, resource, patient=False)
+
+
+def answers_open(flow: str) -> ColumnElement[bool]:
+    """Whether the answer to a create or an update of the flow is not known."""
+    intent, feed = tables.intent, tables.feed
+    return exists().where(
+        feed.c.flow == flow, feed.c.id == intent.c.feed, intent.c.operation.in_(["create", "update"]),
+        intent.c.state.in_(["open", "unclear"]))
 
 
 def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, *, patient: bool = True

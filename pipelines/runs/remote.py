@@ -6,11 +6,10 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 
 import pandas as pd
 
-from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Page, none_damaged
 from connectors.registry import open_remote
 from connectors.remote import Capabilities, Remote, Resource
 from mappings.errors import ConfigurationError
@@ -51,13 +50,6 @@ class FetchedSource:
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
         """The page, in one piece: what was fetched by key is a batch already."""
         yield self.page
-
-
-@cache
-def none_damaged() -> pd.DataFrame:
-    """The frame of damaged lines of a page that has none."""
-    damaged = pd.DataFrame({name: pd.Series(dtype="object") for name in DAMAGED_COLUMNS})
-    return damaged.astype({"row": "int64", "line": "int64"})
 
 
 def page_of(rows: Sequence[Mapping[str, str]]) -> Page:

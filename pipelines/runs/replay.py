@@ -6,7 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from sqlalchemy import BigInteger, Connection, Integer, and_, any_, cast, exists, func, literal, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    any_,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
@@ -76,6 +89,9 @@ def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
     return results
 
 
+_PARKED = (tables.held.c.state == "open", tables.held.c.outcome == "parked")
+_CREATE_KNOWN = (tables.held.c.state == "open", tables.held.c.code == "create_open",
+                 ~creates_open(tables.held.c.feed))
 Variables = tuple[tuple[str, str], ...]
 
 
@@ -116,16 +132,16 @@ def _ready(hub: Hub) -> list[int]:
     wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
     told = cast(wait.c.value, JSONB)
     key, entity_of, by = (func.jsonb_extract_path_text(told, name) for name in ("key", "entity", "by"))
-    parked = held.join(wait, onclause=true())
-    waiting = and_(held.c.state == "open", held.c.outcome == "parked")
+    waits = held.join(wait, onclause=true())
+    waiting = and_(*_PARKED)
     found: set[int] = set()
     with hub.ask.connect() as connection:
-        if not connection.scalar(select(exists().where(held.c.state == "open", held.c.outcome == "parked"))):
+        if not connection.scalar(select(parked())):
             return []
     with hub.engine.connect() as connection:
         found |= set(creates_known(connection))
         feed = tables.feed
-        asks = select(feed.c.flow, entity_of).select_from(parked.join(feed, feed.c.id == held.c.feed)).where(waiting)
+        asks = select(feed.c.flow, entity_of).select_from(waits.join(feed, feed.c.id == held.c.feed)).where(waiting)
         wanted: dict[str, set[str]] = defaultdict(set)
         for name, entity in connection.execute(asks.distinct()).all():
             wanted[name].add(entity)
@@ -140,20 +156,20 @@ def _ready(hub: Hub) -> list[int]:
             spaces = select(
                 cast(func.jsonb_array_elements_text(func.jsonb_extract_path(told, "spaces")), Integer)
             ).scalar_subquery()
-            query = select(held.c.id).select_from(parked).where(
+            query = select(held.c.id).select_from(waits).where(
                 waiting, entity_of == entity, exists().where(x.c.id_space.in_(spaces), x.c.key == key),
             )
             found |= set(connection.scalars(query).all())
             # A set of links needs every one of its records.
             keys = func.jsonb_array_elements_text(func.jsonb_extract_path(told, "keys")).column_valued("each_key")
             lacks = exists(select(keys).where(~exists().where(x.c.id_space.in_(spaces), x.c.key == keys)))
-            query = select(held.c.id).select_from(parked).where(
+            query = select(held.c.id).select_from(waits).where(
                 waiting, entity_of == entity, func.jsonb_exists(told, "keys"), ~lacks
             )
             found |= set(connection.scalars(query).all())
         if not wanted:
             return sorted(found)
-        named = select(entity_of, by).select_from(parked).where(waiting, by.is_not(None)).distinct()
+        named = select(entity_of, by).select_from(waits).where(waiting, by.is_not(None)).distinct()
         for entity, field in connection.execute(named).all():
             record = hub.tables.record.get(entity)
             if record is None or field not in record.c:
@@ -161,16 +177,24 @@ def _ready(hub: Hub) -> list[int]:
             spec = hub.project.entities[entity].fields.get(field)
             value = match_expression(cast(key, record.c[field].type), spec)
             fits = select(func.count()).where(match_expression(record.c[field], spec) == value).scalar_subquery()
-            query = select(held.c.id).select_from(parked).where(waiting, entity_of == entity, by == field, fits == 1)
+            query = select(held.c.id).select_from(waits).where(waiting, entity_of == entity, by == field, fits == 1)
             found |= set(connection.scalars(query).all())
     return sorted(found)
 
 
+def parked() -> ColumnElement[bool]:
+    """Whether any row is parked."""
+    return exists().where(*_PARKED)
+
+
+def create_known() -> ColumnElement[bool]:
+    """Whether there are rows that `creates_known` finds."""
+    return exists().where(*_CREATE_KNOWN)
+
+
 def creates_known(connection: Connection) -> Sequence[int]:
     """Rows that were parked since a create of their feed was open, and none is any more."""
-    held = tables.held
-    query = select(held.c.id).where(held.c.state == "open", held.c.code == "create_open", ~creates_open(held.c.feed))
-    return connection.scalars(query).all()
+    return connection.scalars(select(tables.held.c.id).where(*_CREATE_KNOWN)).all()
 
 
 def retry_after_creates(hub: Hub, progress: Progress = quiet) -> None:

@@ -28,7 +28,7 @@ from pipelines.runs.apply_small import apply_small
 from pipelines.runs.attempt import attempt, is_lost, store_error
 from pipelines.runs.deciding import decide_landed
 from pipelines.runs.landed import Applying
-from pipelines.runs.lines import insert_run, result_of
+from pipelines.runs.lines import insert_run
 from pipelines.runs.orders import Order, quiet
 from pipelines.runs.planning import plans_in
 from pipelines.runs.result import RunResult
@@ -127,9 +127,11 @@ def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: flo
         raise _Asks
     applying = Applying.of(hub, order.flow, run_id, order.name, order.mark, road.plans, road.staging, run.cursor,
                            quiet, full=False)
-    apply_small(replace(applying, works=road.works, durable=order.trigger not in REPEATED, rows_read=landed.rows_read,
-                        detected=dict(order.source.detected)), connection)
-    return result_of(connection, run_id, time.monotonic() - began)
+    detected = dict(order.source.detected)
+    into = apply_small(replace(applying, works=road.works, durable=order.trigger not in REPEATED,
+                               rows_read=landed.rows_read, detected=detected), connection)
+    return RunResult(run_id, order.flow.flow, "done", time.monotonic() - began, into, source=order.name,
+                     rows_read=landed.rows_read, detected=detected)
 
 
 def _road(hub: Hub, connection: Connection, order: Order) -> _Road:

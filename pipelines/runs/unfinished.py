@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, RowMapping, func, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from connectors.file.folder import content_digest
@@ -36,9 +36,7 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
     """
     with hub.ask.connect() as connection:
         left = connection.execute(
-            select(tables.run).where(
-                tables.run.c.flow == flow.flow, tables.run.c.state.in_(["landing", "landed", "applying"])
-            ).order_by(tables.run.c.id)
+            select(tables.run).where(*_interrupted(flow.flow)).order_by(tables.run.c.id)
         ).mappings().all()
     results = []
     for run in left:
@@ -53,6 +51,15 @@ def finish_unfinished(hub: Hub, flow: Flow, progress: Progress) -> list[RunResul
             _fail(hub, run["id"], None, RunStopped("interrupted while landing; nothing had been written"))
             write_report(hub, run["id"])
     return results
+
+
+def interrupted(flow: str) -> ColumnElement[bool]:
+    """Whether there is any such run."""
+    return exists().where(*_interrupted(flow))
+
+
+def _interrupted(flow: str) -> list[ColumnElement[bool]]:
+    return [tables.run.c.flow == flow, tables.run.c.state.in_(["landing", "landed", "applying"])]
 
 
 def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResult:

@@ -18,10 +18,14 @@ from crm_store import hub_tables as hub
 from pipelines.stages.held import not_newer
 from pipelines.stages.staging import Staging
 
+_NONE = pd.Series([], dtype="int64", index=pd.Index([], dtype="int64", name="row"))
+
 
 def split_answers(page: Page) -> tuple[Page, pd.Series]:
     """The page without our own columns; and, by row number, the ids (int64) of the held rows that its rows answer."""
     ours = [name for name in page.frame.columns if name in KEPT]
+    if not ours and page.damaged.empty:
+        return page, _NONE
     said = page.damaged.set_index("row")["answers"]
     if not ours:
         return page, _numbers(said)

@@ -1,0 +1,48 @@
+"""What stands before a flow's turn, and what waits after it: one question each, to which the answer mostly is nothing.
+
+Each condition is that of the function that deals with it, which looks again, and closely, where there is something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from pipelines.hub import Hub
+from pipelines.runs.due import due_by_flow
+from pipelines.runs.intake import in_review
+from pipelines.runs.lost_creates import answers_open
+from pipelines.runs.replay import create_known, parked
+from pipelines.runs.unfinished import interrupted
+
+
+@dataclass(frozen=True)
+class Before:
+    """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open."""
+
+    unfinished: bool
+    review: bool
+    intents: bool
+
+
+@dataclass(frozen=True)
+class After:
+    """`due`: markers to be sent, by flow; whether rows are parked; and whether what one of them waited for, the answer
+    to a create, is known by now (`creates`)."""
+
+    due: dict[str, int]
+    parked: bool
+    creates: bool
+
+
+def before_turn(hub: Hub, flow: str) -> Before:
+    with hub.ask.connect() as connection:
+        return Before(*connection.execute(select(interrupted(flow), in_review(flow), answers_open(flow))).one())
+
+
+def after_turn(hub: Hub, flows: Sequence[str]) -> After:
+    with hub.ask.connect() as connection:
+        found = connection.execute(select(due_by_flow(flows), parked(), create_known())).one()
+        return After(found[0] or {}, found[1], found[2])
