@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import fastapi.dependencies.models
 import orjson
 import pytest
 
@@ -130,6 +131,9 @@ def serving(road: Road, **said: Any) -> Iterator[Caller]:
         server.should_exit = True
         thread.join(30)
         assert not thread.is_alive()
+        for known in vars(fastapi.dependencies.models).values():  # they keep each app, its hub and its tables
+            if hasattr(known, "cache_clear"):
+                known.cache_clear()
 
 
 def hooked_files() -> dict[str, str]:
