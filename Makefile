@@ -11,6 +11,9 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .PHONY: help setup demo demo-erp test test-slow test-long check format bench bench-live lock clean
 
+# Where it is set, every command and every test process would compile anew what it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

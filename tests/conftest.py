@@ -1,6 +1,7 @@
 """Servers and stores for tests: one embedded server for the session, a database of its own for each test.
 
-`NAVETTE_TEST_PG=15` takes Debian's PostgreSQL 15, as a server of one's own whose owner is no superuser, instead.
+`NAVETTE_TEST_PG=15` takes Debian's PostgreSQL 15, as a server of one's own whose owner is no superuser, instead; and
+`NAVETTE_TEST_PG=/usr/lib/postgresql/16/bin` the one whose programs are in that folder.
 """
 
 from __future__ import annotations
@@ -102,24 +103,24 @@ def embedded_server() -> Iterator[Server]:
         shutil.rmtree(home)
 
 
-def debian_15_server() -> Iterator[Server]:
-    if not DEBIAN_15.is_dir():
-        pytest.skip(f"PostgreSQL 15 is not installed in {DEBIAN_15}: nothing was tried on it")
-    folder = Path(mkdtemp(prefix="nvt15-", dir="/tmp"))
+def own_server(programs: Path) -> Iterator[Server]:
+    if not (programs / "postgres").is_file():
+        pytest.skip(f"no PostgreSQL is installed in {programs}: nothing was tried on it")
+    folder = Path(mkdtemp(prefix="nvtown-", dir="/tmp"))
     data, word = folder / "data", folder / "word"
     user = server_user(data)
     word.write_text("super")
     for path in (folder, word):
         user.give(path)
     as_user = {**user.run_as(), "cwd": folder, "env": {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}}
-    subprocess.run([DEBIAN_15 / "initdb", "-D", data, "-U", "super", f"--pwfile={word}", "-A", "scram-sha-256",
+    subprocess.run([programs / "initdb", "-D", data, "-U", "super", f"--pwfile={word}", "-A", "scram-sha-256",
                     "-E", "UTF8", "--no-sync"], check=True, capture_output=True, **as_user)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [DEBIAN_15 / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-c", "fsync=off"],
+            [programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1", "-c", "fsync=off"],
             stdout=log, stderr=log, **as_user,
         )
 
@@ -144,13 +145,18 @@ def debian_15_server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-SERVERS = {"18": embedded_server, "15": debian_15_server}
+CHOSEN = os.environ.get("NAVETTE_TEST_PG", "18")
+
+
+def server_of(chosen: str) -> Iterator[Server]:
+    """`chosen`: 18, 15, or the folder of a server's programs."""
+    return embedded_server() if chosen == "18" else own_server(DEBIAN_15 if chosen == "15" else Path(chosen))
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The session's server: the embedded one, unless NAVETTE_TEST_PG says otherwise."""
-    yield from SERVERS[os.environ.get("NAVETTE_TEST_PG", "18")]()
+    yield from server_of(CHOSEN)
 
 
 @pytest.fixture

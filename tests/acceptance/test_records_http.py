@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 import pytest
-import schemathesis
 
 from mappings.errors import ConfigurationError
 from pipelines.ops.tokens import create_token, revoke_token, tokens
@@ -246,6 +245,8 @@ def test_a_statement_that_waits_for_somebody_is_given_up(road: Road, shop: Appli
 
 def test_the_document_is_valid_and_names_every_field(road: Road, caller: Caller) -> None:
     document = caller.send("GET", "/openapi.json").told
+    import schemathesis  # seconds, which every process that collects the tests would pay
+
     schemathesis.openapi.from_dict(document).validate()
     for name, entity in road.project.entities.items():
         made = document["paths"][f"/crm/{name}"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]

@@ -1,8 +1,7 @@
-"""Tests of the store run on the embedded PostgreSQL 18; with NAVETTE_TEST_PG=15 on Debian's, with =all on both."""
+"""Tests of the store run on the embedded PostgreSQL 18; with NAVETTE_TEST_PG on another (tests/conftest.py), =all on two."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,7 @@ import psycopg
 import pytest
 
 from crm_store.store import Store
-from tests.conftest import SERVERS, Server, write_files
-
-CHOSEN = os.environ.get("NAVETTE_TEST_PG", "18")
+from tests.conftest import CHOSEN, Server, server_of, write_files
 
 MASTERED = """
 entity: company
@@ -28,9 +25,9 @@ masters:
 """
 
 
-@pytest.fixture(scope="session", params=list(SERVERS) if CHOSEN == "all" else [CHOSEN])
+@pytest.fixture(scope="session", params=["18", "15"] if CHOSEN == "all" else [CHOSEN])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    yield from SERVERS[request.param]()
+    yield from server_of(request.param)
 
 
 @dataclass
