@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from mappings.check.places import FlowPlace, Problems, Step
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError, Problem
+from mappings.language.derived import Derived, is_part
 from mappings.language.field import FieldMap, Part
 from mappings.language.file_pattern import FilePattern
 from mappings.language.read import Read
 from mappings.language.strict import Column
+from mappings.language.text import Text
 from mappings.language.words import did_you_mean, listed
 
 
@@ -49,13 +51,15 @@ def check_columns(place: FlowPlace, pattern: FilePattern | None) -> Problems:
             yield _no_part(place, path, text, variables)
     for whose, path, column in _named(place):
         spot = whose.value(*path)
-        if isinstance(column, str) and column.startswith("$"):
-            if column[1:] not in variables:
-                yield _no_part(whose, path, column, variables)
+        if isinstance(column, Derived):
+            continue
+        if is_part(column):
+            if str(column)[1:] not in variables:
+                yield _no_part(whose, path, str(column), variables)
         elif positions and not str(column).isdigit() and column != added:
             yield spot.problem(f"{column!r}: the file has no header, so a column goes by its position from 1")
         elif known is not None and not _is_known(column, known):
-            hint = did_you_mean(str(column), known)
+            hint = did_you_mean(str(column), [*known, *read.derive])
             if isinstance(column, int):
                 hint = f"; there are {len(known)}"
             yield spot.problem(f"there is no column {column!r}{hint}")
@@ -85,14 +89,8 @@ def _is_known(column: Column, known: Sequence[str]) -> bool:
 
 
 def _named(place: FlowPlace) -> Iterator[tuple[FlowPlace, tuple[Step, ...], Column]]:
-    read = place.flow.read
-    for key, column in (("version", read.version), ("stamp", read.stamp)):
-        if column is not None:
-            yield place, ("read", key), column
-    if read.continues is not None:
-        for key, columns in (("blank", read.continues.blank), ("fill", read.continues.fill)):
-            for position, column in enumerate(columns):
-                yield place, ("read", "continues", key, position), column
+    for at, named in _read_by(place.flow.read):
+        yield place, ("read", *at), named
     for into in place.intos():
         if into.into.each is not None:
             continue  # columns are paths into the nested list
@@ -105,14 +103,33 @@ def _named(place: FlowPlace) -> Iterator[tuple[FlowPlace, tuple[Step, ...], Colu
                 yield into, ("fields", name, *path), column
 
 
+def _read_by(read: Read) -> Iterator[tuple[tuple[Step, ...], Column]]:
+    for name, text in read.derive.items():
+        for path, column in text_columns(text):
+            if column not in read.derive:  # what derived columns may be made of is told where they are checked
+                yield ("derive", name, *path), column
+    for key, asked in (("version", read.version), ("stamp", read.stamp)):
+        if asked is not None:
+            yield (key,), asked
+    if read.continues is not None:
+        for key, columns in (("blank", read.continues.blank), ("fill", read.continues.fill)):
+            for position, column in enumerate(columns):
+                yield ("continues", key, position), column
+
+
+def text_columns(text: Text) -> Iterator[tuple[tuple[Step, ...], Column]]:
+    """The columns that a text names, and where below it."""
+    if text.from_ is not None:
+        yield ("from",), text.from_
+    for position, column in enumerate(text.first or ()):
+        yield ("first", position), column
+    for position, column in enumerate(text.join.columns if text.join else ()):
+        yield ("join", "columns", position), column
+
+
 def field_columns(line: FieldMap) -> Iterator[tuple[tuple[Step, ...], Column]]:
     """The columns that one field names, and where below the field."""
-    if line.from_ is not None:
-        yield ("from",), line.from_
-    for position, column in enumerate(line.first or ()):
-        yield ("first", position), column
-    for position, column in enumerate(line.join.columns if line.join else ()):
-        yield ("join", "columns", position), column
+    yield from text_columns(line)
     if line.compute is not None:
         try:
             for name in names_in(line.compute):

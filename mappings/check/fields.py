@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mappings.check.literal_values import literal_problem, unfit_values
-from mappings.check.places import IntoPlace, Problems
+from mappings.check.places import FlowPlace, IntoPlace, Problems, Step
 from mappings.check.reading import zone_problem
 from mappings.check.regexes import regex_problem
 from mappings.check.time_formats import time_format_problem
@@ -16,6 +16,7 @@ from mappings.codecs.registry import CODECS, codec_name
 from mappings.errors import ConfigurationError
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
+from mappings.language.text import Text
 from mappings.language.words import did_you_mean, listed
 
 OWN_OPTIONS = ("format", "decimal", "scale", "round", "region", "timezone", "true", "false", "collapse", "case")
@@ -98,16 +99,28 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
 def _patterns(place: IntoPlace, name: str, line: FieldMap) -> Problems:
     if line.pattern is not None and (problem := regex_problem(line.pattern)):
         yield place.value("fields", name, "pattern").problem(f"{name}: {problem}")
-    if line.extract is not None and (problem := regex_problem(line.extract)):
-        yield place.value("fields", name, "extract").problem(f"{name}: {problem}")
-    if line.replace is not None and "" in line.replace:
-        yield place.value("fields", name, "replace").problem(f"{name}: replace: what is replaced cannot be empty")
-    for key, least in (("max", 1), ("scale", 0)):
-        value = getattr(line, key)
-        if value is not None and value < least:
-            yield place.value("fields", name, key).problem(f"{name}.{key}: expected {least} or more, not {value}")
+    if line.scale is not None and line.scale < 0:
+        yield place.value("fields", name, "scale").problem(f"{name}.scale: expected 0 or more, not {line.scale}")
+    yield from check_text(place, ("fields", name), line)
     if line.cut and line.max is None and _spec_max(place, name) is None:
         yield place.key("fields", name, "cut").problem(f"{name}: cut at which length? Write `max`")
+
+
+def check_text(place: FlowPlace, path: tuple[Step, ...], text: Text) -> Problems:
+    """What prepares a text, below `path`, whose last step is the name of the field or the column."""
+    name = path[-1]
+    if text.extract is not None and (problem := regex_problem(text.extract)):
+        yield place.value(*path, "extract").problem(f"{name}: {problem}")
+    if text.replace is not None and "" in text.replace:
+        yield place.value(*path, "replace").problem(f"{name}: replace: what is replaced cannot be empty")
+    if text.max is not None and text.max < 1:
+        yield place.value(*path, "max").problem(f"{name}.max: expected 1 or more, not {text.max}")
+    if text.split == "":
+        yield place.value(*path, "split").problem(f"{name}: split: which separator?")
+    if text.part is not None and text.split is None:
+        yield place.key(*path, "part").problem(f"{name}: part of what? Write `split`, the separator")
+    if text.part == 0:
+        yield place.value(*path, "part").problem(f"{name}: parts count from 1; -1 is the last")
 
 
 def _spec_max(place: IntoPlace, name: str) -> int | None:
@@ -117,12 +130,6 @@ def _spec_max(place: IntoPlace, name: str) -> int | None:
 
 def _lists(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
     many = spec.type in ("choices", "links")
-    if line.split == "":
-        yield place.value("fields", name, "split").problem(f"{name}: split: which separator?")
-    if line.part is not None and line.split is None:
-        yield place.key("fields", name, "part").problem(f"{name}: part of what? Write `split`, the separator")
-    if line.part == 0:
-        yield place.value("fields", name, "part").problem(f"{name}: parts count from 1; -1 is the last")
     if line.split is not None and line.part is None and not many:
         message = f"{name} holds one value, and split gives several; say which with `part`"
         yield place.key("fields", name, "split").problem(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mappings.check.places import FlowPlace, Problems
 from mappings.codecs.columns import variables_used
+from mappings.language.derived import roots
 from mappings.language.node import walk
 from mappings.language.project import Project
 
@@ -49,7 +50,7 @@ def check_hook(place: FlowPlace) -> Problems:
     if parts := sorted(variables_used(flow)):
         yield place.key("read", "hook").problem(
             f"read.hook: a call has no file name, so ${parts[0]} has no value; give calls a flow of their own")
-    positions = [column for into in flow.into for column in into.key if isinstance(column, int)]
+    positions = [column for into in flow.into for part in into.key for column in roots(part) if isinstance(column, int)]
     if positions:
         yield place.key("read", "hook").problem(
             f"read.hook: what a call brings has names and no positions, so {positions[0]} is no column of it")

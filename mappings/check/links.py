@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mappings.check.places import IntoPlace, Problems
+from mappings.language.derived import by_name, roots
 from mappings.language.field import FieldMap, Refers
 from mappings.language.file_pattern import FilePattern
 from mappings.language.flow import Flow, Into
@@ -84,7 +85,7 @@ _MISSED = {"park": "this would wait for ever", "blank": "this stays empty", "rej
 
 def _shape(place: IntoPlace, name: str, line: FieldMap, into: Into, pattern: FilePattern | None) -> Problems:
     """A key of two columns is referred to by two; parts of the file's name need not be said again."""
-    open_parts = [part for part in into.key if not (isinstance(part, str) and part.startswith("$"))]
+    open_parts = [part for part in into.key if not by_name(part)]
     given = len(line.join.columns) if line.join is not None else 1
     every = len(into.key)
     if given == every:
@@ -98,7 +99,8 @@ def _shape(place: IntoPlace, name: str, line: FieldMap, into: Into, pattern: Fil
         yield place.key("fields", name).problem(message)
         return
     parts = [part.name for part in pattern.parts] if pattern else []
-    lacking = [str(part) for part in into.key if str(part).startswith("$") and str(part)[1:] not in parts]
+    said = [str(root) for part in into.key if by_name(part) for root in roots(part)]
+    lacking = [part for part in said if part[1:] not in parts]
     if lacking:
         none = f"this file's name has no {listed(lacking, 'and')}"
         message = (f"{name}: {into.entity} is known there by {shown}, and {none}; give every part with "

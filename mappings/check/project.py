@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from mappings.check.across import check_across
 from mappings.check.columns import check_columns
+from mappings.check.derived import check_derived
 from mappings.check.fields import check_fields
 from mappings.check.hooks import check_hook, check_secrets
 from mappings.check.intos import check_intos
@@ -62,6 +63,7 @@ def _flow(place: FlowPlace) -> Iterator[Problem]:
     yield from check_reading(place)
     yield from check_hook(place)
     yield from check_columns(place, pattern)
+    yield from check_derived(place)
     yield from check_intos(place)
     for into in place.intos():
         yield from check_fields(into)

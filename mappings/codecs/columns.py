@@ -1,4 +1,4 @@
-"""Source columns as a mapping names them: by header, `Header#2`, position from 1, or `$variable` of the file's name."""
+"""Source columns as a mapping names them: header, `Header#2`, position from 1, `$part` of the file's name, derived."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, repeat
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError
+from mappings.language.derived import Derived, is_part, roots
 from mappings.language.field import FieldMap, Part
 
 if TYPE_CHECKING:
     from mappings.language.flow import Flow, Into
     from mappings.language.strict import Column
+    from mappings.language.text import Text
 
 UNSTORABLE = "\0"
 """A cell that cannot be text (bytes that are not UTF-8, lone surrogates) becomes this: it is refused as not_text."""
@@ -35,8 +37,9 @@ def resolve_column(frame_columns: Sequence[str], column: Column) -> str | None:
 
 
 def columns_needed(into: Into) -> list[Column]:
-    """Every column (and `$variable`) that the into reads: key, conditions, fields; in that order, once each."""
-    found: list[Column] = [*into.key, *into.when]
+    """Every column of the source (and `$variable`) that the into reads: key, conditions, fields; in that order, once
+    each."""
+    found: list[Column] = [root for column in (*into.key, *into.when) for root in roots(column)]
     for field_map in into.fields.values():
         found += field_columns(field_map)
     return list(dict.fromkeys(found))
@@ -44,25 +47,23 @@ def columns_needed(into: Into) -> list[Column]:
 
 def variables_used(flow: Flow) -> set[str]:
     """The parts of the file's name that the flow's rows depend on."""
-    named = {str(column)[1:] for into in flow.into for column in columns_needed(into) if str(column).startswith("$")}
+    named = {str(column)[1:] for into in flow.into for column in columns_needed(into) if is_part(column)}
     records = flow.read.records
     uses = () if records is None else (records.use,) if isinstance(records.use, str) else records.use
     return named | {use[1:] for use in uses if use.startswith("$")}
 
 
 def field_columns(field_map: FieldMap) -> list[Column]:
-    """The columns that one field reads; none for a constant."""
-    found: list[Column] = []
-    if field_map.from_ is not None:
-        found.append(field_map.from_)
-    if field_map.first is not None:
-        found += field_map.first
-    if field_map.join is not None:
-        found += field_map.join.columns
-    if field_map.compute is not None:
-        found += names_in(field_map.compute)
+    """The columns of the source that one field reads; none for a constant."""
+    found: list[Column] = [*source_columns(field_map)]
     parts = (field_map.currency, field_map.unit, field_map.region)
-    return found + [part.from_ for part in parts if isinstance(part, Part) and part.from_ is not None]
+    found += [part.from_ for part in parts if isinstance(part, Part) and part.from_ is not None]
+    return [root for column in found for root in roots(column)]
+
+
+def source_columns(text: Text) -> Sequence[Column]:
+    """The columns that the value itself comes from (not its currency or unit), derived ones as such."""
+    return names_in(text.compute) if isinstance(text, FieldMap) and text.compute is not None else text.columns
 
 
 def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:
@@ -70,17 +71,22 @@ def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str])
 
     Raises ConfigurationError for a `$variable` that the file's name does not give.
     """
-    if isinstance(column, str) and column.startswith("$") and column not in frame.columns:
-        if column[1:] not in variables:
-            given = ", ".join(f"${name}" for name in variables) or "none"
+    if isinstance(column, Derived):
+        from mappings.codecs.derived import derived_cells  # which is made of raw cells
+
+        return derived_cells(frame, column, variables)
+    if is_part(column) and column not in frame.columns:
+        name = str(column)[1:]
+        if name not in variables:
+            given = ", ".join(f"${part}" for part in variables) or "none"
             raise ConfigurationError(
                 f"the mapping names {column}, which the file's name does not give (it gives: {given})",
                 todo="Name the part in `read: files:`, for example CLI_{company}_{day:%Y%m%d}.csv.",
             )
-        return repeat(variables[column[1:]], len(frame))
+        return repeat(variables[name], len(frame))
     there = isinstance(column, str) and column in frame.columns  # asked first: listing all names costs more
-    name = column if there else resolve_column(tuple(frame.columns), column)
-    return repeat(None, len(frame)) if name is None else _readable(cells_of(frame[name]))
+    found = column if there else resolve_column(tuple(frame.columns), column)
+    return repeat(None, len(frame)) if found is None else _readable(cells_of(frame[found]))
 
 
 def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:

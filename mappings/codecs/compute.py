@@ -42,6 +42,7 @@ class _Work:
 
     frame: pd.DataFrame
     what: Formula
+    columns: tuple[str, ...]
     variables: Mapping[str, str]
     sign: str | None
     read: dict[str, Objects] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class _Work:
             self.faults[detail] = any_of(len(where), [where, *([self.faults[detail]] if detail in self.faults else [])])
 
     def cells(self, name: str) -> Cells:
-        return blank_to_null(trimmed_cells(self.frame, self.what.columns[int(name[1:])], self.variables))
+        return blank_to_null(trimmed_cells(self.frame, self.columns[int(name[1:])], self.variables))
 
 
 def computed(
@@ -60,7 +61,7 @@ def computed(
 ) -> tuple[Reading, bool]:
     """The formula's values (decimals of the field's scale, or booleans), and whether they are booleans."""
     expression = rule.map.compute or ""
-    work = _Work(frame, formula(expression), variables, rule.sign)
+    work = _Work(frame, formula(expression), names_in(expression), variables, rule.sign)
     with localcontext(_EXACT):
         values = _value(work.what.tree, work)
     refused = any_of(len(frame), list(work.faults.values()))

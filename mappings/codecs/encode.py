@@ -27,6 +27,7 @@ from mappings.codecs.single import LINKS
 from mappings.codecs.source_value import joined_text
 from mappings.codecs.values import Codes, table_of
 from mappings.errors import ConfigurationError
+from mappings.language.derived import Derived, is_part
 from mappings.language.entities import Mastery
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
@@ -43,9 +44,11 @@ def one_way(field_map: FieldMap) -> str | None:
     found = next((key for key, there in reasons.items() if there), None)
     if found is not None:
         return f"`{found}` reads a value that cannot be put back where it came from"
-    if isinstance(field_map.from_, str) and field_map.from_.startswith("$"):
+    if field_map.from_ is not None and is_part(field_map.from_):
         return f"{field_map.from_} is a part of the file's name, which is not written"
-    return None
+    parts = (part.from_ for part in (field_map.currency, field_map.unit) if part is not None)
+    derived = next((column for column in (field_map.from_, *parts) if isinstance(column, Derived)), None)
+    return None if derived is None else f"{derived} is a derived column, which the system does not have"
 
 
 def may_be_sent(masters: Mapping[str, Mastery], system: str) -> bool:

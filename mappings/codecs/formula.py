@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mappings.errors import ConfigurationError
+from mappings.language.derived import Naming
 
 _TOKEN = re.compile(
     r"""(?P<text>'[^']*'|"[^"]*")|`(?P<quoted>[^`]+)`|(?P<number>\d+(?:\.\d+)?)|(?P<name>\$?[^\W\d]\w*(?:\.\w+)*(?:\#\d+)?)"""
@@ -35,7 +36,8 @@ class Formula:
 
 def names_in(expression: str) -> tuple[str, ...]:
     """The columns that a formula names, in order, once each."""
-    return formula(expression).columns
+    derived = expression.derived if isinstance(expression, Naming) else {}
+    return tuple(derived.get(name, name) for name in formula(expression).columns)
 
 
 @lru_cache(maxsize=256)

@@ -11,13 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from mappings.codecs.cells import Mask
-from mappings.codecs.columns import columns_needed, resolve_column
+from mappings.codecs.columns import columns_needed, resolve_column, source_columns
 from mappings.codecs.conditions import accepted
 from mappings.codecs.field import FieldReading, Given, decode_field
 from mappings.codecs.keys import read_keys
-from mappings.codecs.source_value import source_columns
 from mappings.codecs.values import Codes
 from mappings.faults import Faults
+from mappings.language.derived import Derived, in_source, is_part, roots
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
 
@@ -64,7 +64,7 @@ def decode_into(
     rows = _Rows(frame.index, taken)
     faults = Faults()
     keys, missing, broken = read_keys(frame, into.key, variables)
-    labels = ", ".join(str(column) for column in into.key)
+    labels = ", ".join(map(_shown, into.key))
     shown = rows.series(keys, whole=True)
     faults.add(frame.index[missing & taken], field=labels, code="no_key")
     faults.add(frame.index[broken & taken], field=labels, code="not_text")
@@ -87,12 +87,20 @@ def decode_into(
 def is_there(frame_columns: Sequence[str], field_map: FieldMap) -> bool:
     """Whether the source has any column that the field comes from; constants and variables always are there."""
     named = source_columns(field_map)
-    if not named:
-        return True
-    return any(
-        (isinstance(column, str) and column.startswith("$")) or resolve_column(frame_columns, column) is not None
-        for column in named
-    )
+    if field_map.join is not None:  # what stands in every row says nothing without what stands in this one
+        named = [column for column in named if in_source(column)]
+    return not named or any(_is_there(frame_columns, column) for column in named)
+
+
+def _is_there(frame_columns: Sequence[str], column: Column) -> bool:
+    found = [root for root in roots(column) if not is_part(root)]
+    return not found or any(resolve_column(frame_columns, root) is not None for root in found)
+
+
+def _shown(column: Column) -> str:
+    """A column as people find it in the source: a derived one with what it is made of."""
+    made_of = ", ".join(str(root) for root in roots(column)) if isinstance(column, Derived) else ""
+    return f"{column} ({made_of})" if made_of else str(column)
 
 
 def spec_of(entity: Entity, name: str) -> FieldSpec:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from mappings.codecs.cells import TEXT, Cells, Mask, blank_to_null, holds, nulled, present, repeat
 from mappings.codecs.columns import trimmed_cells, unstorable
+from mappings.codecs.derived import text_by_name
+from mappings.language.derived import by_name, roots
 from mappings.words import KEY_SEPARATOR
 
 if TYPE_CHECKING:
@@ -34,10 +36,9 @@ def read_keys(
     """The keys (null where unread), where one is missing, and where one holds what cannot be stored."""
     parts = [trimmed_cells(frame, column, variables) for column in columns]
     filled = [present(blank_to_null(part)) for part in parts]
-    named = [isinstance(column, str) and column.startswith("$") for column in columns]
     missing = ~np.logical_or.reduce(filled)
-    for is_variable, has in zip(named, filled, strict=True):
-        if not is_variable:
+    for column, has in zip(columns, filled, strict=True):
+        if not by_name(column):
             missing |= ~has
     keys = joined([part.fill_null("") for part in parts])
     damaged = unstorable(keys)
@@ -87,15 +88,13 @@ def link_keys(given: Sequence[Cells], shape: Sequence[Column] | None, variables:
     waiting = [blank_to_null(part) for part in given]
     empty = ~np.logical_and.reduce([present(part) for part in waiting])
     parts = [part.fill_null("") for part in waiting]
-    names = [column[1:] if isinstance(column, str) and column.startswith("$") else None for column in shape or ()]
-    open_places = sum(name is None for name in names)
-    if open_places == len(parts) < len(names) and all(name is None or name in variables for name in names):
+    whole = shape or ()
+    said = [root for column in whole if by_name(column) for root in roots(column)]
+    open_places = sum(not by_name(column) for column in whole)
+    if open_places == len(parts) < len(whole) and all(str(root)[1:] in variables for root in said):
         rest = iter(parts)
-        parts = [next(rest) if name is None else _same(variables[name], len(empty)) for name in names]
+        parts = [repeat(text_by_name(column, variables), len(empty)) if by_name(column) else next(rest)
+                 for column in whole]
     return nulled(joined(parts), empty)
-
-
-def _same(text: str, rows: int) -> Cells:
-    return pc.utf8_trim_whitespace(repeat(text, rows))
 
 

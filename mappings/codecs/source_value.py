@@ -30,70 +30,62 @@ from mappings.codecs.cells import (
     present,
     repeat,
 )
-from mappings.codecs.columns import raw_cells
+from mappings.codecs.columns import raw_cells, source_columns
 from mappings.codecs.conditions import compiled, matching
-from mappings.codecs.formula import names_in
 from mappings.codecs.text import plain
+from mappings.language.derived import in_source
 
 if TYPE_CHECKING:
     from mappings.language.field import FieldMap
-    from mappings.language.strict import Column
+    from mappings.language.text import Text
 
 
-def source_columns(field_map: FieldMap) -> Sequence[Column]:
-    """The columns that the value itself comes from (not its currency or unit)."""
-    if field_map.from_ is not None:
-        return (field_map.from_,)
-    if field_map.first is not None:
-        return field_map.first
-    if field_map.join is not None:
-        return field_map.join.columns
-    return names_in(field_map.compute) if field_map.compute is not None else ()
-
-
-def source_parts(frame: pd.DataFrame, field_map: FieldMap, variables: Mapping[str, str]) -> list[Cells]:
+def source_parts(frame: pd.DataFrame, text: Text, variables: Mapping[str, str]) -> list[Cells]:
     """The source columns of the field, trimmed unless the mapping says otherwise."""
-    return [_trimmed(raw_cells(frame, column, variables), field_map) for column in source_columns(field_map)]
+    return [_trimmed(raw_cells(frame, column, variables), text) for column in source_columns(text)]
 
 
-def source_cells(parts: Sequence[Cells], field_map: FieldMap) -> Cells:
+def source_cells(parts: Sequence[Cells], text: Text) -> Cells:
     """One raw text per row: '' is blank, null says that the row has none of the columns."""
     if len(parts) == 1:
         return parts[0]
     filled = [blank_to_null(part) for part in parts]
-    absent = ~any_of(len(filled[0]), [present(part) for part in parts])
-    if field_map.join is None:
-        return nulled(contiguous(pc.coalesce(*filled).fill_null("")), absent)
+    said = [present(part) for part in parts]
+    if text.join is None:
+        return nulled(contiguous(pc.coalesce(*filled).fill_null("")), ~any_of(len(filled[0]), said))
+    # A constant, or a part of the file's name, says nothing of a row that has none of the columns beside it.
+    own = [there for there, column in zip(said, text.columns, strict=True) if in_source(column)]
+    absent = ~any_of(len(filled[0]), own or said)
     # Arrow loses the rows of which every part is null, so they are left out of the joining.
     some = any_of(len(absent), [present(part) for part in filled])
-    between = pa.scalar(field_map.join.with_, TEXT)
+    between = pa.scalar(text.join.with_, TEXT)
     joined = pc.binary_join_element_wise(*[picked(part, some) for part in filled], between, null_handling="skip")
     return nulled(placed(repeat("", len(some)), some, joined), absent)
 
 
-def prepared(cells: Cells, field_map: FieldMap) -> Cells:
+def prepared(cells: Cells, text: Text) -> Cells:
     """The text after html and replace; splitting and what follows it work on single values."""
-    if field_map.html:
-        cells = _trimmed(plain(cells), field_map)
-    for found, instead in (field_map.replace or {}).items():
+    if text.html:
+        cells = _trimmed(plain(cells), text)
+    for found, instead in (text.replace or {}).items():
         cells = pc.replace_substring(cells, found, instead)
-    return _trimmed(cells, field_map) if field_map.replace else cells
+    return _trimmed(cells, text) if text.replace else cells
 
 
-def single(cells: Cells, field_map: FieldMap) -> Cells:
+def single(cells: Cells, text: Text) -> Cells:
     """One value out of a cell that holds several (`split` with `part`), or out of a longer text (`extract`)."""
-    if field_map.split is not None and field_map.part is not None:
-        cells = judged(cells, _part_taker(field_map.split, field_map.part))
-    return extracted(cells, field_map)
+    if text.split is not None and text.part is not None:
+        cells = judged(cells, _part_taker(text.split, text.part))
+    return extracted(cells, text)
 
 
-def extracted(cells: Cells, field_map: FieldMap) -> Cells:
-    if field_map.extract is None:
+def extracted(cells: Cells, text: Text) -> Cells:
+    if text.extract is None:
         return cells
-    pattern = compiled(field_map.extract)
+    pattern = compiled(text.extract)
 
-    def first_group(text: str) -> str:
-        found = pattern.search(text)
+    def first_group(cell: str) -> str:
+        found = pattern.search(cell)
         return "" if found is None else (found.group(1 if pattern.groups else 0) or "").strip()
 
     return judged(cells, first_group)
@@ -131,7 +123,7 @@ def _part_taker(separator: str, part: int) -> Callable[[str], str]:
     return take
 
 
-def _trimmed(cells: Cells, field_map: FieldMap) -> Cells:
-    return pc.utf8_trim_whitespace(cells) if field_map.trim else cells
+def _trimmed(cells: Cells, text: Text) -> Cells:
+    return pc.utf8_trim_whitespace(cells) if text.trim else cells
 
 

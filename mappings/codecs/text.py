@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from mappings.codecs.cells import Cells, Mask, contiguous, holds, judged, mask_of, matches, nulled, picked, placed
 from mappings.codecs.reading import Reading, Refusal, Rule
+from mappings.language.text import Text
 
 # White space other than single plain spaces begins with one of these bytes, or is a double space.
 _WIDE = (b"  ", b"\t", b"\n", b"\v", b"\f", b"\r", b"\xc2", b"\xe1", b"\xe2", b"\xe3")
@@ -18,13 +19,18 @@ _CASES = {"upper": pc.utf8_upper, "lower": pc.utf8_lower, "title": pc.utf8_title
 
 
 def decode_text(cells: Cells, rule: Rule) -> Reading:
+    """The text with its letters as the mapping says."""
+    return Reading(lettered(cells, rule.map))
+
+
+def lettered(cells: Cells, text: Text) -> Cells:
     """Composed characters (NFC), then `collapse` and `case`."""
     values = composed(cells)
-    if rule.map.collapse and holds(values, *_WIDE):
+    if text.collapse and holds(values, *_WIDE):
         values = pc.replace_substring_regex(values, r"[\s\p{Z}]+", " ")
-    if rule.map.case:
-        values = _CASES[rule.map.case](values)
-    return Reading(contiguous(values))
+    if text.case:
+        values = _CASES[text.case](values)
+    return contiguous(values)
 
 
 def encode_text(values: Any, rule: Rule) -> Cells:
@@ -53,13 +59,17 @@ def fitted(values: Cells, rule: Rule) -> Reading:
     if not long.any():
         return Reading(values)
     if rule.map.cut:
-        cut = pc.utf8_rtrim_whitespace(pc.utf8_slice_codeunits(values, 0, longest))
-        return Reading(contiguous(cut))
+        return Reading(shortened(values, longest))
     refusals = tuple(
         Refusal(lengths == length, "too_long", {"length": int(length), "max": longest})
         for length in np.unique(lengths[long])
     )
     return Reading(nulled(values, long), refusals)
+
+
+def shortened(values: Cells, longest: int) -> Cells:
+    """The first characters of each text."""
+    return contiguous(pc.utf8_rtrim_whitespace(pc.utf8_slice_codeunits(values, 0, longest)))
 
 
 def plain(cells: Cells) -> Cells:

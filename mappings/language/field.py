@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from pydantic import Strict as Exactly
-from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import TEXT, Column, Columns, OneOrMore, ShortForm, Strict
+from mappings.language.strict import TEXT, Column, OneOrMore, ShortForm, Strict
+from mappings.language.text import Text, from_only
 
-SOURCES = ("from", "first", "join", "constant", "compute")
-
-
-def _from_only(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str | int) and not isinstance(value, bool) else value
+SOURCES = (*Text.sources, "compute")
 
 
 class Part(Strict):
@@ -32,15 +28,6 @@ def _part(value: Any) -> Any:
 
 AnyPart = Annotated[Part, ShortForm(_part, (TEXT,))]
 """`currency: EUR` for all rows, or `currency: {from: DEVISE, blank: EUR}`."""
-
-
-class Join(Strict):
-    """Several columns as one text; for a link to a key of several columns, its parts in order."""
-
-    expected: ClassVar[str] = "{columns: [A, B]}, with `with` for what stands between"
-
-    columns: Columns  # in this order; blank cells are left out
-    with_: Annotated[str, Field(alias="with")] = " "  # what stands between them
 
 
 class Refers(Strict):
@@ -73,16 +60,12 @@ class Out(Strict):
     format: str | None = None  # date, datetime: the strftime form
 
 
-class FieldMap(Strict):
+class FieldMap(Text):
     """How one CRM field is read. Exactly one source: from, first, join, constant or compute."""
 
     expected: ClassVar[str] = "a column, or where the value comes from: {from: COLUMN}"
+    sources: ClassVar[tuple[str, ...]] = SOURCES
 
-    # sources
-    from_: Annotated[Column | None, Field(alias="from")] = None  # the column it stands in
-    first: Columns | None = None  # the first of these columns that is not blank
-    join: Join | None = None  # several columns as one text
-    constant: Any = None  # the same value for every row, in plain form: 12.50, 2026-11-22, true
     compute: str | None = None  # a formula over columns: QTY * PRICE * (1 - DISCOUNT / 100)
     # the codec, and what it needs
     as_: Annotated[str | None, Field(alias="as")] = None  # the codec; default: by the field's type and format
@@ -97,17 +80,7 @@ class FieldMap(Strict):
     unit: AnyPart | None = None  # quantity: h for all rows, or {from: UNITE, blank: h}
     true: Annotated[tuple[str, ...], OneOrMore] | None = None  # boolean: words for true, beside the usual ones
     false: Annotated[tuple[str, ...], OneOrMore] | None = None  # boolean: words for false, beside the usual ones
-    trim: bool = True  # white space at both ends is dropped
-    collapse: bool = False  # runs of white space become one space
-    case: Literal["upper", "lower", "title"] | None = None  # text: change the letters
-    max: int | None = None  # text: longest value
-    cut: bool = False  # text: cut at max instead of rejecting
-    html: bool = False  # text: HTML entities and tags become plain text
-    replace: dict[str, str] | None = None  # text: literal replacements, in order ('\\n' to a line break)
     pattern: str | None = None  # a regular expression the raw text must match whole
-    extract: str | None = None  # a regular expression; its first group, or all of it, is the value (no match: blank)
-    split: str | None = None  # choices, links: separator of several values in one cell; '\\' + separator is literal
-    part: int | None = None  # with split: take only this part (from 1; -1 is the last)
     values: Annotated[dict[str, Any] | str | None, Field(union_mode="left_to_right")] = None  # {raw: crm} or "@codes"
     # a code outside `values`: refuse the row, clear the field, say nothing on it, or take the code itself as the value
     else_: Annotated[Literal["reject", "blank", "keep", "raw"] | None, Field(alias="else")] = None
@@ -122,21 +95,10 @@ class FieldMap(Strict):
     blank: Any = None  # keep: an empty cell says nothing; any other value: what an empty cell means; default: cleared
     default: Any = None  # the value when a record is created and the cell is empty
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        written = {(type(self).model_fields[name].alias or name) for name in self.model_fields_set}
-        given = [word for word in SOURCES if word in written]
-        if len(given) > 1:
-            raise PydanticCustomError("said", "one source is enough: {given}", {"given": " and ".join(given)})
-        if not given:
-            question = "where does the value come from? Write from, first, join, constant or compute"
-            raise PydanticCustomError("incomplete", question)
-        return self
-
     @property
     def keeps_blank(self) -> bool:
         return bool(self.blank == "keep")
 
 
-AnyFieldMap = Annotated[FieldMap, ShortForm(_from_only, ({"type": ["string", "integer", "null"]},))]
+AnyFieldMap = Annotated[FieldMap, ShortForm(from_only, ({"type": ["string", "integer", "null"]},))]
 """`name: CT_INTITULE` is short for `name: {from: CT_INTITULE}`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mappings.language.derived import derived_columns, with_derived
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
 from mappings.language.strict import TEXT, Column, Columns, Expected, Names, OneOrMore, ShortForm, Strict
@@ -158,6 +159,13 @@ class Flow(Strict):
     write: Write = Write()  # the way back: which records are sent, and how
     guard: Guard = Guard()  # beyond these shares nothing is changed and a person is asked
     schedule: Annotated[Schedule, ShortForm(_schedule, (TEXT,))] | None = None  # when it runs by itself
+
+    @model_validator(mode="after")
+    def _derived(self) -> Self:
+        if not self.read.derive:
+            return self
+        derived = derived_columns(self.read.derive)
+        return self.model_copy(update={"into": tuple(with_derived(into, derived) for into in self.into)})
 
     def space_of(self, into: Into) -> str:
         """The id space of an into of this flow: as declared, else the flow, with the label from the second on."""

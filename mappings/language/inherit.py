@@ -2,9 +2,9 @@
 
 Mappings merge, lists and scalars replace. Three rules on top, since half of a choice is no choice:
 
-* a field's own source (`from`, `first`, …) replaces the inherited source;
+* the source of a field or of a derived column (`from`, `first`, …) replaces the inherited source;
 * a format of another kind replaces the inherited format;
-* null under `fields` or `when` takes the inherited line away.
+* null under `fields`, `when` or `derive` takes the inherited line away.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
     merged = dict(inherited)
     for name, entry in over.value.items():
         if name in inherited:
-            if entry.node.value is None and path[-1:] in (("fields",), ("when",)):
+            if entry.node.value is None and path[-1:] in (("fields",), ("when",), ("derive",)):
                 del merged[name]
                 continue
             entry = Entry(entry.key, merge(inherited[name].node, entry.node, (*path, name)))  # noqa: PLW2901 (same key)
@@ -41,7 +41,7 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
 
 
 def _choices(path: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    if path[-2:-1] == ("fields",):
+    if path[-2:-1] in (("fields",), ("derive",)):
         return (SOURCES,)
     return (FORMATS,) if path[-1:] == ("format",) else ()
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mappings.language.strict import Column, Columns, Duration, Expected, ShortForm, Strict
+from mappings.language.text import AnyText
 
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
@@ -138,6 +139,7 @@ class Read(Strict):
     records: Records | None = None  # several record types in one file: which lines are this flow's
     trailer: Trailer | None = None  # a last line that tells the number of rows, or a sum
     continues: Each | None = None  # lines that continue the row above
+    derive: dict[str, AnyText] = Field(default={})  # columns made of the file's: new name to the text they are
 
     @property
     def mark_columns(self) -> tuple[Column, ...]:

@@ -53,7 +53,8 @@ def language_schema() -> dict[str, Any]:
 
 def key_descriptions(model: type[BaseModel]) -> dict[str, str]:
     """What each attribute of a model means: the comment on its line, else the one above it."""
-    described: dict[str, str] = {}
+    parent = model.__bases__[0]
+    described = key_descriptions(parent) if issubclass(parent, BaseModel) and parent is not BaseModel else {}
     above: list[str] = []
     for line in inspect.getsource(model).splitlines():
         if comment := _ABOVE.match(line):

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
 from mappings.errors import StoreError
+from mappings.language.derived import by_name
 from pipelines.hub import Hub
 from pipelines.runs.apply_small import apply_small
 from pipelines.runs.attempt import attempt, is_lost, store_error
@@ -87,7 +88,7 @@ def is_small(order: Order) -> bool:
     special = order.full or order.adopting or order.rebasing or order.comparing or not order.matching
     # Expectations look at the staged rows from connections of their own.
     return not special and not any(into.expect for into in order.flow.into) and not any(
-        str(column).startswith("$") for into in order.flow.into for column in into.key
+        by_name(column) for into in order.flow.into for column in into.key
     )
 
 

@@ -14,7 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from crm_store import hub_tables as hub
 from crm_store.entity_tables import EntityTables, columns_of
+from mappings.codecs.derived import text_by_name
 from mappings.codecs.encode import may_be_sent
+from mappings.language.derived import by_name
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Refers
 from mappings.language.flow import Flow, Into
@@ -123,11 +125,10 @@ class IntoPlan:
 
     def scoped(self, connection: Connection, variables: Mapping[str, str], *, full: bool) -> IntoPlan:
         """The plan for one file, where its name gives parts of the key: it says nothing of the keys of other files."""
-        columns = [str(column) for column in self.into.key]
-        if not any(column.startswith("$") for column in columns):
+        if not any(map(by_name, self.into.key)):
             return self
-        pieces = [re.escape(_key_part(variables.get(column[1:], ""))) if column.startswith("$") else r"(?:[^|\\]|\\.)*"
-                  for column in columns]
+        pieces = [re.escape(_key_part(text_by_name(column, variables))) if by_name(column) else r"(?:[^|\\]|\\.)*"
+                  for column in self.into.key]
         pattern = "^" + r"\|".join(pieces) + "$"
         x = self.crosswalk
         newest: int | None = connection.scalar(

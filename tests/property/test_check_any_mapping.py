@@ -13,12 +13,13 @@ from pydantic import BaseModel
 from mappings.check.project import check_project
 from mappings.codecs.registry import CODECS
 from mappings.language.entity import EntityFile, FieldSpec
-from mappings.language.field import SOURCES, FieldMap
+from mappings.language.field import FieldMap
 from mappings.language.flow import Flow
 from mappings.language.project import dump
 from mappings.language.read import Format
 from mappings.language.shapes import aliases, members
 from mappings.language.system import System
+from mappings.language.text import Text
 
 WORDS = [
     "company", "contact", "address", "sage", "cmms", "name", "siret", "type", "archived", "parent", "credit_limit",
@@ -70,8 +71,8 @@ def meant(shape: Any, depth: int) -> st.SearchStrategy[Any]:
         return st.dictionaries(names, values(inside[1], depth + 1), max_size=3)
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         keys = aliases(shape)
-        if shape in (FieldMap, Format):  # one of these, and only one
-            choices = SOURCES if shape is FieldMap else tuple(keys)
+        if shape in (FieldMap, Text, Format):  # one of these, and only one
+            choices = shape.sources if issubclass(shape, Text) else tuple(keys)
             rest = {key: keyed(key, keys[key], depth + 1) for key in keys if key not in choices} if depth < 5 else {}
             return st.sampled_from(choices).flatmap(
                 lambda chosen: st.fixed_dictionaries({chosen: values(keys[chosen], depth + 1)}, optional=rest)

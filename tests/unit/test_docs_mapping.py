@@ -22,7 +22,7 @@ from connectors.registry import settings_models
 from mappings.check.project import check_project
 from mappings.codecs.into import decode_into
 from mappings.codecs.registry import CODECS
-from mappings.language import entity, flow, read, system, write
+from mappings.language import entity, flow, read, system, text, write
 from mappings.language import field as field_models
 from mappings.language.complaints import read_model
 from mappings.language.project import Project, dump, read_project
@@ -155,7 +155,7 @@ def test_its_fragments_have_no_mistakes(mistakes: dict[str, list[str]], example:
     assert mistakes[f"mappings/flows/{example.line}.yaml"] == []
 
 
-@pytest.mark.parametrize("example", [example for example in of_kind("fields") if example.table], ids=str)
+@pytest.mark.parametrize("example", [example for example in of_kind("fields", "flow") if example.table], ids=str)
 def test_its_tables_tell_what_becomes_of_each_cell(known: Project, example: Example):
     header, _, *rows = example.table
     tree, _ = parse_yaml(dump(as_flow(example)).encode(), "f")
@@ -220,7 +220,8 @@ SECTIONS: dict[type[BaseModel], str] = {
     write.Live: "18. The way back: write",
     field_models.Out: "18. The way back: write",
     field_models.FieldMap: "10. fields: from a column to a value",
-    field_models.Join: "Where it comes from",
+    text.Join: "Where it comes from",
+    text.Text: "derive",
     field_models.Part: "Choosing and steering the codec",
     field_models.Refers: "12. Links",
     flow.Guard: "14. Guard and schedule",
@@ -243,7 +244,7 @@ def section(title: str) -> str:
 def language_models() -> list[type[BaseModel]]:
     return [
         model
-        for module in (system, entity, flow, read, write, field_models)
+        for module in (system, entity, flow, read, write, text, field_models)
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
     ]
