@@ -253,6 +253,22 @@ def test_calls_whose_run_failed_are_kept_and_tried_again(road: Road, caller: Cal
     assert take_in(road) == {"created": 1}
 
 
+def test_calls_that_write_an_id_differently_speak_of_one_record(road: Road, caller: Caller) -> None:
+    path = road.root / "mappings/flows/shop_customers.yaml"
+    text = path.read_text()
+    derived = text.replace("version: version}", "version: version, derive: {no: {from: id, case: lower}}}")
+    _remapped(road, derived.replace("key: id\n", "key: no\n").replace("[^id, no]", "[^no, no]"))
+    try:
+        caller.post({"id": "AB-1", "version": 1, "name": "One", "people": [{"id": "P", "name": "Petit"}]})
+        assert take_in(road) == {"created": 1}
+        caller.post({"id": "ab-1", "version": 2, "name": "Two", "people": [{"id": "p", "name": "Roux"}]})
+        assert take_in(road) == {"updated": 1}
+        assert road.hub_sees("SELECT key FROM sync.crosswalk_contact") == [("ab-1|p",)]
+        assert sorted(orjson.loads(body)["id"] for (body,) in road.hub_sees("SELECT body FROM sync.inbox")) == ["AB-1", "ab-1"]
+    finally:
+        _remapped(road, text)
+
+
 def test_no_secret_is_told_in_any_answer_or_log(road: Road, caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
     seen = b"".join(caller.post(said, path=path).body for said in (ROW, b"{", b"[]")
                     for path in ("/hooks/shop/shop_customers", "/hooks/shop/nothing", "/hooks/nobody/x"))
