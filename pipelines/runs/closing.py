@@ -15,7 +15,7 @@ from pipelines.runs.cursor import Cursor
 from pipelines.runs.landed import Applying
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
-from pipelines.stages.held import close_gone, close_held
+from pipelines.stages.held import FileRead, close_gone, close_held
 
 Into = dict[str, dict[str, Any]]
 """`RunResult.into`."""
@@ -31,7 +31,7 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
             good = select(same.c.key, same.c.row_no, same.c.mark).subquery()
             close_held(connection, what.run_id, plan, good)
             if what.full and not counts.unread_keys:
-                close_gone(connection, what.run_id, plan, what.mark)
+                close_gone(connection, what.run_id, plan, what.mark, FileRead(what.file_mark, cursor.variables))
         if what.sequenced and not what.full:
             x = plan.crosswalk
             connection.execute(

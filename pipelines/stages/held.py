@@ -6,7 +6,8 @@ longer has it. Two held rows of one key in one run both stay readable: the secon
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -28,13 +29,16 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from mappings.codecs.derived import text_by_name
 from mappings.faults import Faults
+from mappings.language.derived import by_name, roots
 from pipelines.stages.nested import Part
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging, unpack
@@ -198,13 +202,52 @@ def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromCl
     connection.execute(select(func.set_config("enable_nestloop", "on", True)))
 
 
-def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | None) -> None:
-    """After a full read: what earlier runs held and this one did not is no longer in the source."""
-    held = hub.held
-    newer: ColumnElement[bool] = or_(held.c.mark.is_(None), literal(mark is None), held.c.mark <= (mark or 0))
-    mine = held.c.key.regexp_match(plan.key_pattern) if plan.key_pattern is not None else true()
+@dataclass(frozen=True)
+class FileRead:
+    """The file of a full read: its order mark, and the parts of its name."""
+
+    mark: int | None
+    variables: Mapping[str, str]
+
+
+def close_gone(connection: Connection, run_id: int, plan: IntoPlan, mark: int | None, file: FileRead) -> None:
+    """After a full read: what earlier runs held and this one did not is no longer in the source.
+
+    A row without a key, such as a damaged line, is told by the file it was in: one no newer than this one, whose name
+    says the same of the parts of the key. `mark`: the file's, where rows have none of their own.
+    """
+    held, reader = hub.held, hub.run
+    by_key = _no_newer(held.c.mark, mark)
+    if plan.key_pattern is not None:
+        by_key = and_(by_key, held.c.key.regexp_match(plan.key_pattern))
+    by_file = exists().where(reader.c.id == held.c.run_id, _no_newer(reader.c.mark, file.mark),
+                             _of_the_same_keys(connection, plan, file))
     connection.execute(
         update(held)
-        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id, newer, mine)
+        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id,
+               or_(and_(held.c.key.is_not(None), by_key), and_(held.c.key.is_(None), by_file)))
         .values(state="closed", closed_at=func.now(), closed_by=run_id)
     )
+
+
+def _no_newer(theirs: ColumnElement[int | None], mark: int | None) -> ColumnElement[bool]:
+    return true() if mark is None else or_(theirs.is_(None), theirs <= mark)
+
+
+def _of_the_same_keys(connection: Connection, plan: IntoPlan, file: FileRead) -> ColumnElement[bool]:
+    """For a run that held rows without a key: its file spoke of the same keys, by the parts of its name."""
+    parts = [column for column in plan.into.key if by_name(column)]
+    if not parts:
+        return true()
+    held, reader = hub.held, hub.run
+    names = sorted({str(root)[1:] for column in parts for root in roots(column)})
+    told = [func.jsonb_extract_path_text(reader.c.cursor, "variables", name) for name in names]
+    here = [text_by_name(column, file.variables) for column in parts]
+    # As many as there are branches, or whatever files are of: few, however many rows are held.
+    others = connection.execute(
+        select(*told).distinct().join_from(held, reader, reader.c.id == held.c.run_id)
+        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.key.is_(None))
+    ).all()
+    same = [tuple(row) for row in others if None not in row
+            and [text_by_name(column, dict(zip(names, row, strict=True))) for column in parts] == here]
+    return tuple_(*told).in_(same)
