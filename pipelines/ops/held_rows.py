@@ -233,9 +233,8 @@ def told(cause: Mapping[str, Any], spaces: Mapping[int, str]) -> Cause:
     params: dict[str, Any] = {"field": cause.get("field") or "", "value": cause.get("value")}
     params |= cause.get("params") or {}
     code = str(cause["code"])
-    if code == "waits_for":
-        named = [spaces[number] for number in params.get("spaces", ()) if number in spaces]
-        params["space"] = ", ".join(named) or f"field {params.get('by', '?')}"
+    if "spaces" in params:
+        params["space"] = ", ".join(spaces[number] for number in params["spaces"] if number in spaces)
     return Cause(code, cause.get("field") or "", cause.get("value"), render(code, params))
 
 

@@ -45,7 +45,7 @@ from pipelines.stages.resolve import LINKED
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
 from pipelines.stages.turn import take_turn
 from pipelines.stages.updates import IntoUpdates
-from pipelines.stages.waiting import Pairs, comes_in, refused_for_links, still_waiting
+from pipelines.stages.waiting import Pairs, comes_in, refuse_for_links, still_waiting
 from pipelines.stages.work import Work, held_from, work_tables
 
 
@@ -125,9 +125,9 @@ class IntoApply:
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
         m = self.work.m
-        refused = refused_for_links(self.plan, m)
-        if refused is not None and (final or not waiting):  # until then, their records may still come
-            connection.execute(update(m).where(refused).values({"class": "rejected"}))
+        refusing = refuse_for_links(self.plan, m)
+        if refusing is not None and (final or not waiting):  # until then, their records may still come
+            connection.execute(refusing)
         groups = self.tables.once("kinds", lambda: select(m.c["class"], func.count()).group_by(m.c["class"]))
         kinds: dict[str, int] = {row[0]: row[1] for row in connection.execute(groups)}
         outcomes: Counter[Outcome] = Counter()

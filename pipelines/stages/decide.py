@@ -44,7 +44,7 @@ from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 from pipelines.stages.superseded import older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
-from pipelines.stages.waiting import comes_in, hopeless_rows, refused_for_links, value_indexes
+from pipelines.stages.waiting import comes_in, hopeless_rows, refuse_for_links, value_indexes
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -106,9 +106,9 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     if any(_may_wait(connection, *pair) for pair in pairs):
         _waiting(connection, plans, staging, run)
     for plan, tables in pairs:
-        refused = refused_for_links(plan, tables.fate)
-        if refused is not None:
-            connection.execute(update(tables.fate).where(refused).values({"class": "rejected"}))
+        refusing = refuse_for_links(plan, tables.fate)
+        if refusing is not None:
+            connection.execute(refusing)
     decided = []
     for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
         if changes:

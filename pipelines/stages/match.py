@@ -181,7 +181,8 @@ def _awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any
     if reference.by is None:
         told = {"entity": reference.entity, "spaces": cast(list(reference.spaces), ARRAY(Integer))}
     pairs = [part for name, value in told.items() for part in (literal(name, Text), value)]
-    return func.jsonb_build_object(*pairs, literal("value", Text), cast(key, String))
+    named = func.array_to_string(key, ", ") if reference.many else cast(key, String)
+    return func.jsonb_build_object(*pairs, literal("value", Text), named)
 
 
 class _Verdict:

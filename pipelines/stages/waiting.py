@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, String, and_, cast, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Index, String, Table, Update, and_, cast, exists, false, func, or_, select, update
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store.match_indexes import match_expression
@@ -32,12 +32,16 @@ def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Aliv
     ])
 
 
-def refused_for_links(plan: IntoPlan, matched: FromClause) -> ColumnElement[bool] | None:
-    """Of the rows that match left waiting: those that the mapping refuses for a missing link; None if it never does."""
+def refuse_for_links(plan: IntoPlan, matched: Table) -> Update | None:
+    """Of the rows that match left waiting, refuses those that may not be without their link; None if all may."""
     columns = [reference.column for reference in plan.references if reference.otherwise == "reject"]
     if not columns:
         return None
-    return and_(matched.c["class"] == "parked", matched.c.code == "waits_for", matched.c.field.in_(columns))
+    return (
+        update(matched)
+        .where(matched.c["class"] == "parked", matched.c.code == "waits_for", matched.c.field.in_(columns))
+        .values({"class": "rejected", "code": "not_there"})
+    )
 
 
 def _hopeless(reference: Reference, tables: IntoStaging, plan: IntoPlan, pairs: Pairs, alive: Alive

@@ -208,7 +208,7 @@ def test_a_row_whose_link_leads_nowhere_is_parked_and_one_without_is_not(road: R
 
 def test_a_link_that_must_be_there_rejects(road: Road) -> None:
     assert road.counts("strict", "CODE;NAME;GROUP", "1;Child;9") == {"rejected": 1}
-    assert road.held() == [("rejected", "1", "waits_for")]
+    assert road.held() == [("rejected", "1", "not_there")]
 
 
 def test_rows_without_a_record_are_parked_where_the_flow_may_not_create(road: Road) -> None:

@@ -86,7 +86,7 @@ def sentences(road: Road) -> list[str]:
 
 def test_a_row_that_waits_for_a_value_comes_in_when_one_record_has_it(road: Road) -> None:
     assert road.counts("contacts", "ID;NAME;NO", "1;Martin;K-7", into="contact") == {"parked": 1}
-    assert sentences(road) == ["company: waits for company 'K-7' of field customer_code"]
+    assert sentences(road) == ["company: waits for the one company whose customer_code is 'K-7'"]
     road.run("companies", HEAD, "1;Anvil;59000;", "2;Bellows;59000;")
     assert len(road.held()) == 1
     road.run("companies", HEAD, "1;Anvil;59000;k7", "2;Bellows;59000;k 7")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mappings.messages import REASONS
+from mappings.messages import BY_VALUE, REASONS
 from pipelines.ops.held_rows import Cause, CauseGroup, HeldRow
 from pipelines.ops.sentences import SENTENCES, guard_lines, said
 from pipelines.reports.facts import RunFacts, Sampled
@@ -156,7 +156,7 @@ def test_a_sentence_is_told_for_everything_that_can_trip_the_guard() -> None:
 
 
 def test_sentences_are_whole_templates_with_named_places() -> None:
-    for template in (*SENTENCES.values(), *REASONS.values()):
+    for template in (*SENTENCES.values(), *REASONS.values(), *BY_VALUE.values()):
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
         assert all(names), template
     assert said("gap", missing="1") == "missing: 1"
