@@ -38,6 +38,7 @@ REASONS: dict[str, str] = {
     "not_url": "{field}: {value!r} is not a web address (http or https)",
     "not_file": "{field}: {value!r} is not a usable file reference",
     "compute": "{field}: {expression} cannot be computed: {detail}",
+    "compute_text": "{field}: {expression} cannot be computed: column {column} holds {value!r}, which is no number",
     "no_key": "the key {field} is empty, so the row cannot be told from others",
     # damaged lines
     "columns": "the line has {found} columns, {expected} are expected",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mappings.check.places import FlowPlace, Problems, Step
 from mappings.codecs.formula import names_in
-from mappings.errors import ConfigurationError, Problem
+from mappings.errors import Problem
 from mappings.language.derived import Derived, is_part
 from mappings.language.field import FieldMap, Part
 from mappings.language.file_pattern import FilePattern
@@ -130,12 +130,8 @@ def text_columns(text: Text) -> Iterator[tuple[tuple[Step, ...], Column]]:
 def field_columns(line: FieldMap) -> Iterator[tuple[tuple[Step, ...], Column]]:
     """The columns that one field names, and where below the field."""
     yield from text_columns(line)
-    if line.compute is not None:
-        try:
-            for name in names_in(line.compute):
-                yield ("compute",), name
-        except ConfigurationError:
-            pass  # told where formulas are checked
+    for name in names_in(line.compute) if line.compute is not None else ():
+        yield ("compute",), name
     for key, part in (("currency", line.currency), ("unit", line.unit), ("region", line.region)):
         if isinstance(part, Part) and part.from_ is not None:
             yield (key, "from"), part.from_

@@ -11,9 +11,7 @@ from mappings.check.regexes import regex_problem
 from mappings.check.time_formats import time_format_problem
 from mappings.codecs.conversion import conversion_problem
 from mappings.codecs.durations import SECONDS
-from mappings.codecs.formula import formula
 from mappings.codecs.registry import CODECS, codec_name
-from mappings.errors import ConfigurationError
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
 from mappings.language.text import Text
@@ -44,11 +42,6 @@ def _codec(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
         hint = did_you_mean(line.as_, CODECS)
         yield place.value("fields", name, "as").problem(f"{name}: there is no codec {line.as_!r}{hint}")
         return
-    if line.compute is not None:
-        try:
-            formula(line.compute)
-        except ConfigurationError as error:
-            yield place.value("fields", name, "compute").problem(f"{name}: {error.message}")
     if line.compute is not None or line.constant is not None:
         if line.as_ is not None:
             what = "a formula" if line.compute is not None else "a constant"

@@ -38,19 +38,25 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 @dataclass
 class _Work:
-    """One evaluation: the columns read so far, and the rows that cannot be worked out, by cause."""
+    """One evaluation: the columns read so far, and why rows cannot be worked out."""
 
     frame: pd.DataFrame
+    expression: str
     what: Formula
     columns: tuple[str, ...]
     variables: Mapping[str, str]
     sign: str | None
     read: dict[str, Objects] = field(default_factory=dict)
-    faults: dict[str, Mask] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
 
-    def fault(self, detail: str, where: Mask) -> None:
+    def refuse(self, where: Mask, code: str, cells: Cells | None = None, **params: str) -> None:
+        where = where & ~self.refused(code, params)
         if where.any():
-            self.faults[detail] = any_of(len(where), [where, *([self.faults[detail]] if detail in self.faults else [])])
+            self.refusals.append(Refusal(where, code, params, cells))
+
+    def refused(self, code: str, params: Mapping[str, str]) -> Mask:
+        """Rows that are refused for this already: a formula may divide twice."""
+        return any_of(len(self.frame), [r.where for r in self.refusals if (r.code, r.params) == (code, params)])
 
     def cells(self, name: str) -> Cells:
         return blank_to_null(trimmed_cells(self.frame, self.columns[int(name[1:])], self.variables))
@@ -61,13 +67,11 @@ def computed(
 ) -> tuple[Reading, bool]:
     """The formula's values (decimals of the field's scale, or booleans), and whether they are booleans."""
     expression = rule.map.compute or ""
-    work = _Work(frame, formula(expression), names_in(expression), variables, rule.sign)
+    work = _Work(frame, expression, formula(expression), names_in(expression), variables, rule.sign)
     with localcontext(_EXACT):
         values = _value(work.what.tree, work)
-    refused = any_of(len(frame), list(work.faults.values()))
-    refusals = [
-        Refusal(where, "compute", {"expression": expression, "detail": detail}) for detail, where in work.faults.items()
-    ]
+    refusals = list(work.refusals)
+    refused = any_of(len(frame), [refusal.where for refusal in refusals])
     if isinstance(work.what.tree, ast.Compare):
         return Reading(pa.array(values, pa.bool_(), mask=refused | _missing(values)), tuple(refusals)), True
     scale = 0 if rule.spec.type == "number" else rule.spec.scale
@@ -93,7 +97,7 @@ def _value(node: ast.expr, work: _Work) -> Objects:  # noqa: PLR0911 - one retur
             first, second = _number(left, work), _number(right, work)
             if isinstance(op, ast.Div):
                 zero = _true(_apply(operator.not_, second))
-                work.fault("division by zero", zero & ~_missing(first))
+                work.refuse(zero & ~_missing(first), "compute", expression=work.expression, detail="division by zero")
                 second = _without(second, zero)
             return _apply(_OPERATIONS[type(op)], first, second)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
@@ -119,7 +123,8 @@ def _column(name: str, work: _Work) -> Objects:
     if name not in work.read:
         cells = work.cells(name)
         numbers = canonical(cells, work.sign)
-        work.fault(f"{work.what.columns[int(name[1:])]} is not a number", present(cells) & ~present(numbers))
+        work.refuse(present(cells) & ~present(numbers), "compute_text", cells, expression=work.expression,
+                    column=work.what.columns[int(name[1:])])
         coded = numbers.dictionary_encode()
         distinct = np.array([Decimal(text) for text in coded.dictionary.to_pylist()] + [None], dtype=object)
         work.read[name] = distinct[coded.indices.fill_null(len(distinct) - 1).to_numpy()]

@@ -100,7 +100,8 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
         found, truth = computed(given.frame, rule, given.variables)
         fitting = converted(found.values, "boolean" if truth else "decimal", rule)
         raw = repeat(rule.map.compute, rows)
-        refusals = [(refusal, raw) for refusal in (*found.refusals, *fitting.refusals)]
+        refusals = [(refusal, raw if refusal.cells is None else refusal.cells)
+                    for refusal in (*found.refusals, *fitting.refusals)]
         lacking = ~any_of(rows, [present(part) for part in parts]) if parts else np.zeros(rows, bool)
         return FieldReading({name: fitting.values}, lacking, refusals), raw
     raw = source_cells(parts, rule.map)

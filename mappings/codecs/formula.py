@@ -21,6 +21,7 @@ from mappings.language.derived import Naming
 _TOKEN = re.compile(
     r"""(?P<text>'[^']*'|"[^"]*")|`(?P<quoted>[^`]+)`|(?P<number>\d+(?:\.\d+)?)|(?P<name>\$?[^\W\d]\w*(?:\.\w+)*(?:\#\d+)?)"""
 )
+_PLACE = re.compile(r"\b_(\d+)\b")
 FUNCTIONS = {"coalesce": (1, 99), "round": (2, 2)}
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
@@ -53,15 +54,46 @@ def formula(expression: str) -> Formula:
             columns.append(name)
         return f"_{columns.index(name)}"
 
+    text = _TOKEN.sub(place, expression).strip().replace("\n", " ")  # YAML breaks long texts into lines
+    said = _Said(expression, text, columns)
+    if not text:
+        raise said.refused("it is empty")
     try:
-        tree = ast.parse(_TOKEN.sub(place, expression).strip(), mode="eval").body
+        tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError) as error:
-        raise _refused(expression, "it cannot be read") from error
-    _check(tree, expression)
+        at = (getattr(error, "offset", None) or 0) - 1
+        rest = said.as_written(text[at:]) if at >= 0 else ""
+        raise said.refused(f"it cannot be read from {rest!r} on" if rest else
+                           "it stops too early: a value or a ')' is missing at its end") from error
+    _check(tree, said)
     return Formula(tree, tuple(columns))
 
 
-def _check(node: ast.expr, expression: str) -> None:
+@dataclass(frozen=True)
+class _Said:
+    """A formula as it is written, and as the parser sees it: `_0` stands for the first of `columns`."""
+
+    expression: str
+    text: str
+    columns: list[str]
+
+    def as_written(self, part: str) -> str:
+        """A part of what the parser sees, with the columns' own names."""
+        return _PLACE.sub(lambda found: self.columns[int(found[1])], part)
+
+    def refused(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"the formula {self.expression.strip()!r}: {why}",
+            todo="A formula has columns (in backquotes where they are not one word), numbers, text in quotes, "
+            "+ - * / ( ), one comparison, coalesce(a, b) and round(x, digits).",
+        )
+
+    def not_allowed(self, node: ast.expr) -> ConfigurationError:
+        part = ast.get_source_segment(self.text, node) or ast.unparse(node)
+        return self.refused(f"{self.as_written(part)!r} is not allowed in it")
+
+
+def _check(node: ast.expr, said: _Said) -> None:
     match node:
         case ast.BinOp(left=left, op=op, right=right) if isinstance(op, OPERATORS):
             inner = [left, right]
@@ -69,30 +101,30 @@ def _check(node: ast.expr, expression: str) -> None:
             inner = [operand]
         case ast.Compare(left=left, ops=[op], comparators=[right]) if isinstance(op, COMPARISONS):
             if is_text(left) or is_text(right):
-                _check_text(left, op, right, expression)
+                _check_text(left, op, right, said)
                 return
             inner = [left, right]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
             least, most = FUNCTIONS[name]
             if not least <= len(arguments) <= most:
-                raise _refused(expression, f"{name} takes {least if least == most else 'one or more'} values")
+                raise said.refused(f"{name} takes {least if least == most else 'one or more'} values")
             if name == "round" and not _is_count(arguments[1]):
-                raise _refused(expression, "the second value of round is a number of digits from 0 to 12")
+                raise said.refused("the second value of round is a number of digits from 0 to 12")
             inner = arguments[:1] if name == "round" else arguments
         case ast.Name(id=name) if re.fullmatch(r"_\d+", name):
             inner = []
         case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
             inner = []
         case _:
-            raise _refused(expression, f"{ast.unparse(node)!r} is not allowed in it")
+            raise said.not_allowed(node)
     for child in inner:
-        _check(child, expression)
+        _check(child, said)
 
 
-def _check_text(left: ast.expr, op: ast.cmpop, right: ast.expr, expression: str) -> None:
+def _check_text(left: ast.expr, op: ast.cmpop, right: ast.expr, said: _Said) -> None:
     sides = [side for side in (left, right) if not is_text(side)]
     if len(sides) != 1 or not isinstance(sides[0], ast.Name) or not isinstance(op, ast.Eq | ast.NotEq):
-        raise _refused(expression, "text is compared with one column, by == or !=")
+        raise said.refused("text is compared with one column, by == or !=")
 
 
 def is_text(node: ast.expr) -> bool:
@@ -101,11 +133,3 @@ def is_text(node: ast.expr) -> bool:
 
 def _is_count(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int) and 0 <= node.value <= 12
-
-
-def _refused(expression: str, why: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"compute: {expression!r}: {why}",
-        todo="A formula has columns (in backquotes where they are not one word), numbers, text in quotes, "
-        "+ - * / ( ), one comparison, coalesce(a, b) and round(x, digits).",
-    )

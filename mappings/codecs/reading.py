@@ -38,11 +38,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Cells that are refused for one reason; `code` is a key of mappings.messages.REASONS."""
+    """Cells that are refused for one reason; `code` is a key of mappings.messages.REASONS.
+
+    `cells`: the texts to show, where they are not those that the codec was given.
+    """
 
     where: Mask
     code: str
     params: dict[str, Any] = field(default_factory=dict)
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from mappings.language.field import FieldMap, Part
 from mappings.language.strict import Column, Columns
 from mappings.language.text import Text
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # formulas are checked where fields are read, and name derived columns
+    from mappings.language.field import FieldMap
     from mappings.language.flow import Into
 
 T = TypeVar("T", bound=Text)
@@ -106,7 +106,7 @@ def _field(line: FieldMap, derived: Mapping[Column, Derived]) -> FieldMap:
     changed: dict[str, object] = {}
     for key in ("currency", "unit", "region"):
         part = getattr(line, key)
-        if isinstance(part, Part) and part.from_ is not None and part.from_ in derived:
+        if getattr(part, "from_", None) in derived:
             changed[key] = part.model_copy(update={"from_": derived[part.from_]})
     if line.compute is not None:
         changed["compute"] = Naming(line.compute, derived)

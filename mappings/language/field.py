@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic import Strict as Exactly
+from pydantic_core import PydanticCustomError
 
+from mappings.codecs.formula import formula
+from mappings.errors import ConfigurationError
 from mappings.language.strict import TEXT, Column, OneOrMore, ShortForm, Strict
 from mappings.language.text import Text, from_only
 
@@ -60,13 +63,21 @@ class Out(Strict):
     format: str | None = None  # date, datetime: the strftime form
 
 
+def _formula(value: str) -> str:
+    try:
+        formula(value)
+    except ConfigurationError as error:
+        raise PydanticCustomError("said", "{told}", {"told": error.message}) from error
+    return value
+
+
 class FieldMap(Text):
     """How one CRM field is read. Exactly one source: from, first, join, constant or compute."""
 
     expected: ClassVar[str] = "a column, or where the value comes from: {from: COLUMN}"
     sources: ClassVar[tuple[str, ...]] = SOURCES
 
-    compute: str | None = None  # a formula over columns: QTY * PRICE * (1 - DISCOUNT / 100)
+    compute: Annotated[str, AfterValidator(_formula)] | None = None  # over columns: QTY * PRICE * (1 - DISCOUNT / 100)
     # the codec, and what it needs
     as_: Annotated[str | None, Field(alias="as")] = None  # the codec; default: by the field's type and format
     format: Annotated[tuple[str, ...], OneOrMore] | None = None  # date, datetime: strptime, epoch, epoch_ms, excel

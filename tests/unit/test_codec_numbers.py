@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError
+from mappings.messages import render
 from tests.codec_pages import decode, read
 
 D = Decimal
@@ -144,9 +146,41 @@ def test_formulas_may_compare():
 
 def test_formulas_refuse_rows_that_cannot_be_worked_out():
     division = ("compute", '{"expression":"A / B","detail":"division by zero"}')
-    no_number = ("compute", '{"expression":"A / B","detail":"B is not a number"}')
+    no_number = ("compute_text", '{"expression":"A / B","column":"B"}')
     assert compute("A / B", {"A": ["1", "1", "0"], "B": ["0", "x", "2"]}) == [division, no_number, D("0.00")]
     assert compute("A * A", {"A": ["9" * 20]})[0][0] == "out_of_range"
+
+
+def test_a_row_that_cannot_be_worked_out_tells_the_column_and_its_text():
+    columns = {"A": ["1", "x", "2"], "Prix net": ["1", "n/a", "0"]}
+    decoded = decode(columns, {"f": {"compute": "A / `Prix net` + A / `Prix net`"}}, {"f": DECIMAL})
+    faults = decoded.faults.frame
+    told = [(fault.row, render(fault.code, {"field": fault.field, "value": fault.value, **json.loads(fault.params)}))
+            for fault in faults.itertuples()]
+    formula = "f: A / `Prix net` + A / `Prix net` cannot be computed: "
+    assert sorted(told) == [
+        (2, formula + "column A holds 'x', which is no number"),
+        (2, formula + "column Prix net holds 'n/a', which is no number"),
+        (3, formula + "division by zero"),
+    ]
+
+
+@pytest.mark.parametrize(("expression", "said"), [
+    ("A +* `Prix net`", "it cannot be read from '* Prix net' on"),
+    ("A B", "it cannot be read from 'B' on"),
+    ("(A + 2", "it cannot be read from '(A + 2' on"),
+    ("A ==", "it stops too early: a value or a ')' is missing at its end"),
+    (" ", "it is empty"),
+    ("A * open(`Prix net`)", "'open(Prix net)' is not allowed in it"),
+])  # fmt: skip
+def test_what_of_a_formula_cannot_be_read_is_told_as_it_is_written(expression, said):
+    with pytest.raises(ConfigurationError) as refused:
+        names_in(expression)
+    assert refused.value.message == f"the formula {expression.strip()!r}: {said}"
+
+
+def test_a_formula_may_stand_on_several_lines():
+    assert compute("A\n+ 2\n", {"A": ["1"]}) == [D("3.00")]
 
 
 def test_a_row_that_has_none_of_a_formulas_columns_says_nothing():
@@ -164,7 +198,7 @@ def test_formulas_name_columns_with_spaces_paths_and_repeated_headers():
     "open(A)", "round(A)", "round(A, B)", "A == ", "", "'a' == 'b'", "A + 'b'", "A < 'b'", "f'{A}'", "A[0]",
 ])  # fmt: skip
 def test_formulas_can_do_nothing_else(expression):
-    with pytest.raises(ConfigurationError, match="compute"):
+    with pytest.raises(ConfigurationError, match="the formula"):
         names_in(expression)
 
 

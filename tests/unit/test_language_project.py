@@ -204,6 +204,13 @@ def test_a_project_with_mistakes_is_not_loaded(tmp_path: Path):
     assert "did you mean 'sage'?" in str(caught.value)
 
 
+def test_a_formula_that_cannot_be_read_is_told_where_it_stands_whatever_the_command(tmp_path: Path):
+    lay(tmp_path, {"flows/customers.yaml": FLOW.replace("name: NOM", "name: NOM, capital: {compute: 'A +* B'}"),
+                   "systems.yaml": SYSTEMS})
+    with pytest.raises(ConfigurationError, match=r"customers.yaml:\d+:\d+: \S*capital.compute: the formula 'A \+\* B'"):
+        require_project(tmp_path, {})
+
+
 def test_a_folder_without_mappings_is_told_what_to_do(tmp_path: Path):
     _, problems = load_project(tmp_path, {})
     assert "`navette init DIR` writes a first project" in problems[0].message
