@@ -184,15 +184,20 @@ def judge(
 
 
 def swallows(grammar: Grammar, text: bytes, start: int, end: int, width: int) -> bool:
-    """Two lone quotes, lines apart, would make one record of all lines between them.
+    """A quote that is never closed, and a stray one lines below, would make one record of all lines between them.
 
-    They are taken for that, and not for a cell over several lines, when every line has all its columns by itself and no
-    quote stands in any but these two.
+    They are taken for that, and not for a cell over several lines, when the quote stands alone on its line, and that
+    line and every one below it has all its columns by itself.
     """
     quote = grammar.quote or b'"'
-    body = text[start:end].rstrip(b"\r\n")
-    if width < 3 or body.count(quote) != 2:
+    at, stop = start, line_end(text, start)[0]
+    if width < 3 or text.count(quote, start, stop) != 1:
         return False
-    lines = [line for line in _END.split(body) if line]
-    return (quote in lines[0] and quote in lines[-1]
-            and all(line.count(grammar.delimiter) == width - 1 for line in lines))
+    while at < end:
+        begin, (stop, at) = at, line_end(text, at)
+        if stop == begin or text.count(grammar.delimiter, begin, stop) == width - 1:
+            continue
+        alone = reach(grammar, text, begin, stop, "line")
+        if alone.state != "closed" or len(alone.cells) != width:
+            return False
+    return True

@@ -145,11 +145,10 @@ def _doubtful(array: Bytes, grammar: Grammar, width: int, lines: Lines, closed: 
     tails = np.flatnonzero(~opened & closed)  # their last lines
     places = np.flatnonzero(array[: lines.nexts[len(closed) - 1]] == grammar.delimiter[0])
 
-    def full(rows: Integers) -> Flags:
-        inside = np.searchsorted(places, lines.stops[rows]) - np.searchsorted(places, lines.starts[rows])
-        return np.asarray(inside == width - 1)
+    def inside(rows: Integers) -> Integers:
+        return np.asarray(np.searchsorted(places, lines.stops[rows]) - np.searchsorted(places, lines.starts[rows]))
 
-    return bool((full(heads) & full(tails)).any())
+    return bool(((inside(heads) == width - 1) & (inside(tails) >= width - 1)).any())
 
 
 def _quotes(array: Bytes, grammar: Grammar, limit: int, starts: Integers) -> tuple[Integers, Flags]:

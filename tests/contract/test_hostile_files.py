@@ -65,6 +65,18 @@ def test_two_lone_quotes_lines_apart_do_not_swallow_the_lines_between_them(tmp_p
     assert damaged(source) == [(2, 3, "quote", '2;"open;y')]
 
 
+@pytest.mark.parametrize(("open_", "stray"), [
+    ('2;"open;x', '6;tube 12";"q"'), ('2;"open;x', '6;tube 12";"q;q"'), ('2;"open;x', '6;tube 12";x'),
+    ('2;x;"open', '6;x;tube 12"'), ('2;x;"open', '6;x;"'),
+])  # fmt: skip
+def test_an_open_quote_is_told_on_its_own_line_whatever_quotes_stand_below(tmp_path: Path, open_: str, stray: str):
+    below = f'{open_}\n3;x;y\n4;"";y\n5;x;y\n{stray}\n7;x;y\n'.encode()
+    source = opened(tmp_path, HEAD + below, **CSV)
+    lost = [(6, 7, "quote", stray)] if stray.endswith(';"') else []
+    assert damaged(source) == [(2, 3, "quote", open_), *lost]
+    assert [row[0] for row in rows(source)] == ["1", "3", "4", "5", *([] if lost else ["6"]), "7"]
+
+
 def test_a_quoted_cell_of_several_lines_may_hold_as_many_delimiters_as_a_record_has(tmp_path: Path):
     """Other quotes beside it, or a line between that is no record, tell it from two lone quotes."""
     source = opened(tmp_path, HEAD + b'"2";"x";"note\none;two;three"\n3;x;"note\nof three\nlines;a;b"\n4;x;y\n', **CSV)
