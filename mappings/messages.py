@@ -60,7 +60,7 @@ REASONS: dict[str, str] = {
     "create_open": "it may be a row that is being made there: whether it was is not known yet",
     "waits_for": "{field}: waits for {entity} {value!r} of {space}",
     "not_there": "{field}: {entity} {value!r} of {space} is not there: put the cell right, or bring that record in and"
-    " replay; `else: park` in `refers` lets the row wait for it instead, `else: blank` lets it in without the link",
+    " replay; `else: park` in `refers` lets the row wait for it, `else: blank` lets it in without the link",
     "owner_refused": "the owner {entity} of this row was not taken in",
     "gone": "the row is absent from the full file; the mapping asks for a decision",
     "conflict": "{field}: both sides changed since they last agreed ({ours!r} here, {theirs!r} there)",
@@ -76,13 +76,15 @@ REASONS: dict[str, str] = {
     "store": "the store refused the row: {detail}",
 }
 
-BY_VALUE: dict[str, str] = {
-    "waits_for": "{field}: waits for the one {entity} whose {by} is {value!r}",
-    "not_there": "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or bring that"
-    " record in and replay; `else: park` in `refers` lets the row wait for it instead, `else: blank` lets it in without"
-    " the link",
+VARIANTS: dict[str, tuple[str, str]] = {
+    "waits_for": ("by", "{field}: waits for the one {entity} whose {by} is {value!r}"),
+    "not_there": ("by", "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or"
+                  " bring that record in and replay; `else: park` in `refers` lets the row wait for it, `else: blank`"
+                  " lets it in without the link"),
+    "twins": ("record", "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"),
 }
-"""The same codes where a link is looked for by a field (`by`) and not by a key."""
+"""What a code says instead where one of its parameters is there: what is looked for by a field and not by a key; rows
+that are alike in what they fit and not by themselves."""
 
 
 class _Blanks(dict[str, Any]):
@@ -92,7 +94,9 @@ class _Blanks(dict[str, Any]):
 
 def render(code: str, params: Mapping[str, Any]) -> str:
     """The sentence for `code`; an unknown code or a missing parameter never hides the rest."""
-    template = (BY_VALUE if params.get("by") else REASONS).get(code) or REASONS.get(code, code + ": {field} {value}")
+    given, template = VARIANTS.get(code, ("", ""))
+    if not params.get(given):
+        template = REASONS.get(code, code + ": {field} {value}")
     try:
         return template.format_map(_Blanks(params)).removeprefix(": ")  # what is of the whole row names no field
     except (ValueError, IndexError, KeyError):

@@ -133,7 +133,8 @@ def _complain(
         }
         names = [name for name in dict.fromkeys(f.name for f in missing) if name not in misspelt]
         return [first.spot.problem(_at(tree, path, f"{name!r} is missing")) for name in names]
-    return [first.node.spot.problem(_at(tree, path, _expected(model, path, first)))]
+    spot = first.spot if first.node.value is None else first.node.spot  # what is empty ends on a line below
+    return [spot.problem(_at(tree, path, _expected(model, path, first)))]
 
 
 def _meant(finding: _Finding, valid: list[str]) -> str | None:
@@ -154,8 +155,10 @@ def _expected(model: type[BaseModel], path: Path, finding: _Finding) -> str:
         said += ", " + limit.format_map(finding.context)
     if finding.kind == "too_short":
         return "expected at least one"
-    message = f"expected {said}, not {shown(finding.node)}"
     value = finding.node.value
+    if value is None:
+        return f"nothing is written here: expected {said}"
+    message = f"expected {said}, not {shown(finding.node)}"
     if isinstance(value, str) and not finding.node.secret:
         near = nearest(value, [word for shape in shapes for word in words_of(shape)])
         message += f"; did you mean {near!r}?" if near else ""

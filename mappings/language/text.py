@@ -50,7 +50,8 @@ class Text(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         written = {(type(self).model_fields[name].alias or name) for name in self.model_fields_set}
-        given = [word for word in self.sources if word in written]
+        empty = {word for word in Text.sources[:3] if getattr(self, "from_" if word == "from" else word) is None}
+        given = [word for word in self.sources if word in written - empty]
         if len(given) > 1:
             raise PydanticCustomError("said", "one source is enough: {given}", {"given": " and ".join(given)})
         if not given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from mappings.language.strict import Column, Columns, Duration, Expected, Names,
 
 class Key(Strict):
     """The columns that tell one row from another, and who numbers new ones; `key: CODE` is short for `{from: CODE}`."""
+
+    expected: ClassVar[str] = "a column, a list of columns, or {from: COLUMN, assigned: remote}"
 
     from_: Annotated[Columns, Field(alias="from")]  # the columns, in order
     # who numbers a record that is sent for the first time: the system, or we (by a field that is written to the key)

@@ -11,6 +11,7 @@ from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
 from pipelines.cli.traced import told
+from pipelines.ops.sentences import guard_lines, said
 from pipelines.runs.result import RunResult
 
 if TYPE_CHECKING:
@@ -189,11 +190,8 @@ def problem_lines(result: RunResult) -> list[str]:
         lines.append(f"run {result.run_id} {result.state}: {where}{problem['message']}")
         if problem.get("todo"):
             lines.append(f"  -> {problem['todo']}")
-    for trip in problem.get("tripped", []):
-        lines.append(
-            f"run {result.run_id} waits in review: {trip['into']}: {trip['count']:,} {trip['what']} of {trip['of']:,}"
-            f" (limit {trip['limit']:.0%})"
-        )
-    if problem.get("tripped"):
-        lines.append(f"  -> navette review settle {result.run_id} --approve, or --refuse")
+    tripped = problem.get("tripped", [])
+    lines += [said("guard_waits", run=str(result.run_id), why=why) for why in guard_lines(tripped)]
+    if tripped:
+        lines.append(f"  -> {said('guard_settle', run=str(result.run_id))}")
     return lines

@@ -8,6 +8,7 @@ import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
+from pipelines.ops.sentences import guard_lines, said
 
 if TYPE_CHECKING:
     from pipelines.runs.push import PushResult
@@ -81,9 +82,10 @@ def _show(results: list[PushResult]) -> None:
             line(f"{result.flow}: {result.problem}")
         if result.files is not None:
             line(f"{result.flow}: " + (f"wrote {', '.join(result.files)}" if result.files else "wrote no file"))
-        for trip in result.tripped:
-            line(f"{result.flow}: nothing was sent: {trip.count:,} {trip.what} against {trip.of:,} entries (limit "
-                 f"{trip.limit:.0%}); navette push {result.flow} --approve sends it")
+        for why in guard_lines([trip.told() for trip in result.tripped], sent=True):
+            line(said("guard_sends_none", flow=result.flow, why=why))
+        if result.tripped:
+            line(f"  -> {said('guard_send', flow=result.flow)}")
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
 

@@ -5,7 +5,7 @@ Why a row is held is told by mappings.messages; here is what is told about runs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,15 @@ SENTENCES: dict[str, str] = {
     "guard_updates": "{into}: {count} of {of} entries would change; the guard allows {limit}.",
     "guard_archives": "{into}: {count} of {of} entries are absent from the file; the guard allows {limit}.",
     "guard_empty": "{into}: the source holds no row at all, and {of} entries were known before.",
+    "guard_none": "none",
+    "guard_waits": "run {run} waits in review: {why}",
     "guard_settle": "navette review settle {run} --approve applies it, navette review settle {run} --refuse drops it.",
     "run_refused": "This run was refused; nothing of it was applied.",
     "run_failed": "This run failed: {message}",
+    "guard_updates_sent": "{into}: {count} records would change there, beside {of} known; the guard allows {limit}.",
+    "guard_creates_sent": "{into}: {count} records would be made there, beside {of} known; the guard allows {limit}.",
+    "guard_sends_none": "{flow}: nothing was sent: {why}",
+    "guard_send": "navette push {flow} --approve sends it.",
     # a run's page
     "run_title": "Run {run} of {flow}",
     "runs_title": "Runs",
@@ -105,10 +111,10 @@ def shown(value: Any) -> Any:
     return value
 
 
-def guard_lines(tripped: list[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each thing that the guard tripped on (`sync.run.problem`, key `tripped`)."""
+def guard_lines(tripped: Sequence[Mapping[str, Any]], *, sent: bool = False) -> list[str]:
+    """A sentence for each thing that the guard tripped on (`sync.run.problem`, key `tripped`); `sent`: of a push."""
     return [
-        said(f"guard_{trip['what']}", into=trip["into"], count=trip["count"], of=trip["of"],
-             limit=f"{trip['limit']:.0%}")
+        said(f"guard_{trip['what']}_sent" if sent else f"guard_{trip['what']}", into=trip["into"], count=trip["count"],
+             of=trip["of"], limit=f"{trip['limit'] * 100:.6g}%" if trip["limit"] else said("guard_none"))
         for trip in tripped
     ]

@@ -44,7 +44,8 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
     )
     connection.execute(
         update(fate).where(fate.c["class"] == "link", fate.c.record_id == linked.c.record_id)
-        .values(_twin_of("record", linked) | {"candidates": array([fate.c.record_id]), "record_id": null()})
+        .values(_twin_of({"record": fate.c.record_id}, linked)
+                | {"candidates": array([fate.c.record_id]), "record_id": null()})
     )
     links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
     since = _twins_before(connection, plan, tables)
@@ -79,7 +80,7 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
             members = _not_strangers(members, len(parts), len(others))
         connection.execute(
             update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
-            .values(_twin_of(" + ".join(rule.on), members) | {"record_id": null()})
+            .values(_twin_of({"rule": " + ".join(rule.on)}, members) | {"record_id": null()})
         )
 
 
@@ -120,8 +121,8 @@ def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:
     return select(counted).where(*[counted.c[column.name] > 1 for column in alike]).subquery()
 
 
-def _twin_of(rule: str, group: FromClause) -> dict[str, Any]:
-    told = func.jsonb_build_object(
-        "rule", rule, "count", group.c.n, "keys", group.c.low_key + " … " + group.c.high_key,
-    )
-    return {"class": "review", "code": "twins", "params": told}
+def _twin_of(alike: dict[str, Any], group: FromClause) -> dict[str, Any]:
+    """`alike`: what the rows of the group have in common, the rule or the record that they fit."""
+    told = {"count": group.c.n, "keys": group.c.low_key + " … " + group.c.high_key} | alike
+    pairs = [part for name, value in told.items() for part in (name, value)]
+    return {"class": "review", "code": "twins", "params": func.jsonb_build_object(*pairs)}

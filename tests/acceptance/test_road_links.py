@@ -190,7 +190,7 @@ def test_so_it_is_with_links_by_a_field(road: Road, monkeypatch: Any, batch: int
     assert sorted(road.held()) == [("rejected", "both", "not_there"), ("rejected", "lost", "not_there")]
 
 
-TODO = ("put the cell right, or bring that record in and replay; `else: park` in `refers` lets the row wait for it instead,"
+TODO = ("put the cell right, or bring that record in and replay; `else: park` in `refers` lets the row wait for it,"
         " `else: blank` lets it in without the link")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from pipelines.ops.rejects import open_rows
 from tests.road_desk import COMPANIES, Road, roads, told
 
 FLOWS = {
@@ -255,6 +256,9 @@ def test_two_new_rows_that_fit_one_known_record_go_to_review_both(road: Road) ->
     counts = road.counts("changes", HEAD, line("1", "Anvil", siret="73282932000074"),
                          line("2", "Anvil Paris", siret="73282932000074"))
     assert counts == {"review": 2}
+    record = road.one("SELECT id FROM crm.company")
+    assert {row.causes[0].sentence for row in open_rows(road.hub, outcomes=("review",))} == {
+        f"2 new rows of this run fit the same record, {record}, and each would be it: 1 … 2"}
 
 
 def test_a_match_that_the_mapping_wants_to_be_asked_about_goes_to_review(road: Road) -> None:

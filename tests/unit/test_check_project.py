@@ -262,6 +262,18 @@ def test_fields(tmp_path: Path, line: str, said: str):
     assert problems == [f"flows/customers.yaml:{said}"]
 
 
+@pytest.mark.parametrize(
+    ("written", "empty", "said"),
+    [
+        ("key: CODE", "key:", "6:5: into.company.key: nothing is written here: expected a column, a list of columns, or {from: COLUMN, assigned: remote}"),
+        ("{name: NOM}", "{name: }", "7:14: into.company.fields.name: nothing is written here: expected a column, or where the value comes from: {from: COLUMN}"),
+        ("{name: NOM}", "{name: {from: }}", "7:14: into.company.fields.name: where does the value come from? Write from, first, join, constant or compute"),
+    ],
+)
+def test_what_is_left_empty_is_told_as_such(tmp_path: Path, written: str, empty: str, said: str):
+    assert flow_told(tmp_path, FLOW.replace(written, empty)) == [said]
+
+
 GOOD_FIELDS = """\
       credit: {from: A, currency: {from: B, blank: EUR}, decimal: ",", scale: 2}
       area: {compute: "round(A * `B c`, 1)", unit: m2}

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from mappings.messages import BY_VALUE, REASONS
+from mappings.messages import REASONS, VARIANTS
+from pipelines.cli.running import problem_lines
 from pipelines.ops.held_rows import Cause, CauseGroup, HeldRow
 from pipelines.ops.sentences import SENTENCES, guard_lines, said
 from pipelines.reports.facts import RunFacts, Sampled
@@ -155,8 +156,23 @@ def test_a_sentence_is_told_for_everything_that_can_trip_the_guard() -> None:
         assert "2,000" in line
 
 
+@pytest.mark.parametrize(("limit", "said"), [(0.0, "none"), (0.004, "0.4%"), (0.05, "5%"), (0.125, "12.5%")])
+def test_the_share_that_the_guard_allows_is_told_as_it_was_written(limit: float, said: str) -> None:
+    (line,) = guard_lines([{"what": "rejects", "into": "company", "count": 1, "of": 300, "limit": limit}])
+    assert line == f"company: 1 of 300 rows were rejected; the guard allows {said}."
+
+
+def test_a_run_that_waits_is_told_by_the_command_in_the_same_sentences() -> None:
+    tripped = [{"what": "empty", "into": "company", "count": 0, "of": 6, "limit": 0.0}]
+    result = RunResult(7, "customers", "review", 0.1, {}, problem={"code": "guard", "tripped": tripped})
+    assert problem_lines(result) == [
+        "run 7 waits in review: company: the source holds no row at all, and 6 entries were known before.",
+        "  -> navette review settle 7 --approve applies it, navette review settle 7 --refuse drops it.",
+    ]
+
+
 def test_sentences_are_whole_templates_with_named_places() -> None:
-    for template in (*SENTENCES.values(), *REASONS.values(), *BY_VALUE.values()):
+    for template in (*SENTENCES.values(), *REASONS.values(), *[told for _, told in VARIANTS.values()]):
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
         assert all(names), template
     assert said("gap", missing="1") == "missing: 1"
