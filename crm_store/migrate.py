@@ -25,9 +25,10 @@ from crm_store.hub_tables import applied
 from crm_store.masters import refresh_masters
 from crm_store.match_indexes import match_rules
 from crm_store.store import Store
+from crm_store.store_faults import sqlstate, store_error
 from crm_store.subscriptions import refresh_subscriptions, subscriptions, watch_outbox
 from crm_store.triggers import grant, watch
-from mappings.errors import RetryLater, StoreError
+from mappings.errors import ConfigurationError, RetryLater, StoreError
 from mappings.language.project import Project
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ AFTER_TABLES = ("records.sql", "journal.sql", "locks.sql", "outbox.sql", "views.
                 "mending.sql", "bearer.sql", "leadership.sql")
 _LOCK = 4_723_001  # one migration at a time on one database
 _DIGEST = "store"
+_BUSY = ("55P03", "40P01")  # a lock was not to be had; a deadlock
 
 
 def migrate(store: Store, project: Project) -> list[str]:
@@ -130,16 +132,21 @@ def _migrate_hub(connection: Connection) -> list[str]:
         return str(connection.execute(text("SELECT version_num FROM sync.alembic_version")).scalar())
 
     from alembic import command
+    from alembic.util import CommandError
 
     before = version()
-    command.upgrade(alembic_config(connection), "head")
+    try:
+        command.upgrade(alembic_config(connection), "head")
+    except CommandError as unknown:
+        raise ConfigurationError(
+            f"a newer version of Navette has brought this store up: its tables are at {before}, which this one does not"
+            " know", todo="use that version, or a later one",
+        ) from unknown
     after = version()
     return [f"hub's tables: {before} -> {after}"] if after != before else []
 
 
 def _translated(fault: DBAPIError | psycopg.Error) -> RetryLater | StoreError:
-    cause = fault.orig if isinstance(fault, DBAPIError) else fault
-    if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+    if sqlstate(fault) in _BUSY:
         return RetryLater("the store is in use, and its tables could not be changed", todo="try again in a moment")
-    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return StoreError(f"the migration failed and changed nothing: {said or cause}", todo="see docs/store.md")
+    return store_error(fault, "bringing the store up to date, which changed nothing")

@@ -149,7 +149,13 @@ class Store:
                 made.cursor_factory = psycopg.RawCursor
             return made
 
-        return _patiently(dial)
+        return _patiently(dial, self._place)
+
+    @property
+    def _place(self) -> str:
+        if self.url is None:
+            return f"the store in {self.home}"
+        return f"database {self.database} at {self.url.host or 'this machine'}:{self.url.port or 5432}"
 
     def _url(self, role: str, driver: str = "postgresql+psycopg", *, database: str = "", tcp: bool = False) -> URL:
         name = database or self.database
@@ -213,7 +219,7 @@ def admin_connection(store: Store, database: str = "postgres") -> Connection:
             password=store.passwords[server.ADMIN], autocommit=True,
         )
 
-    return _patiently(dial)
+    return _patiently(dial, f"the store in {store.home}")
 
 
 def _own(home: Path, text: str) -> Store:
@@ -268,7 +274,7 @@ def _check_server(connection: Connection) -> None:
         )
 
 
-def _patiently(dial: Callable[[], Connection]) -> Connection:
+def _patiently(dial: Callable[[], Connection], place: str) -> Connection:
     """Connect, and try again while the server starts or recovers: of three commands that start it at the same moment
     after a crash, one may still meet the dying server and be refused."""
     deadline = time.monotonic() + _CONNECT_SECONDS
@@ -276,19 +282,20 @@ def _patiently(dial: Callable[[], Connection]) -> Connection:
         try:
             return dial()
         except psycopg.OperationalError as fault:
-            error = _connect_error(fault)
+            error = _connect_error(fault, place)
             if not isinstance(error, RetryLater) or time.monotonic() > deadline:
                 raise error from fault
             time.sleep(0.1)
 
 
-def _connect_error(fault: psycopg.OperationalError) -> NavetteError:
+def _connect_error(fault: psycopg.OperationalError, place: str) -> NavetteError:
     """What the caller can do: only a server that does not answer, starts, or is full, is worth a retry."""
-    said = str(fault).strip().splitlines()[-1] if str(fault).strip() else "no answer"
+    said = " ".join(str(fault).split()) or "no answer"
     if fault.sqlstate is None and ("authentication failed" in said or "does not exist" in said):
         return ConfigurationError(
-            f"the store's server refused the login: {said}",
+            f"the store's server refused the login, or has no such database ({said})", where=place,
             todo="check NAVETTE_DATABASE_URL; where somebody changed a login there, delete roles.json in NAVETTE_HOME, "
             "and the next command sets them anew",
         )
-    return RetryLater(f"the store's server does not answer: {said}", todo="see that it runs, and try again")
+    return RetryLater(f"the store's server does not answer ({said})", where=place,
+                      todo="see that it runs and that NAVETTE_DATABASE_URL, if you set it, names it; then try again")

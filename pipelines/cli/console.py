@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
+import psycopg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
+from crm_store.store_faults import store_error
 from mappings.errors import ConfigurationError, NavetteError, StoreError
 
 out = Console(width=None if sys.stdout.isatty() else 200)
@@ -48,10 +50,8 @@ def errors_told(json: bool = False) -> Iterator[None]:
     except NavetteError as error:
         tell(error, json=json)
         raise typer.Exit(error.exit_code) from None
-    except DBAPIError as error:
-        lost = "the store said: " + str(getattr(getattr(error.orig, "diag", None), "message_primary", None)
-                                        or type(error.orig).__name__)
-        tell(StoreError(lost, todo="run it again; what was interrupted is carried on"), json=json)
+    except (DBAPIError, psycopg.Error) as error:
+        tell(store_error(error), json=json)
         raise typer.Exit(StoreError.exit_code) from None
     except KeyboardInterrupt:
         err.print("interrupted; the next run goes on where this one stopped")

@@ -35,11 +35,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array, insert
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.store_faults import sqlstate
 from mappings.errors import ConfigurationError, StoreError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided
 from pipelines.ops.records import field_columns, shown_records
-from pipelines.runs.attempt import attempt, sqlstate
+from pipelines.runs.attempt import attempt
 from pipelines.stages.outbox import queue_anew
 
 Side = Literal["ours", "theirs"]

@@ -35,11 +35,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.store_faults import store_error
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided, person
-from pipelines.runs.attempt import attempt, store_error
+from pipelines.runs.attempt import attempt
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import quiet
 from pipelines.runs.unfinished import finish_unfinished

@@ -29,7 +29,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
-from pipelines.runs.attempt import attempt, durable, sqlstate
+from crm_store.store_faults import sqlstate
+from pipelines.runs.attempt import attempt, durable
 from pipelines.runs.closing import Into, close_intos
 from pipelines.runs.cursor import Phase
 from pipelines.runs.landed import Applying

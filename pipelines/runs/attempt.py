@@ -10,16 +10,12 @@ from typing import TypeVar
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
+from crm_store.store_faults import sqlstate
 from mappings.errors import StoreError
 
 T = TypeVar("T")
 TRIES = 12
 _PASSING = {"40001", "40P01", "55P03"}  # serialisation failure, deadlock, lock timeout
-
-
-def sqlstate(error: DBAPIError) -> str:
-    """The five characters that say what kind of error it is; '' when the connection itself failed."""
-    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def attempt(connection: Connection, work: Callable[[], T]) -> T:
@@ -44,16 +40,3 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
 def durable(connection: Connection) -> None:
     """The transaction's commit waits for the disk."""
     connection.execute(select(func.set_config("synchronous_commit", "on", True)))
-
-
-def is_lost(error: DBAPIError) -> bool:
-    """Whether the server went away, rather than refused."""
-    return error.connection_invalidated or not sqlstate(error) or sqlstate(error).startswith(("08", "57P"))
-
-
-def store_error(error: DBAPIError, where: str) -> StoreError:
-    """What the database said, without the statement and its parameters: those hold data."""
-    told = getattr(getattr(error.orig, "diag", None), "message_primary", None) or type(error.orig).__name__
-    lost = is_lost(error)
-    todo = "run it again; it goes on where it stopped" if lost else "please report this; nothing half-done is kept"
-    return StoreError(f"the store said: {told}", where=where, todo=todo)

@@ -21,12 +21,12 @@ from sqlalchemy import Connection, func, update
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.store_faults import is_lost, store_error
 from mappings.errors import NavetteError
 from mappings.language.flow import Flow
 from mappings.words import RunState
 from pipelines.hub import Hub
 from pipelines.runs.applying import apply_run
-from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.deciding import decide_landed
 from pipelines.runs.landed import Applying

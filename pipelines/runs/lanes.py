@@ -21,7 +21,7 @@ from itertools import pairwise
 from sqlalchemy import Connection, Engine, exists, func, select
 from sqlalchemy.exc import DBAPIError
 
-from pipelines.runs.attempt import is_lost
+from crm_store.store_faults import is_lost
 from pipelines.runs.cursor import Cursor
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.resolve import LINKED

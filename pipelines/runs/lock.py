@@ -13,9 +13,9 @@ import psycopg
 from sqlalchemy import func, literal, select
 from sqlalchemy.exc import DBAPIError
 
-from mappings.errors import RetryLater, StoreError
+from crm_store.store_faults import store_error
+from mappings.errors import RetryLater
 from pipelines.hub import Hub
-from pipelines.runs.attempt import store_error
 from pipelines.runs.leadership import FLOW_LOCK, lead, under
 
 
@@ -37,11 +37,8 @@ def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
         try:
             with under(leadership):
                 yield
-        except DBAPIError as error:
+        except (DBAPIError, psycopg.Error) as error:  # COPY raises the driver's own
             raise store_error(error, f"flow {flow}") from error
-        except psycopg.Error as error:  # from COPY, which is the driver's own
-            raise StoreError(f"the store said: {error.diag.message_primary or type(error).__name__}",
-                             where=f"flow {flow}", todo="run it again; it goes on where it stopped") from error
         finally:
             with suppress(DBAPIError):  # where the server is gone, so is the lock
                 if not connection.closed:

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.store_faults import is_lost, store_error
 from mappings.errors import ConfigurationError, NavetteError, RunStopped
 from pipelines.hub import Hub
 from pipelines.reports import write_report
-from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.deciding import decide_again
 from pipelines.runs.executing import continue_run

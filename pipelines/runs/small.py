@@ -22,11 +22,12 @@ from sqlalchemy import Connection, exists, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.store_faults import is_lost, store_error
 from mappings.errors import StoreError
 from mappings.language.derived import by_name
 from pipelines.hub import Hub
 from pipelines.runs.apply_small import apply_small
-from pipelines.runs.attempt import attempt, is_lost, store_error
+from pipelines.runs.attempt import attempt
 from pipelines.runs.deciding import decide_landed
 from pipelines.runs.landed import Applying
 from pipelines.runs.lines import insert_run

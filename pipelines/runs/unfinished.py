@@ -10,11 +10,11 @@ from sqlalchemy.exc import DBAPIError
 from connectors.file.folder import content_digest
 from connectors.page import Source
 from crm_store import hub_tables as tables
+from crm_store.store_faults import is_lost, store_error
 from mappings.errors import NavetteError, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.reports import write_report
-from pipelines.runs.attempt import is_lost, store_error
 from pipelines.runs.calls import give_back, source_of_run
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import continue_run, land_again
