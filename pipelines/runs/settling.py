@@ -24,16 +24,20 @@ from pipelines.runs.orders import Progress, quiet
 from pipelines.runs.planning import plans_for
 from pipelines.runs.replay import replay, retry_parked
 from pipelines.runs.result import RunResult
-from pipelines.runs.unfinished import close_run, drop_staging, staging_is_whole
+from pipelines.runs.unfinished import close_run, drop_staging, staging_fits, staging_is_whole
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.plan import mapping_digest
-from pipelines.stages.staging import staging_for
+from pipelines.stages.staging import Staging, staging_for
+
+
+class Outdated(RunStopped):
+    """What an older version landed cannot be applied; the run waits on, and all is as it was."""
 
 
 def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet) -> RunResult:
     """Applies a run that waits in review, deciding again on the store as it is now; or drops it.
 
-    Raises ConfigurationError when the run does not wait.
+    Raises ConfigurationError when the run does not wait, Outdated.
     """
     with hub.engine.connect() as connection:
         run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one_or_none()
@@ -71,11 +75,14 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
         cursor = Cursor.model_validate(run["cursor"])
         plans = plans_for(hub, flow, cursor)
         staging = staging_for(run["id"], plans)
+        _must_fit(hub, run["id"], staging)
         if not staging_is_whole(hub, staging, cursor):
             raise RunStopped("what this run had landed is gone", where=f"run {run['id']}",
                              todo="refuse it, and run the flow again")
         cursor = decide_again(hub, flow, run["id"], run["mark"], plans, staging, cursor)
         continue_run(hub, flow, run["id"], run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
+    except Outdated:
+        raise
     except NavetteError as error:
         fail(hub, run["id"], None, error)
     except DBAPIError as error:
@@ -83,6 +90,13 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
         if is_lost(error):
             raise problem from error  # the next run of the flow carries on
         fail(hub, run["id"], None, problem)
+
+
+def _must_fit(hub: Hub, run_id: int, staging: Staging) -> None:
+    if not staging_fits(hub, staging):
+        raise Outdated("an older version of Navette landed this run, and this one cannot apply it",
+                       where=f"run {run_id}",
+                       todo=f"drop it with `navette review settle {run_id} --refuse`, and run the file again")
 
 
 def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool = False, dismiss: bool = False,

@@ -116,8 +116,20 @@ def _same_source(hub: Hub, flow: Flow, run: RowMapping, cursor: Cursor) -> Sourc
     return open_named(flow, path, cursor.variables)
 
 
+def staging_fits(hub: Hub, staging: Staging) -> bool:
+    """Whether what is there of a run's staging has every column that this version works with; an older may lack some."""
+    with hub.engine.connect() as connection:
+        there = inspect(connection).get_multi_columns(
+            schema="staging", filter_names=[table.name for table in staging.metadata.sorted_tables])
+    known = {table: {column["name"] for column in columns} for (_, table), columns in there.items()}
+    return all(set(table.columns.keys()) <= known[table.name] for table in staging.metadata.sorted_tables
+               if table.name in known)
+
+
 def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
     """Unlogged tables are empty after a crash of the server: counted before anything is concluded from them."""
+    if not staging_fits(hub, staging):
+        return False
     with hub.engine.connect() as connection:
         there = set(inspect(connection).get_table_names(schema="staging"))
         if not all(table.name in there for table in staging.metadata.sorted_tables):
