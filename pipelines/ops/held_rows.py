@@ -125,9 +125,6 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
 
     `labels` are the intos in order. The ids are row numbers; the raw content is there for rows refused while landing.
     """
-    # This brings pandas along, which a list of rejects has no use for.
-    from pipelines.stages.staging import held_columns
-
     there = set(inspect(connection).get_table_names(schema="staging"))
     parts: list[Select[Any]] = []
     metadata = MetaData(schema="staging")
@@ -135,7 +132,7 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
         name = f"r{run_id}_{number}"
         if not {f"{name}_held", f"{name}_fate", f"{name}_rows"} <= there:
             continue
-        held = Table(f"{name}_held", metadata, *held_columns())
+        held = Table(f"{name}_held", metadata, autoload_with=connection)
         fate = Table(f"{name}_fate", metadata, autoload_with=connection)
         rows = Table(f"{name}_rows", metadata, autoload_with=connection)
         same = (literal(run_id, BigInteger).label("run_id"), literal(flow, Text).label("flow"),
@@ -147,7 +144,7 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
             held.c.row_no.label("id"), *same, held.c.outcome, literal("open", Text).label("state"), held.c.code,
             held.c.field, held.c.causes, held.c.key, literal(source, Text).label("source"), held.c.line, held.c.raw,
             held.c.raw_text, held.c.candidates, held.c.waits_for, *rest,
-        ))
+        ).where(held.c.aside.is_not(True) if "aside" in held.c else true()))  # an older version's has it not
         cause = func.jsonb_build_array(func.jsonb_build_object(
             "code", fate.c.code, "field", func.coalesce(fate.c.field, ""), "params", fate.c.params, "value", null()
         ))

@@ -16,6 +16,7 @@ from pipelines.runs.landed import Applying
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.held import FileRead, close_gone, close_held
+from pipelines.stages.superseded import stands
 
 Into = dict[str, dict[str, Any]]
 """`RunResult.into`."""
@@ -28,7 +29,7 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
         _absent(connection, what, intos, cursor, number)
         same = into.tables.same
         if into.any_refusals(connection):
-            good = select(same.c.key, same.c.row_no, same.c.mark).subquery()
+            good = select(same.c.key, same.c.row_no, same.c.mark).where(stands(same)).subquery()
             close_held(connection, what.run_id, plan, good)
             if what.full and not counts.unread_keys:
                 close_gone(connection, what.run_id, plan, what.mark, FileRead(what.file_mark, cursor.variables))
@@ -36,7 +37,7 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
             x = plan.crosswalk
             connection.execute(
                 update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == same.c.key,
-                                x.c.mark < what.mark).values(mark=what.mark)
+                                stands(same), x.c.mark < what.mark).values(mark=what.mark)
             )
         marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
         if what.full and what.file_mark is not None and plan.key_pattern is None:

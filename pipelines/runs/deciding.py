@@ -84,10 +84,11 @@ def _count(connection: Connection | None, table: Table) -> int:
 
 
 def _settled(read: Counter[Outcome], decided: Decided) -> Counter[Outcome]:
-    """What landing settled, and the decision: a row that was the same may be repeated by a later one."""
+    """What landing settled, and the decision: a row may be repeated by a later one, or go with its row."""
     settled = Counter(read)
     settled["unchanged"] -= decided.repeated_same
-    settled["superseded"] += decided.repeated_same
+    settled["rejected"] -= decided.refused
+    settled["superseded"] += decided.repeated_same + decided.refused
     return settled + decided.settled
 
 

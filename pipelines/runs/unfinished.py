@@ -117,7 +117,7 @@ def _same_source(hub: Hub, flow: Flow, run: RowMapping, cursor: Cursor) -> Sourc
 
 
 def staging_fits(hub: Hub, staging: Staging) -> bool:
-    """Whether what is there of a run's staging has every column that this version works with; an older may lack some."""
+    """Whether what is there of a run's staging has each column that this version works with; an older may lack some."""
     with hub.engine.connect() as connection:
         there = inspect(connection).get_multi_columns(
             schema="staging", filter_names=[table.name for table in staging.metadata.sorted_tables])

@@ -38,7 +38,7 @@ from pipelines.stages.held import hold, json_text
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
-from pipelines.stages.superseded import names_itself, newest
+from pipelines.stages.superseded import names_itself, newest, stands
 
 Action = Literal["archive", "unlink", "ignore", "review"]
 
@@ -98,8 +98,9 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
 
 def _present(tables: IntoStaging, counts: ColumnElement[bool] | None = None) -> Any:
     return union_all(
-        select(tables.rows.c.key).where(true() if counts is None else counts), select(tables.same.c.key),
-        select(tables.held.c.key).where(tables.held.c.key.is_not(None)),
+        select(tables.rows.c.key).where(true() if counts is None else counts),
+        select(tables.same.c.key).where(stands(tables.same)),
+        select(tables.held.c.key).where(tables.held.c.key.is_not(None), stands(tables.held)),
     ).subquery("present")
 
 

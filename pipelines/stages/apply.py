@@ -43,6 +43,7 @@ from pipelines.stages.match import HIGH, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
+from pipelines.stages.superseded import stands
 from pipelines.stages.turn import take_turn
 from pipelines.stages.updates import IntoUpdates
 from pipelines.stages.waiting import Pairs, comes_in, refuse_for_links, still_waiting
@@ -252,7 +253,8 @@ class IntoApply:
         staged, h = self.tables.held, self.work.h
         names = [column.name for column in h.c]
         connection.execute(insert(h).from_select(
-            names, select(*[staged.c[name] for name in names]).where(staged.c.row_no > low, staged.c.row_no <= high)
+            names, select(*[staged.c[name] for name in names]).where(
+                staged.c.row_no > low, staged.c.row_no <= high, stands(staged))
         ))
         hold(connection, self.run[0], self.plan.feed, h, self.source, self.answers)
         self.refusals = None

@@ -42,7 +42,7 @@ from pipelines.stages.match import match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
-from pipelines.stages.superseded import older_rows, set_elements_aside
+from pipelines.stages.superseded import Aside, older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
 from pipelines.stages.waiting import comes_in, hopeless_rows, refuse_for_links, value_indexes
 
@@ -54,12 +54,14 @@ EVERYTHING = {"low": -1, "high": 1 << 62}
 class Decided:
     """What became of one into: `settled` for good, `expected` of apply if nothing else moves.
 
-    `repeated_same` rows were counted unchanged while landing, but a later row of the same run has their key.
+    Landing counted `repeated_same` rows unchanged, but a later row of the same run has their key, or they are elements
+    that go with their row; and `refused` ones of these rejected.
     """
 
     settled: Counter[Outcome]
     expected: Counter[Outcome]
     repeated_same: int
+    refused: int
 
 
 class Matching:
@@ -92,6 +94,7 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
+    aside: list[Aside] = []
     twice: list[bool] = []  # whether an into has keys that repeat
     with _asking(connection, staging) as ask:  # what can be asked of the staged rows alone, beside what is done here
         asked = [ask(tables.once("repeated", partial(_some_repeated, tables))) for _, tables in pairs]
@@ -99,8 +102,8 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
             if not staging.small:
                 _index(connection, plans, plan, tables)
-            if plan.into.each is not None and plan.owner is not None:
-                set_elements_aside(connection, plan, tables, pairs, twice)
+            elements = plan.into.each is not None and plan.owner is not None
+            aside.append(set_elements_aside(connection, plan, tables, pairs, twice) if elements else Aside())
             twice.append(not alone and again())
             repeated.append(0 if alone else _set_aside(connection, plan, tables, twice[-1], twins))
     if any(_may_wait(connection, *pair) for pair in pairs):
@@ -110,10 +113,10 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         if refusing is not None:
             connection.execute(refusing)
     decided = []
-    for plan, tables, same in zip(plans, staging.intos, repeated, strict=True):
+    for (plan, tables), same, gone in zip(pairs, repeated, aside, strict=True):
         if changes:
             _changes(connection, plan, tables)
-        decided.append(Decided(*_outcomes(connection, tables), same))
+        decided.append(Decided(*_outcomes(connection, tables), same + gone.same, gone.refused))
     return decided
 
 

@@ -28,7 +28,7 @@ class ReadPart:
 
     def changed(self, same: SameRows) -> pd.Index[int]:
         """The rows that must be decoded."""
-        return same.changed(self.part.frame.index, self.keys, self.hashes, self.marks)
+        return same.changed(self.part.frame.index, self.keys, self.hashes, self.marks, self.part.parents)
 
     def narrowed(self, rows: pd.Index[int], frame: pd.DataFrame) -> ReadPart:
         """The part with these rows only; `frame`: their raw content."""

@@ -36,6 +36,7 @@ class SameRows:
             with connection.begin():
                 connection.execute(CreateTable(self.probe, if_not_exists=True))
         # In the order of the index: each look-up finds its pages where the last one left them, at half the cost.
+        names = [name for name in ("row_no", "key", "mark", "source_no") if name in staging.same.c]
         probe = select(self.probe).order_by(collate(self.probe.c.key, "C")).offset(0).subquery("probed")
         # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
         entry = (
@@ -49,21 +50,20 @@ class SameRows:
         hits = (
             insert(staging.same)
             .from_select(
-                ["row_no", "key", "mark"],
-                select(probe.c.row_no, probe.c.key, probe.c.mark).join_from(probe, entry, true()),
+                names, select(*[probe.c[name] for name in names]).join_from(probe, entry, true()),
             )
             .returning(staging.same.c.row_no)
             .cte("hits")
         )
         self.query = select(self.probe.c.row_no).where(self.probe.c.row_no.not_in(select(hits.c.row_no)))
 
-    def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series
-                ) -> pd.Index[int]:
-        """The rows (labels) of a page that must be decoded."""
+    def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
+                parents: pd.Series | None = None) -> pd.Index[int]:
+        """The rows (labels) of a page that must be decoded; `parents` of elements: the row of the source of each."""
         if self.empty:
             return rows
         page = pa.table({"row_no": pa.array(rows), "key": pa.array(keys), "fingerprint": pa.array(hashes),
-                         "mark": pa.array(marks)})
+                         "mark": pa.array(marks), **({} if parents is None else {"source_no": pa.array(parents)})})
         with in_transaction(self.connection):
             copy_frame(self.connection, self.probe, page)
             with index_lookups(self.connection):

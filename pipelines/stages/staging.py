@@ -6,6 +6,7 @@ share (pipelines.runs.small), emptied by each commit::
     staging.r<run>_<n>_rows    row_no, line, key, mark, fingerprint, v_<column>…, k_<link>…, keep_<field>…
     staging.r<run>_<n>_same    row_no, key, mark: rows whose raw content is the one last applied
     staging.r<run>_<n>_held    rows refused while landing, with causes and raw content
+                               (of both, `aside`: an element that is superseded with the row that holds it)
     staging.r<run>_<n>_fate    row_no, class, record_id, …: what was decided (pipelines.stages.decide)
     staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
     pg_temp.r<run>_<n>_probe   row_no, key, fingerprint, mark: a page that is looked up (pipelines.stages.same)
@@ -168,14 +169,17 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
             values.append(Column(f"k_{reference.column}", Text))
         # Null, and left out of the COPY, unless some row of the page says nothing on the field.
         values.append(Column(f"keep_{item.name}", Boolean))
+    def of_source() -> list[Column[Any]]:
+        return [Column("source_no", BigInteger)] if plan.into.each else []
+
     rows = kind.table(
         metadata, f"{prefix}_rows",
         Column("row_no", BigInteger, index=kind is _UNLOGGED), Column("line", BigInteger), Column("key", Text),
-        Column("mark", BigInteger), *([Column("source_no", BigInteger)] if plan.into.each else []),
+        Column("mark", BigInteger), *of_source(),
         Column("stamp", BigInteger), Column("fingerprint", BigInteger), *values,
     )
     same = kind.table(metadata, f"{prefix}_same", Column("row_no", BigInteger), Column("key", Text),
-                  Column("mark", BigInteger))
+                  Column("mark", BigInteger), *of_source(), Column("aside", Boolean))
     held = kind.table(metadata, f"{prefix}_held", *held_columns())
     fate = kind.table(
         metadata, f"{prefix}_fate", *match_columns(plan),
@@ -183,7 +187,8 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
     )
     wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind is _UNLOGGED))
     probe = _TEMPORARY.table(MetaData(schema="pg_temp"), f"{prefix}_probe", Column("row_no", BigInteger),
-                             Column("key", Text), Column("fingerprint", BigInteger), Column("mark", BigInteger))
+                             Column("key", Text), Column("fingerprint", BigInteger), Column("mark", BigInteger),
+                             *of_source())
     return IntoStaging(rows, same, held, fate, wait, probe)
 
 
@@ -194,7 +199,7 @@ def held_columns() -> list[Column[Any]]:
         Column("key", Text), Column("mark", BigInteger), Column("outcome", Text), Column("code", Text),
         Column("field", Text), Column("causes", JSONB),
         Column("raw", JSON), Column("raw_text", Text), Column("candidates", ARRAY(BigInteger)),
-        Column("waits_for", JSONB),
+        Column("waits_for", JSONB), Column("aside", Boolean),
     ]
 
 

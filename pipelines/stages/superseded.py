@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -17,14 +18,17 @@ from sqlalchemy import (
     Connection,
     Select,
     Subquery,
+    Table,
     exists,
     false,
     func,
+    or_,
     select,
     true,
     union_all,
     update,
 )
+from sqlalchemy.sql.selectable import FromClause
 
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
@@ -33,15 +37,23 @@ WITH_OWNER = "with_owner"
 """The code in `fate` of an element that is superseded with the row that holds it: such a row names nothing."""
 
 
+@dataclass(frozen=True)
+class Aside:
+    """Elements that landing had counted (`same` as unchanged, `refused` as rejected) and that go with their row."""
+
+    same: int = 0
+    refused: int = 0
+
+
 def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
-                       pairs: Sequence[tuple[IntoPlan, IntoStaging]], twice: Sequence[bool]) -> None:
+                       pairs: Sequence[tuple[IntoPlan, IntoStaging]], twice: Sequence[bool]) -> Aside:
     """Supersedes the elements of `plan` whose row is not the newest of its key in the into of which they hang.
 
     That into stands above, so whether its keys repeat (`twice`, by the place of each into) is known already.
     """
     place = _holder(plan, pairs)
     if place is None:
-        return
+        return Aside()
     rows, fate, above = tables.rows, tables.fate, pairs[place][1]
     old: Select[Any] | CompoundSelect[Any] = select(above.fate.c.row_no).where(above.fate.c["class"] == "superseded")
     if twice[place]:
@@ -53,6 +65,18 @@ def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStagi
         .where(fate.c.row_no == rows.c.row_no, rows.c.source_no.in_(old), fate.c["class"] != "done")
         .values({"class": "superseded", "code": WITH_OWNER, "field": None, "params": None})
     )
+    return Aside(*[_mark_aside(connection, table, table.c.source_no.in_(old)) for table in (tables.same, tables.held)])
+
+
+def _mark_aside(connection: Connection, table: Table, goes: ColumnElement[bool]) -> int:
+    """Marks what goes, and nothing else: a run that waited decides anew. Returns how many."""
+    connection.execute(update(table).where(or_(table.c.aside, goes)).values(aside=goes))
+    return int(connection.scalar(select(func.count()).select_from(table).where(table.c.aside)) or 0)
+
+
+def stands(table: FromClause) -> ColumnElement[bool]:
+    """For a row of `same` or `held`: it did not go with the row that holds it."""
+    return table.c.aside.is_not(True)
 
 
 def older_rows(tables: IntoStaging) -> Subquery:
@@ -60,7 +84,7 @@ def older_rows(tables: IntoStaging) -> Subquery:
     rows, same = tables.rows, tables.same
     everything = union_all(
         select(rows.c.row_no, rows.c.key, rows.c.mark, false().label("is_same")),
-        select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")),
+        select(same.c.row_no, same.c.key, same.c.mark, true().label("is_same")).where(stands(same)),
     ).subquery()
     twice = select(everything.c.key).group_by(everything.c.key).having(func.count() > 1).subquery()
     place = func.row_number().over(

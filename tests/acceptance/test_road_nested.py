@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.ops.reviews import reviews
+from pipelines.runs.settling import settle_run
 from tests.road_desk import Road, roads, told
 
 FLOWS = {
@@ -27,6 +29,26 @@ into:
 flow: plain
 system: erp
 like: orders
+read: {version: null}
+""",
+    "strict": """
+flow: strict
+system: erp
+read: {format: jsonl, version: rev}
+guard: {updates: 1%}
+into:
+  - {entity: document, key: no, fields: {number: no}}
+  - entity: document_line
+    each: lines
+    owner: document
+    whole: true
+    key: [^no, n]
+    fields: {position: n, description: {from: what, required: true}}
+""",
+    "strict_plain": """
+flow: strict_plain
+system: erp
+like: strict
 read: {version: null}
 """,
     "people": """
@@ -69,6 +91,34 @@ def test_an_element_that_only_an_older_row_of_the_run_names_is_gone(road: Road, 
     road.run(flow, row("a", 1, (1, "one"), (2, "two")))
     result = road.run(flow, row("a", 2, (1, "one"), (2, "changed")), row("a", 3, (1, "one")))
     assert (still_known(road), told(result, "document_line")["superseded"]) == (["a|1"], 2)
+
+
+@pytest.mark.parametrize("flow", ["orders", "plain"])
+def test_elements_of_an_older_row_that_are_as_they_were_go_with_it(road: Road, flow: str) -> None:
+    road.run(flow, row("a", 1, (1, "one"), (2, "two")))
+    lines_before = [(1, "one"), (2, "two")]
+    # Without order marks the lines of the second row are as they were to the byte; with them only the first's are.
+    result = road.run(flow, row("a", 1, *lines_before), row("a", 1, (1, "one")), row("b", 1, (1, "other")))
+    assert told(result, "document_line") == {"created": 1, "unchanged": 1, "superseded": 2, "unlinked": 1}
+    assert still_known(road) == ["a|1", "b|1"]
+
+
+@pytest.mark.parametrize("flow", ["strict", "strict_plain"])
+def test_elements_of_an_older_row_that_are_refused_go_with_it(road: Road, flow: str) -> None:
+    result = road.run(flow, row("a", 1, (1, ""), (2, "two"), (3, "")), row("a", 2, (2, "two"), (4, "")))
+    assert told(result, "document_line") == {"created": 1, "rejected": 1, "superseded": 3}
+    assert road.held() == [("rejected", "a|4", "required")]
+    assert lines(road) == [("two",)]
+
+
+def test_a_run_that_waited_decides_again_which_elements_go(road: Road) -> None:
+    road.run("strict", row("a", 1, *[(n, "x") for n in range(1, 31)]))
+    waiting = road.run("strict", row("a", 1, (1, "x"), (31, "")), row("a", 2, *[(n, "y") for n in range(1, 31)], (32, "")),
+                       state="review")
+    assert [cause.count for cause in reviews(road.hub).runs[0].causes] == [1]
+    settled = settle_run(road.hub, waiting.run_id, approve=True)
+    assert told(settled, "document_line") == {"updated": 30, "rejected": 1, "superseded": 2}
+    assert road.held() == [("rejected", "a|32", "required")]
 
 
 def test_the_elements_of_a_row_that_comes_late_neither_come_in_nor_take_others_away(road: Road) -> None:
