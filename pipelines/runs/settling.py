@@ -29,6 +29,8 @@ from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.plan import mapping_digest
 from pipelines.stages.staging import Staging, staging_for
 
+HELD = ("rejected", "parked", "review")
+
 
 class Outdated(RunStopped):
     """What an older version landed cannot be applied; the run waits on, and all is as it was."""
@@ -124,11 +126,24 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
         if link is not None:
             _link(hub, connection, row, link)
         _decided(connection, held_id, decision, state="open")
-    results = replay(hub, row["flow"], [held_id], progress, trigger="settle",
-                     outcomes=("rejected", "parked", "review"), matching=not create)
+    results = replay(hub, row["flow"], [held_id], progress, trigger="settle", outcomes=HELD, matching=not create)
+    if row["code"] == "twins":
+        results += _twins_again(hub, row, progress)
     if any(result.changed for result in results):
         retry_parked(hub, progress)
     return results
+
+
+def _twins_again(hub: Hub, row: RowMapping, progress: Progress) -> list[RunResult]:
+    """Of rows that fit each other one was settled: the others are decided again, now that its record is there to be
+    offered."""
+    held = tables.held
+    with hub.engine.connect() as connection:
+        others = connection.scalars(select(held.c.id).where(
+            held.c.feed == row["feed"], held.c.state == "open", held.c.code == "twins", held.c.id != row["id"],
+            held.c.causes == row["causes"], held.c.raw.is_not(None),  # told alike, they are of one group
+        )).all()
+    return replay(hub, row["flow"], others, progress, trigger="settle", outcomes=HELD) if others else []
 
 
 def open_row(connection: Connection, held_id: int) -> RowMapping:

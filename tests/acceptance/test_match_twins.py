@@ -13,7 +13,9 @@ from crm_store.entity_tables import compile_entities
 from crm_store.store import Store
 from mappings.language.project import Project
 from pipelines.hub import Hub
+from pipelines.ops.reviews import reviews
 from pipelines.runs.intake import run_flow
+from pipelines.runs.settling import settle_row
 from tests.conftest import write_files
 
 FLOW = """
@@ -39,10 +41,14 @@ TWO_SIRETS = ("73282932000074", "73282932000066")
 
 
 @pytest.fixture
-def twins(tmp_path: Path, new_store: Callable[[Project], Store]) -> Callable[..., dict[str, str]]:
-    """Runs lines `CODE,NAME,POSTCODE,SIRET,VAT,NO` and tells the rule that holds each row that is not taken in."""
+def hub(tmp_path: Path, new_store: Callable[[Project], Store]) -> Hub:
     project = write_files(tmp_path / "project", {"flows/customers": FLOW, "flows/others": OTHERS})
-    hub = Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
+    return Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
+
+
+@pytest.fixture
+def twins(tmp_path: Path, hub: Hub) -> Callable[..., dict[str, str]]:
+    """Runs lines `CODE,NAME,POSTCODE,SIRET,VAT,NO` and tells the rule that holds each row that is not taken in."""
 
     def run(*lines: str, flow: str = "customers") -> dict[str, str]:
         path = tmp_path / f"{flow}.csv"
@@ -88,3 +94,40 @@ def test_twins_stay_twins_when_another_system_brings_what_fits_one(twins: Callab
     twins("A,Dupont,59000,,,", flow="others")
     assert twins(real, foreign) == both
     assert twins(real, f"2,Durand,13000,{TWO_SIRETS[1]},,") == {}
+
+
+def offered(hub: Hub) -> dict[str, tuple[str, list[str]]]:
+    """By key of each row that waits: its code, and the names of the records that are offered."""
+    return {str(each.row.key): (each.row.causes[0].code, [record["name"] for record in each.candidates])
+            for each in reviews(hub).rows}
+
+
+def number_of(hub: Hub, key: str) -> int:
+    return next(each.row.id for each in reviews(hub).rows if each.row.key == key)
+
+
+def test_of_two_twins_the_one_that_was_made_is_offered_for_the_other(twins: Callable[..., dict[str, str]], hub: Hub) -> None:
+    lines = (f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Dupont bis,13000,{TWO_SIRETS[0]},,")
+    twins(*lines)
+    assert offered(hub) == {"1": ("twins", []), "2": ("twins", [])}
+    settle_row(hub, number_of(hub, "1"), create=True)
+    assert offered(hub) == {"2": ("taken", ["Dupont"])}
+    assert twins(*lines) == {"2": "siret"}, "read again, it waits as it did"
+
+
+def test_of_three_twins_the_one_that_was_made_is_offered_for_both_others(twins: Callable[..., dict[str, str]], hub: Hub) -> None:
+    twins(*[f"{n},Dupont {n},{n}9000,{TWO_SIRETS[0]},," for n in (1, 2, 3)], "7,Petit,59000,,FR1,", "8,Petit,13000,,FR1,")
+    settle_row(hub, number_of(hub, "2"), create=True)
+    assert offered(hub) == {"1": ("twins", ["Dupont 2"]), "3": ("twins", ["Dupont 2"]), "7": ("twins", []),
+                            "8": ("twins", [])}
+    settle_row(hub, number_of(hub, "1"), create=True)
+    assert offered(hub)["3"] == ("ambiguous", ["Dupont 2", "Dupont 1"])
+
+
+def test_a_twin_that_is_linked_is_offered_for_the_other_as_well(twins: Callable[..., dict[str, str]], hub: Hub) -> None:
+    twins("A,Elsewhere,67000,,,", flow="others")
+    with hub.engine.connect() as connection:
+        record = connection.scalar(select(hub.tables.record["company"].c.id))
+    twins(f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Dupont bis,13000,{TWO_SIRETS[0]},,")
+    settle_row(hub, number_of(hub, "1"), link=record)
+    assert [names for _, names in offered(hub).values()] == [["Elsewhere"]]
