@@ -11,6 +11,7 @@ from pipelines.runs.cursor import Cursor
 from pipelines.stages.guard import Tripped
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
+from pipelines.stages.waiting import Pairs
 
 Progress = Callable[[str, int], None]
 
@@ -50,3 +51,8 @@ class LandedRun:
     staging: Staging
     cursor: Cursor
     tripped: list[Tripped]
+
+    @property
+    def pairs(self) -> Pairs:
+        """Each into with what it has staged."""
+        return list(zip(self.plans, self.staging.intos, strict=True))

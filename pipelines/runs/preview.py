@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, literal, null, or_, select
+from sqlalchemy import Connection, RowMapping, and_, or_, select
 
 from mappings.errors import ConfigurationError, RunStopped
 from mappings.language.flow import Flow
@@ -21,18 +21,20 @@ from pipelines.runs.sources import named, open_named
 from pipelines.runs.waiting import waiting
 from pipelines.runs.would_send import WouldSend, landed_sends, would_push
 from pipelines.runs.would_write import would_write
-from pipelines.stages.decide import outcome_of
+from pipelines.stages.decide import outcome_of, taken_in
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
 from pipelines.stages.sending import Send
 from pipelines.stages.staging import IntoStaging
+from pipelines.stages.waiting import TO_COME, Pairs, as_linked, brought
 
 
 @dataclass
 class Preview:
     """The counters of a run that did not happen, and `changes`: into, key, line, outcome, record_id and, by field,
-    [before, after]; for a flow that writes also how many markers are `due`, and `sends`: operation, key, record_id,
-    cells (column to [as it is there, as it would be]) and what would keep it from being sent, or null."""
+    [before, after], where a link to a record that the run would make is MADE and its key; for a flow that writes also
+    how many markers are `due`, and `sends`: operation, key, record_id, cells (column to [as it is there, as it would
+    be]) and what would keep it from being sent, or null."""
 
     result: RunResult
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -78,8 +80,8 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
         seen: list[dict[str, Any]] = []
 
         def look(connection: Connection, landed: LandedRun) -> None:
-            for plan, staging in zip(landed.plans, landed.staging.intos, strict=True):
-                seen.extend(changes(connection, plan, staging, limit - len(seen)))
+            for pair in landed.pairs:
+                seen.extend(changes(connection, *pair, landed.pairs, limit - len(seen)))
 
         order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark,
                       full=whole, trigger="preview")
@@ -97,8 +99,8 @@ def _preview_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, 
     sends: list[Send] = []
 
     def look(connection: Connection, landed: LandedRun) -> None:
-        for plan, staging in zip(landed.plans, landed.staging.intos, strict=True):
-            seen.extend(changes(connection, plan, staging, limit - len(seen)))
+        for pair in landed.pairs:
+            seen.extend(changes(connection, *pair, landed.pairs, limit - len(seen)))
         sends.extend(landed_sends(connection, flow, landed, (), limit))
 
     result = RunResult(0, flow.flow, "done", 0.0, {})
@@ -111,39 +113,55 @@ def _preview_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, 
     return Preview(result, seen, found.due, found.sends)
 
 
-def changes(connection: Connection, plan: IntoPlan, staging: IntoStaging, limit: int) -> list[dict[str, Any]]:
-    """Rows that would create or update, with before and after of each field that moves."""
+MADE = "new: "
+"""Before what names a record in a link where the run itself would make that record: it has no id yet."""
+
+
+def changes(connection: Connection, plan: IntoPlan, staging: IntoStaging, pairs: Pairs, limit: int
+            ) -> list[dict[str, Any]]:
+    """Rows that would create or update, with before and after of each field that moves; `pairs`: of the whole run."""
     if limit <= 0:
         return []
     s, fate = staging.rows, staging.fate
     told: list[dict[str, Any]] = []
-    resolved = resolve_rows(plan, staging, fate).subquery("resolved")
-    v = verdicts(plan, staging, fate)
+    matched = as_linked(plan, staging, pairs, taken_in) if plan.references else fate
+    resolved = resolve_rows(plan, staging, matched).subquery("resolved")
+    v = verdicts(plan, staging, matched)
     columns = [column for item in plan.fields for column in item.columns]
+    made = [brought(reference, plan, s, pairs, taken_in).label(f"made_{reference.column}")
+            for reference in plan.references]
     linked = (
         select(s.c.key, s.c.line, fate.c["class"].label("class"), resolved.c.record_id, resolved.c.changed,
                resolved.c.open, *[v.c[f"c_{c}"].label(f"before_{c}") for c in columns],
-               *[resolved.c[f"n_{c}"].label(f"after_{c}") for c in columns])
+               *[resolved.c[f"n_{c}"].label(f"after_{c}") for c in columns], *made)
         .select_from(resolved).join(fate, fate.c.row_no == resolved.c.row_no).join(s, s.c.row_no == resolved.c.row_no)
         .join(v, v.c.row_no == resolved.c.row_no)
         .where(or_(resolved.c.changed, resolved.c.back, resolved.c.open)).order_by(s.c.row_no).limit(limit)
     )
     if connection.scalar(select(fate.c.row_no).where(fate.c["class"].in_(LINKED)).limit(1)) is not None:
         for row in connection.execute(linked).mappings():
-            moved = {c: [row[f"before_{c}"], row[f"after_{c}"]] for c in columns
-                     if row[f"before_{c}"] != row[f"after_{c}"]}
+            after = {c: _after(row, c) for c in columns}
+            moved = {c: [row[f"before_{c}"], after[c]] for c in columns if row[f"before_{c}"] != after[c]}
             told.append({"into": plan.label, "key": row["key"], "line": row["line"], "record_id": row["record_id"],
                          "outcome": outcome_of(row["class"], row["changed"], row["open"]), "fields": moved})
     new = (
         select(s.c.key, s.c.line, *[
-            (fate.c[f"l_{c}"] if item.reference else s.c[f"v_{c}"]).label(f"after_{c}")
+            (matched.c[f"l_{c}"] if item.reference else s.c[f"v_{c}"]).label(f"after_{c}")
             for item in plan.fields for c in item.columns
-        ], null().label("record_id"), literal("created").label("outcome"))
-        .join(fate, and_(fate.c.row_no == s.c.row_no, fate.c["class"] == "new")).order_by(s.c.row_no)
+        ], *made)
+        .join(matched, and_(matched.c.row_no == s.c.row_no, matched.c["class"] == "new")).order_by(s.c.row_no)
         .limit(max(0, limit - len(told)))
     )
     for row in connection.execute(new).mappings():
-        after = {c: [None, row[f"after_{c}"]] for c in columns if row[f"after_{c}"] is not None}
+        moved = {c: [None, value] for c in columns if (value := _after(row, c)) is not None}
         told.append({"into": plan.label, "key": row["key"], "line": row["line"], "record_id": None,
-                     "outcome": "created", "fields": after})
+                     "outcome": "created", "fields": moved})
     return told
+
+
+def _after(row: RowMapping, column: str) -> Any:
+    """The value of a column after the run; of a link, what names a record that the run would make."""
+    made, found = row.get(f"made_{column}"), row[f"after_{column}"]
+    if isinstance(found, list) and TO_COME in found:
+        return [*[each for each in found if each != TO_COME], *[f"{MADE}{key}" for key in made or ()]]
+    return f"{MADE}{made}" if made is not None and found == TO_COME else found

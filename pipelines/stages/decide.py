@@ -44,7 +44,7 @@ from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 from pipelines.stages.superseded import Aside, older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
-from pipelines.stages.waiting import comes_in, hopeless_rows, refuse_for_links, value_indexes
+from pipelines.stages.waiting import Pairs, as_linked, comes_in, hopeless_rows, refuse_for_links, value_indexes
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -115,7 +115,7 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
     decided = []
     for (plan, tables), same, gone in zip(pairs, repeated, aside, strict=True):
         if changes:
-            _changes(connection, plan, tables)
+            _changes(connection, plan, tables, pairs)
         decided.append(Decided(*_outcomes(connection, tables), same + gone.same, gone.refused))
     return decided
 
@@ -233,7 +233,7 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
         s, fate = tables.rows, tables.fate
         blank = [reference for reference in plan.references if reference.otherwise == "blank"]
         if blank:
-            comes = [and_(_missing(fate, s, r), comes_in(r, s, pairs, _taken_in)) for r in blank]
+            comes = [and_(_missing(fate, s, r), comes_in(r, s, pairs, taken_in)) for r in blank]
             connection.execute(
                 update(fate).where(fate.c["class"].in_(APPLIED), s.c.row_no == fate.c.row_no, or_(*comes))
                 .values({"class": "waits"})
@@ -245,7 +245,7 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             if not plan.references:
                 continue
             s, fate = tables.rows, tables.fate
-            hopeless = hopeless_rows(plan, tables, pairs, _taken_in)
+            hopeless = hopeless_rows(plan, tables, pairs, taken_in)
             dropped = connection.execute(
                 update(fate).where(fate.c["class"] == "waits", s.c.row_no == fate.c.row_no, hopeless)
                 .values({"class": "parked"})
@@ -264,25 +264,28 @@ def _missing(fate: FromClause, s: FromClause, reference: Reference) -> ColumnEle
     return and_(staged.is_not(None), found.is_(None))
 
 
-def _taken_in(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
+def taken_in(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
     """The landed row is taken in, or waits to be."""
     fate = tables.fate.alias()
     return exists().where(fate.c.row_no == row.c.row_no, fate.c["class"].in_((*APPLIED, "waits")))
 
 
-def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> None:
+def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging, pairs: Pairs) -> None:
     """Tells for linked rows whether anything would change, and whether a conflict would stay open."""
     fate = tables.fate
     if not connection.scalar(select(exists().where(fate.c["class"].in_(LINKED)))):
         return
 
+    waits = bool(plan.references) and bool(connection.scalar(select(exists(select(tables.wait)))))
+
     def told() -> Update:
-        resolved = resolve_rows(plan, tables, fate).subquery("resolved")
+        matched = as_linked(plan, tables, pairs, taken_in) if waits else fate
+        resolved = resolve_rows(plan, tables, matched).subquery("resolved")
         return update(fate).where(fate.c.row_no == resolved.c.row_no).values(
             changed=or_(resolved.c.changed, resolved.c.back), open=resolved.c.open)
 
     with index_lookups(connection):
-        connection.execute(tables.once("changes", told))
+        connection.execute(tables.once(("changes", waits), told))
 
 
 def _outcomes(connection: Connection, tables: IntoStaging) -> tuple[Counter[Outcome], Counter[Outcome]]:

@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, String, Table, Update, and_, cast, exists, false, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Index,
+    String,
+    Subquery,
+    Table,
+    Update,
+    and_,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store.match_indexes import match_expression
@@ -15,6 +33,8 @@ from pipelines.stages.staging import IntoStaging
 Pairs = Sequence[tuple[IntoPlan, IntoStaging]]
 Alive = Callable[[IntoStaging, FromClause], ColumnElement[bool]]
 """Whether a row of this run may still come in."""
+TO_COME = 0
+"""Stands for the id of a record that the run has yet to make."""
 
 
 def still_waiting(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
@@ -74,6 +94,34 @@ def comes_in(reference: Reference, s: FromClause, pairs: Pairs, alive: Alive) ->
         return _on_a_row(reference, staged, pairs, alive)
     keys = func.unnest(staged).table_valued("key").render_derived()
     return exists(select(1).select_from(keys).where(_on_a_row(reference, cast(keys.c.key, String), pairs, alive)))
+
+
+def brought(reference: Reference, plan: IntoPlan, s: FromClause, pairs: Pairs, alive: Alive) -> ColumnElement[Any]:
+    """What the link of a row of `s` names (of a set: an array of it) that is not there yet and that a row of this run
+    brings; null if nothing is."""
+    staged = s.c[f"k_{reference.column}"]
+
+    def comes(key: ColumnElement[Any]) -> ColumnElement[bool]:
+        return and_(~_known(reference, key, plan), _on_a_row(reference, key, pairs, alive))
+
+    if not reference.many:
+        return case((and_(staged.is_not(None), comes(staged)), staged))
+    keys = func.unnest(staged).table_valued("key").render_derived()
+    return select(func.array_agg(keys.c.key)).where(comes(cast(keys.c.key, String))).scalar_subquery()
+
+
+def as_linked(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive) -> Subquery:
+    """`fate`, its links as if the records that rows of this run bring were there: each is TO_COME."""
+    s, fate = tables.rows, tables.fate
+    links: dict[str, ColumnElement[Any]] = {}
+    for reference in plan.references:
+        found, made = fate.c[f"l_{reference.column}"], brought(reference, plan, s, pairs, alive)
+        to_come = func.array_prepend(TO_COME, found) if reference.many else literal(TO_COME, BigInteger)
+        links[found.name] = case((and_(fate.c.waits, made.is_not(None)), to_come), else_=found).label(found.name)
+    return (
+        select(*[links.get(column.name, column) for column in fate.c])
+        .join_from(fate, s, s.c.row_no == fate.c.row_no).subquery("as_linked")
+    )
 
 
 def _on_a_row(reference: Reference, key: ColumnElement[Any], pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
