@@ -168,6 +168,13 @@ def road(module_road: Road, server: Any) -> Road:
     return module_road
 
 
+@pytest.fixture(scope="module")
+def module_caller(module_road: Road) -> Iterator[Caller]:
+    """One server for all requests of a module that leave nothing behind."""
+    with serving(module_road) as found:
+        yield found
+
+
 @pytest.fixture
 def caller(road: Road) -> Iterator[Caller]:
     with serving(road) as found:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import SafeRepresenter
 
 from mappings.errors import ConfigurationError, Problem
 from mappings.language.codes import read_codes
@@ -235,9 +236,20 @@ def _yaml_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
 
 
+class _Representer(SafeRepresenter):
+    """Quotes what begins like a mapping's key or value: `{a: :0}` is written by the library, and not read."""
+
+    def text(self, text: str) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if text.startswith((":", "?")) else None)
+
+
+_Representer.add_representer(str, _Representer.text)
+
+
 def dump(values: Any) -> str:
     """Plain values as YAML that reads back as the same values."""
     yaml: Any = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = None
     yaml.width = 110
     yaml.sort_base_mapping_type_on_output = False

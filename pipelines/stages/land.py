@@ -40,7 +40,7 @@ from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.prints import Prints, read_by
 from pipelines.stages.read_part import Looked, ReadPart, gathered
-from pipelines.stages.same import SameRows
+from pipelines.stages.same import SameRows, same_rows
 from pipelines.stages.staging import Staging, everything_landed
 from pipelines.stages.threads import Scribe, Writer, in_lanes, read_ahead
 
@@ -116,7 +116,7 @@ def land(what: Landing, progress: Progress) -> Landed:
     workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
     with ExitStack() as stack:
         writer, connections = _hands(what, stack)
-        lanes = [_looked_up(what, connection) for connection in connections]
+        lanes = _lanes(what, connections)
         if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
             lanes = lanes[:1]
 
@@ -160,9 +160,11 @@ def _hands(what: Landing, stack: ExitStack) -> tuple[Scribe, list[Connection]]:
     return writer, [stack.enter_context(what.engine.connect()) for _ in range(LOOK_UPS)]
 
 
-def _looked_up(what: Landing, connection: Connection) -> list[SameRows]:
-    return [SameRows(connection, plan, staging, what.run_id, afresh=what.afresh, small=what.staging.small)
-            for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
+def _lanes(what: Landing, connections: list[Connection]) -> list[tuple[SameRows, ...]]:
+    """For each connection what tells, for each into, which rows are the same."""
+    of_intos = [same_rows(connections, plan, staging, what.run_id, afresh=what.afresh, small=what.staging.small)
+                for plan, staging in zip(what.plans, what.staging.intos, strict=True)]
+    return list(zip(*of_intos, strict=True))
 
 
 def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:

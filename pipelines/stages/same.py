@@ -1,36 +1,121 @@
-"""Which rows of a page are, to the byte, what was last applied under the same mapping."""
+"""Which rows of a page are, to the byte, what was last applied under the same mapping.
+
+::
+
+    entries of the feed      how                                           costs
+    none                     not asked at all                              a first load pays nothing
+    few rows are read        by key, in the run's own transaction          a look-up a row
+    up to MOST_KNOWN         all fingerprints are taken into memory        8 bytes an entry, no look-up
+    more                     by key, a page at a time, in several lanes    a look-up a row
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, collate, insert, select, true
+from sqlalchemy import Connection, LargeBinary, collate, func, insert, literal, select, true
 from sqlalchemy.schema import CreateTable
 
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging, copy_frame, in_transaction, index_lookups
 
+MOST_KNOWN = 4_000_000
+"""Fingerprints that a run takes into memory. A key is part of what its row's fingerprint is made of, so that the
+fingerprint alone says which row it is."""
 
-class SameRows:
-    """Looks the fingerprints of a page up in the crosswalk; rows that are the same are noted in staging.
 
-    Not asked at all while the feed has no entries: a first load pays nothing for it. Nor where every row is to be
-    looked at `afresh`: what is about to be sent must be compared with what is there, whatever was applied last.
+class SameRows(Protocol):
+    """Tells rows that are the same, and notes them in staging; one for each connection that pages are looked up on.
+
+    `empty`: nothing is ever the same.
     """
 
+    empty: bool
+
+    def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
+                parents: pd.Series | None = None) -> pd.Index[int]:
+        """The rows (labels) of a page that must be decoded; `parents` of elements: the row of the source of each."""
+
+    def close(self) -> None:
+        """Leaves nothing on the connection, which others use next."""
+
+
+def same_rows(connections: Sequence[Connection], plan: IntoPlan, staging: IntoStaging, run_id: int, *,
+              afresh: bool = False, small: bool = False) -> Sequence[SameRows]:
+    """One for each connection. `small`: a small run, whose connection has its probe, and keeps it.
+
+    None are the same where every row is to be looked at `afresh`: what is about to be sent must be compared with what
+    is there, whatever was applied last.
+    """
+    if small and not afresh:  # of few rows each is asked for as quickly as whether there are entries
+        return [ByKey(connection, plan, staging, run_id, small=True) for connection in connections]
+    known = np.empty(0, np.int64) if afresh else _known(connections[0], plan, run_id)
+    if known is None:
+        return [ByKey(connection, plan, staging, run_id) for connection in connections]
+    return [Known(connection, staging, known) for connection in connections]
+
+
+def _known(connection: Connection, plan: IntoPlan, run_id: int) -> npt.NDArray[np.int64] | None:
+    """The fingerprints of the feed, sorted; None where there are too many. What this very run applied before it was
+    interrupted was counted then."""
+    x = plan.crosswalk
+    every = (
+        select(x.c.fingerprint)
+        .where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.run_id != run_id, x.c.fingerprint.is_not(None))
+        .limit(MOST_KNOWN + 1).subquery()
+    )
+    # As one value: a million rows would pass through the driver one by one.
+    packed = func.string_agg(func.int8send(every.c.fingerprint), literal(b"", LargeBinary))
+    with in_transaction(connection):
+        found: bytes = connection.scalar(select(packed)) or b""
+    known = np.frombuffer(found, ">i8").astype(np.int64)
+    known.sort()
+    return known if len(known) <= MOST_KNOWN else None
+
+
+def _page(rows: pd.Index[int], keys: pd.Series, marks: pd.Series, parents: pd.Series | None) -> dict[str, Any]:
+    page = {"row_no": pa.array(rows), "key": pa.array(keys), "mark": pa.array(marks)}
+    return page if parents is None else page | {"source_no": pa.array(parents)}
+
+
+class Known:
+    """By fingerprint, in memory."""
+
+    def __init__(self, connection: Connection, staging: IntoStaging, known: npt.NDArray[np.int64]) -> None:
+        self.connection, self.staging, self.known = connection, staging, known
+        self.empty = not len(known)
+
+    def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
+                parents: pd.Series | None = None) -> pd.Index[int]:
+        if self.empty or not len(rows):
+            return rows
+        told = hashes.to_numpy(np.int64)
+        place = np.minimum(np.searchsorted(self.known, told), len(self.known) - 1)
+        same = (self.known[place] == told) & keys.notna().to_numpy(bool)
+        if not same.any():
+            return rows
+        page = pa.table(_page(rows, keys, marks, parents))
+        with in_transaction(self.connection):
+            copy_frame(self.connection, self.staging.same, page if same.all() else page.filter(pa.array(same)))
+        left: pd.Index[int] = rows[~same]
+        return left
+
+    def close(self) -> None:
+        pass
+
+
+class ByKey:
+    """By key and fingerprint, in the crosswalk."""
+
     def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int, *,
-                 afresh: bool = False, small: bool = False) -> None:
-        self.connection, self.plan, self.staging = connection, plan, staging
-        self.small = small  # the connection has its probe, and keeps it
+                 small: bool = False) -> None:
+        self.connection, self.small, self.empty = connection, small, False
         x = plan.crosswalk
-        self.empty = afresh
-        if not (afresh or small):  # of few rows each is asked for as quickly
-            with in_transaction(connection):
-                self.empty = connection.execute(
-                    select(x.c.feed).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed).limit(1)
-                ).first() is None
-        if self.empty:
-            return
         self.probe = staging.probe
         if not small:
             with connection.begin():
@@ -59,11 +144,7 @@ class SameRows:
 
     def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
                 parents: pd.Series | None = None) -> pd.Index[int]:
-        """The rows (labels) of a page that must be decoded; `parents` of elements: the row of the source of each."""
-        if self.empty:
-            return rows
-        page = pa.table({"row_no": pa.array(rows), "key": pa.array(keys), "fingerprint": pa.array(hashes),
-                         "mark": pa.array(marks), **({} if parents is None else {"source_no": pa.array(parents)})})
+        page = pa.table(_page(rows, keys, marks, parents) | {"fingerprint": pa.array(hashes)})
         with in_transaction(self.connection):
             copy_frame(self.connection, self.probe, page)
             with index_lookups(self.connection):
@@ -71,7 +152,6 @@ class SameRows:
         return pd.Index(sorted(found), dtype="int64") if len(found) < len(rows) else rows
 
     def close(self) -> None:
-        """Leaves nothing on the connection, which others use next."""
-        if not self.empty and not self.small:
+        if not self.small:
             with self.connection.begin():
                 self.probe.drop(self.connection, checkfirst=False)

@@ -17,10 +17,10 @@ import pytest
 from mappings.errors import ConfigurationError
 from pipelines.ops.tokens import create_token, revoke_token, tokens
 from pipelines.runs.intake import run_flow
-from tests.http_desk import Answer, Caller, caller, module_road, road
+from tests.http_desk import Answer, Caller, caller, module_caller, module_road, road
 from tests.road_desk import Road
 
-__all__ = ["caller", "module_road", "road"]
+__all__ = ["caller", "module_caller", "module_road", "road"]
 
 
 @dataclass
@@ -52,6 +52,12 @@ class Application:
 @pytest.fixture
 def shop(road: Road, caller: Caller) -> Application:
     return Application(caller, create_token(road.hub, "web_shop"))
+
+
+@pytest.fixture
+def module_shop(road: Road, module_caller: Caller) -> Application:
+    """For requests that leave nothing behind."""
+    return Application(module_caller, create_token(road.hub, "web_shop"))
 
 
 def test_a_record_is_made_read_changed_and_archived(road: Road, shop: Application) -> None:
@@ -166,10 +172,10 @@ def test_nobody_else_can_name_an_author(road: Road) -> None:
 
 @pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer x", "Bearer nvt_", "Bearer nvt_é", "Basic bnZ0Xw==",
                                    "Bearer nvt_" + "a" * 20_000, "Bearer nvt_' OR true --"])
-def test_without_a_good_token_nothing_is_told(caller: Caller, given: str | None) -> None:
+def test_without_a_good_token_nothing_is_told(module_caller: Caller, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
     for path in ("/crm/company", "/crm/company/1"):
-        answer = caller.send("GET", path, None, headers)
+        answer = module_caller.send("GET", path, None, headers)
         assert answer.status == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
@@ -213,8 +219,8 @@ def test_a_token_works_as_a_role_of_the_crm_s_and_as_no_other(road: Road, caller
     {"name": "x", "is_customer": 1}, {"name": "x", "archived_at": "2026-01-01T00:00:00Z"}, [], [{"name": "x"}], "x", 7,
     b"", b"{", b'{"name": "\\ud800"}', b"\xff", b'{"name": NaN}', b"[" * 50_000,
 ])
-def test_what_does_not_fit_is_refused_and_nothing_is_written(road: Road, shop: Application, said: Any) -> None:
-    answer = shop.send("POST", "/crm/company", said)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(road: Road, module_shop: Application, said: Any) -> None:
+    answer = module_shop.send("POST", "/crm/company", said)
     assert answer.status in (400, 422), answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     assert road.one("SELECT count(*) FROM crm.company") == 0
@@ -225,8 +231,8 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(road: Road, shop: A
     ("GET", "/crm/company/99999999999999999999", 422), ("DELETE", "/crm/company/1", 405), ("PUT", "/crm/company/1", 405),
     ("GET", "/crm/company/1%00", 422), ("GET", "/crm/../sync/token", 404), ("GET", "/docs", 404), ("GET", "/", 404),
 ])
-def test_hostile_and_wrong_paths_are_refused_as_problems(shop: Application, method: str, path: str, status: int) -> None:
-    answer = shop.send(method, path)
+def test_hostile_and_wrong_paths_are_refused_as_problems(module_shop: Application, method: str, path: str, status: int) -> None:
+    answer = module_shop.send(method, path)
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
 
 

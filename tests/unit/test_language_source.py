@@ -147,7 +147,7 @@ def test_no_bytes_make_a_traceback(content: bytes):
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
-    | st.sampled_from(["007", "1.10", "yes", "NULL", "1e5", "2026-01-31", "true", "~", "", "0x1F"]),
+    | st.sampled_from(["007", "1.10", "yes", "NULL", "1e5", "2026-01-31", "true", "~", "", "0x1F", ":0", ":", "? a", "- a"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc01é ", min_size=1, max_size=5), inner, max_size=3),
     max_leaves=8,
 )
