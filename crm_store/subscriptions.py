@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from crm_store import hub_tables as hub
 from crm_store.entity_tables import columns_of
-from mappings.codecs.encode import may_be_sent
+from mappings.codecs.way_out import may_be_sent
 from mappings.codecs.written import field_cells, written
 from mappings.language.entities import Entity
 from mappings.language.flow import Flow

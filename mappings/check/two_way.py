@@ -8,8 +8,8 @@ from itertools import combinations
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
 from mappings.check.writing_files import check_same_names, check_writing_files, to_files
-from mappings.codecs.encode import may_be_sent
 from mappings.codecs.round_trip import round_trip_problem
+from mappings.codecs.way_out import may_be_sent
 from mappings.errors import ConfigurationError
 from mappings.language.words import did_you_mean
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mappings.codecs.cells import TEXT
 from mappings.codecs.conversion import HOLDS
-from mappings.codecs.encode import encode_field, one_way
+from mappings.codecs.encode import encode_field
 from mappings.codecs.field import Given, decode_field
 from mappings.codecs.keys import escape
 from mappings.codecs.lists import LIST
@@ -20,6 +20,7 @@ from mappings.codecs.literals import literals
 from mappings.codecs.reading import arrow_type
 from mappings.codecs.samples import samples
 from mappings.codecs.values import Codes, table_of
+from mappings.codecs.way_out import one_way
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap
 from mappings.messages import render

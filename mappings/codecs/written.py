@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mappings.codecs.encode import one_way, way_out
+from mappings.codecs.way_out import one_way, way_out
 from mappings.language.field import FieldMap, Part
 from mappings.language.flow import Flow
 from mappings.language.strict import Column

@@ -1,5 +1,6 @@
 """The command `navette`."""
 
 from pipelines.cli.app import main
+from pipelines.cli.leaving import command
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -1,5 +1,5 @@
 """`python -m pipelines.cli`: the command, for who starts it with the interpreter at hand (`navette up`)."""
 
-from pipelines.cli.app import main
+from pipelines.cli.leaving import command
 
-main()
+command()

@@ -12,9 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from connectors.file.event import EventSource, open_events
 from crm_store import hub_tables as tables
 from mappings.language.flow import Flow
+from pipelines.runs.leadership import INBOX
 from pipelines.runs.sources import columns_wanted
-
-CHANNEL = "navette_inbox"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def put(connection: Connection, flow: Flow, body: bytes, *, rows: int, digest: s
         .on_conflict_do_nothing().returning(inbox.c.id, inbox.c.received_at)
     ).one_or_none()
     if made is not None:
-        connection.execute(select(func.pg_notify(CHANNEL, flow.system),
+        connection.execute(select(func.pg_notify(INBOX, flow.system),
                                   func.set_config("synchronous_commit", "on", True)))  # kept is on the disk
         return Receipt(made.id, made.received_at, rows)
     same = inbox.c.digest == digest

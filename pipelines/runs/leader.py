@@ -22,10 +22,9 @@ from psycopg import sql
 
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
-from pipelines.runs.calls import CHANNEL as INBOX
-from pipelines.runs.leadership import LEADER_LOCK
+from pipelines.runs.leadership import INBOX, LEADER_LOCK, OUTBOX
 
-CHANNELS = ("navette_outbox", INBOX)
+CHANNELS = (OUTBOX, INBOX)
 CALLED = "navette live "
 
 

@@ -21,6 +21,8 @@ FLOW_LOCK = 0x6E66
 LEADER_LOCK = 0x6E6C
 Kind = Literal["flow", "system"]
 LOCKS: dict[Kind, int] = {"flow": FLOW_LOCK, "system": LEADER_LOCK}
+OUTBOX, INBOX = "navette_outbox", "navette_inbox"
+"""Channels on which is told what a leader waits for."""
 
 
 @dataclass(frozen=True)

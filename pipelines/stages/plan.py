@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from crm_store import hub_tables as hub
 from crm_store.entity_tables import EntityTables, columns_of
 from mappings.codecs.derived import text_by_name
-from mappings.codecs.encode import may_be_sent
+from mappings.codecs.way_out import may_be_sent
 from mappings.language.derived import by_name
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Refers

@@ -37,11 +37,12 @@ from connectors.remote import Operation
 from crm_store import hub_tables as hub
 from mappings.codecs.cells import TEXT
 from mappings.codecs.conversion import HOLDS
-from mappings.codecs.encode import encode_field, one_way, way_out
+from mappings.codecs.encode import encode_field
 from mappings.codecs.keys import parts_of
 from mappings.codecs.lists import LIST
 from mappings.codecs.reading import arrow_type
 from mappings.codecs.values import Codes
+from mappings.codecs.way_out import one_way, way_out
 from mappings.language.entity import FieldSpec
 from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
