@@ -67,11 +67,12 @@ def source_of_run(connection: Connection, flow: Flow, run_id: int) -> EventSourc
     return source_of(flow, [(number, bytes(body)) for number, body in events]) if events else None
 
 
-def claim(connection: Connection, run_id: int, calls: Sequence[int]) -> None:
-    """Gives calls to a run, in the transaction in which it begins."""
+def claim(connection: Connection, run_id: int, calls: Sequence[int], *, done: bool = False) -> None:
+    """Gives calls to a run, in the transaction in which it begins; and ends as well, where they are `done`."""
     if calls:
         connection.execute(
-            update(tables.inbox).where(tables.inbox.c.id.in_(calls)).values(state="taking", run_id=run_id)
+            update(tables.inbox).where(tables.inbox.c.id.in_(calls))
+            .values(state="done" if done else "taking", run_id=run_id)
         )
 
 

@@ -56,7 +56,10 @@ def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress, dagster_run:
     if not flow.read.hook or is_hint(hub, flow):
         return results
     note_ends(hub, flow)
-    while events := _waiting(hub, flow):
+    more = True
+    while more and (events := _waiting(hub, flow)):
+        # What comes while they are taken in is told of anew.
+        more = len(events) == CALLS_A_RUN or sum(len(body) for _, body in events) >= BYTES_A_RUN
         numbers = tuple(number for number, _ in events)
         order = Order(flow=flow, source=source_of(flow, events), name=_name(numbers), trigger=trigger, calls=numbers,
                       dagster_run=dagster_run)
@@ -70,7 +73,7 @@ def take_in(hub: Hub, flow: Flow, trigger: str, progress: Progress, dagster_run:
 def note_ends(hub: Hub, flow: Flow) -> None:
     """Calls whose run has ended say so."""
     inbox, run = tables.inbox, tables.run
-    with hub.small.begin() as connection:
+    with hub.ask.connect() as connection:
         connection.execute(
             update(inbox).where(inbox.c.flow == flow.flow, inbox.c.state == "taking", run.c.id == inbox.c.run_id,
                                 run.c.state.in_(("done", "failed", "refused")))

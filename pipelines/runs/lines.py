@@ -24,8 +24,9 @@ def start_run(hub: Hub, order: Order) -> int:
         return insert_run(connection, hub, order)
 
 
-def insert_run(connection: Connection, hub: Hub, order: Order) -> int:
-    """The line of a run that begins; what it takes from the inbox is its own from here on."""
+def insert_run(connection: Connection, hub: Hub, order: Order, *, at_once: bool = False) -> int:
+    """The line of a run that begins; what it takes from the inbox is its own from here on. `at_once`: it ends in the
+    same transaction, or has not been."""
     run_id: int = connection.execute(
         insert(tables.run).values(
             flow=order.flow.flow, system=order.flow.system, trigger=order.trigger, full=order.full, mark=order.mark,
@@ -33,7 +34,7 @@ def insert_run(connection: Connection, hub: Hub, order: Order) -> int:
             detected=dict(order.source.detected), dagster_run=order.dagster_run,
         ).returning(tables.run.c.id)
     ).scalar_one()
-    claim(connection, run_id, order.calls)
+    claim(connection, run_id, order.calls, done=at_once)
     return run_id
 
 

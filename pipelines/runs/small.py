@@ -120,7 +120,7 @@ def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: flo
     if not _stands(connection, road.plans):
         raise _Changed
     road.staging.raw.clear()
-    run_id = insert_run(connection, hub, order)
+    run_id = insert_run(connection, hub, order, at_once=True)
     what = Landing(order.flow, road.plans, road.staging, order.source, order.variables, hub.project.codes, run_id,
                    order.mark, hub.engine, afresh=order.afresh, row_marks=order.row_marks, connection=connection)
     landed = land(what, quiet)
