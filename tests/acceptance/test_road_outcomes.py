@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pipelines.ops.rejects import open_rows
+from pipelines.stages.same import ByKey, Known
 from tests.road_desk import COMPANIES, Road, roads, told
 
 FLOWS = {
@@ -115,6 +116,24 @@ def test_a_row_is_created_then_unchanged_then_updated(road: Road) -> None:
     assert road.counts("changes", HEAD, line("1", "Anvil Ltd")) == {"updated": 1}
     assert road.companies("name", "version") == [("Anvil Ltd", 2)]
     assert road.staging() == []
+
+
+@pytest.mark.parametrize("most", [4, 3, 0])
+def test_rows_are_the_same_whether_their_fingerprints_are_held_in_memory_or_looked_up(
+        road: Road, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.stages.same.MOST_KNOWN", most)
+    asked: list[str] = []
+    every = [line(str(number), f"Company {number}") for number in range(1, 5)]
+    for way in (Known, ByKey):
+        monkeypatch.setattr(way, "changed", lambda *given, way=way, real=way.changed: asked.append(way.__name__) or real(*given))
+    assert road.counts("changes", HEAD, *every) == {"created": 4}
+    asked.clear()
+    changed = [*every[:2], line("3", "Renamed"), every[3], line("5", "New"), line("", "Keyless"), every[0], "6;damaged"]
+    assert road.counts("changes", HEAD, *changed) == {
+        "unchanged": 3, "superseded": 1, "updated": 1, "created": 1, "rejected": 2}
+    assert set(asked) == {"Known" if most == 4 else "ByKey"}
+    assert road.counts("changes", HEAD, *every[1:]) == {"unchanged": 2, "updated": 1}
+    assert road.names() == ["Company 1", "Company 2", "Company 3", "Company 4", "New"]
 
 
 def test_a_row_that_says_the_same_in_other_words_is_unchanged_and_writes_no_journal(road: Road) -> None:
