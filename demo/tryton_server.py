@@ -44,7 +44,8 @@ MODULES = ("party", "company", "account", "account_invoice", "account_fr", "sale
            "web_user", "party_siret")
 SET_UP_SECONDS = 900
 START_SECONDS = 120
-STOP_SECONDS = 20
+STOP_SECONDS = 3
+"""It waits for connections that clients keep open; what was committed is in the database."""
 PORTS_TRIED = 5
 
 

@@ -14,6 +14,8 @@ from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
 
+pytestmark = pytest.mark.slow
+
 for group in (running, sending):
     group.register(app)
 

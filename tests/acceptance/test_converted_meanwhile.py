@@ -9,6 +9,8 @@ from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("edit", ["type = 'customer'", "type = 'customer', city = 'Lyon'"])
 def test_a_prospect_that_becomes_a_customer_while_its_system_is_paused_is_made_once(both: Both, edit: str) -> None:

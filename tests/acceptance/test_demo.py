@@ -13,6 +13,7 @@ import pytest
 
 from crm_store.store import Store
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 

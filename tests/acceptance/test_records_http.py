@@ -262,6 +262,7 @@ def test_the_document_is_valid_and_names_every_field(road: Road, caller: Caller)
     assert document["components"]["schemas"]["CompanyMade"]["additionalProperties"] is False
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_answer_that_the_document_does_not_know(road: Road, shop: Application) -> None:
     """Few examples of few entities; generated text of every kind, against the real server."""
     document = shop.caller.send("GET", "/openapi.json").told

@@ -207,7 +207,8 @@ def test_between_two_calls_the_server_may_be_killed_and_come_back(tryton: Tryton
     assert [receipt.state for receipt in direct.write(PARTY, creates("after"))] == ["delivered"]
 
 
-@pytest.mark.parametrize("after", [None, 0.1, 0.4])  # seconds; None: before it can answer, for certain
+@pytest.mark.parametrize("after", [  # seconds; None: before it can answer, for certain
+    None, pytest.param(0.1, marks=pytest.mark.slow), pytest.param(0.4, marks=pytest.mark.slow)])
 def test_killed_during_a_batch_it_was_done_whole_or_not_at_all(
     tryton: TrytonServer, remote: TrytonRemote, proxy: CuttingProxy, after: float | None
 ) -> None:

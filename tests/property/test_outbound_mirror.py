@@ -20,6 +20,7 @@ from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
 from pipelines.runs.pushing import push_flow
 
+pytestmark = pytest.mark.slow
 FIELDS = """
   label: {}
   body: {}

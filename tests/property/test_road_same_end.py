@@ -77,7 +77,7 @@ def end_state(road: Road, files: list[list[str]], page: int, batch: int) -> Any:
 RING = ["1;Name 1;;;8;Lille", "2;Name 2;;;1;Lille", "8;Name 8;;;1;Lille"]
 
 
-@settings(max_examples=8, deadline=None, database=None,
+@settings(max_examples=6, deadline=None, database=None,
           phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes, and the cases are small as they are
           suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example((RING, [RING[:1], RING[1:2], RING[2:]], 2, 1))
