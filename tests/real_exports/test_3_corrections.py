@@ -10,6 +10,7 @@ from pipelines.ops.export import export_held
 from pipelines.runs.settling import settle_row
 from tests.real_exports.companies import dolibarr_companies
 from tests.real_exports.story import Story
+from tests.road_desk import told
 
 pytestmark = pytest.mark.slow
 
@@ -52,8 +53,10 @@ def test_what_waited_for_a_review_follows_when_somebody_decides(second_day: Stor
         if flow.startswith("tryton_") and key in keys
     }
     assert {("tryton_parties", "company"), ("tryton_identifiers", "siren"), ("tryton_addresses", "company")} <= waited
-    (result,) = settle_row(second_day.hub, number, create=True)
+    result, *others = settle_row(second_day.hub, number, create=True)
     assert result.into["company"]["created"] == 1
+    # Its twins are decided again, and wait on: for whoever says whether they are this record.
+    assert [set(told(other, "company")) for other in others] == [{"review"}]
     still = [place for place, keys in second_day.open_rows("parked").items() if place in waited and key in keys]
     assert still == []
     record = second_day.links("company", "party")[key]

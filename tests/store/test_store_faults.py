@@ -93,7 +93,9 @@ def test_a_store_of_a_newer_version_is_left_alone_and_told_as_such(empty: Store,
 
 
 def test_a_migration_that_lacks_a_right_says_so_and_that_nothing_was_changed(empty: Store, tmp_path: Path) -> None:
-    weak = replace(empty, roles=replace(empty.roles, owner=empty.roles.hub))
+    hub = empty.roles.hub
+    url = empty.url and empty.url.set(username=hub, password=empty.passwords[hub])  # of a server of one's own
+    weak = replace(empty, url=url, roles=replace(empty.roles, owner=hub))
     with pytest.raises(StoreError, match="lacks a right") as lacking:
         migrate(weak, write_files(tmp_path, {}))
     assert lacking.value.where == "bringing the store up to date, which changed nothing"
