@@ -31,7 +31,7 @@ from connectors.file.spoilt import spoilt
 from connectors.page import PAGE_ROWS, Integers, Page
 from mappings.errors import SourceUnreadable
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass
