@@ -194,6 +194,8 @@ class _Live:
                 took = take_in(self.hub, flow, "live", quiet)
                 for result in took:
                     counts.update(_moved(result))
+                if any(result.state == "review" for result in took):
+                    held_back(self.hub, flow, supersede=False)  # the calls just now: nothing is read over them
             if reads:
                 came = self._read(state, answers_open=before.intents)
                 counts.update(came)

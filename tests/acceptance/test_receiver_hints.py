@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Event, Thread
 from types import SimpleNamespace
 
@@ -51,6 +52,24 @@ def test_a_hint_lets_a_live_process_read_at_once(hinted: Both) -> None:
         stop.set()
         thread.join(60)
     assert hinted.one("SELECT count(*) FROM sync.held") == 0
+
+
+def test_nothing_is_read_over_calls_of_the_same_turn_that_wait_for_a_person(hinted: Both) -> None:
+    hinted.change_flow("erp", "hook: true}", "hook: true, version: writes}")  # calls are taken in, and it is read
+    hinted.erp("INSERT INTO customer (name, siret) VALUES ('First', %s)", SIRETS[0])
+    with serving(SimpleNamespace(hub=hinted.hub)) as caller:  # type: ignore[arg-type]
+        nameless = [{"id": number, "writes": 1} for number in range(30)]
+        assert caller.post(nameless, path="/hooks/erp/erp_companies").status == 202
+    stop = Event()
+    thread = Thread(target=keep_live, args=(hinted.hub, "erp", stop, lambda *_: None))
+    thread.start()
+    try:
+        eventually(lambda: hinted.one("SELECT count(*) FROM sync.run WHERE state = 'review'"), 1)
+        time.sleep(1)  # it would have read by now
+    finally:
+        stop.set()
+        thread.join(60)
+    assert hinted.sees("SELECT state FROM sync.run") == [("review",)]
 
 
 def test_without_a_live_process_the_next_run_notes_the_hint(hinted: Both) -> None:

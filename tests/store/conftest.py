@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -28,6 +28,15 @@ masters:
 @pytest.fixture(scope="session", params=["18", "15"] if CHOSEN == "all" else [CHOSEN])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     yield from server_of(request.param)
+
+
+@pytest.fixture
+def empty(server: Server) -> Iterator[Store]:
+    """A database with nothing in it."""
+    made = replace(server.store, database="nothing_in_it")
+    server.execute("CREATE DATABASE {} OWNER {} TEMPLATE template0", made.database, server.store.roles.owner)
+    yield made
+    server.drop(made)
 
 
 @dataclass

@@ -50,15 +50,6 @@ WHERE schemaname = 'sync' AND tablename NOT LIKE 'crosswalk%' AND tablename <> '
 """
 
 
-@pytest.fixture
-def empty(server: Server) -> Iterator[Store]:
-    """A database with nothing in it."""
-    made = replace(server.store, database="nothing_in_it")
-    server.execute("CREATE DATABASE {} OWNER {} TEMPLATE template0", made.database, server.store.roles.owner)
-    yield made
-    server.drop(made)
-
-
 def test_migrations_and_hub_tables_end_in_the_same_schema(store: Store, empty: Store) -> None:
     with store.owner().connect() as connection:
         migrated = {tuple(row) for row in connection.execute(text(CATALOGUE))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +15,8 @@ from crm_store.store import Store
 from crm_store.store_faults import store_error
 from mappings.errors import ConfigurationError, RetryLater, StoreError
 from pipelines.cli.console import errors_told
-from tests.conftest import Server, write_files
+from tests.conftest import write_files
 from tests.store.conftest import Desk
-
-
-@pytest.fixture
-def empty(server: Server) -> Iterator[Store]:
-    """A database with nothing in it."""
-    made = replace(server.store, database="nothing_in_it")
-    server.execute("CREATE DATABASE {} OWNER {} TEMPLATE template0", made.database, server.store.roles.owner)
-    yield made
-    server.drop(made)
 
 
 def refused(store: Store, statement: str) -> StoreError:
