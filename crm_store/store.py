@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -74,6 +75,10 @@ class Store:
         what they made of them."""
         return self._small
 
+    def asking(self) -> Engine:
+        """As `small`, on connections whose every statement is a transaction by itself."""
+        return self._asking
+
     def http(self) -> Engine:
         """The engine of requests over HTTP: a login of navette_crm that can become no role but members of it."""
         return self._http
@@ -84,7 +89,7 @@ class Store:
 
     def let_go(self) -> None:
         """Closes the connections that nobody uses just now; the engines make others when they are asked."""
-        for name in ("_hub", "_small", "_http", "_owner"):
+        for name in ("_hub", "_small", "_asking", "_http", "_owner"):
             if name in self.__dict__:
                 self.__dict__[name].dispose()
 
@@ -105,9 +110,18 @@ class Store:
 
     @cached_property
     def _small(self) -> Engine:
+        return self._prepared()
+
+    @cached_property
+    def _asking(self) -> Engine:
+        # Of an engine of its own: to switch a connection over and back takes longer than most questions.
+        return self._prepared(isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+
+    def _prepared(self, **said: Any) -> Engine:
         made = create_engine(
             self._url(self.roles.hub), creator=lambda: self.connect(self.roles.hub, prepared=True),
             pool_size=2, max_overflow=40, pool_use_lifo=True, query_cache_size=3000, paramstyle="numeric_dollar",
+            **said,
         )
         event.listen(made, "checkout", _alive)
         return made.execution_options(by_index=True)

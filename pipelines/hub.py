@@ -45,10 +45,7 @@ class Hub:
     @property
     def ask(self) -> Engine:
         """The same, for single questions: each is a transaction by itself."""
-        if "ask" not in self.kept:
-            self.kept["ask"] = self.small.execution_options(isolation_level="AUTOCOMMIT")
-        engine: Engine = self.kept["ask"]
-        return engine
+        return self.store.asking()
 
     def flow(self, name: str) -> Flow:
         """Raises ConfigurationError, which names the flows there are."""

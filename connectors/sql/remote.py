@@ -32,6 +32,7 @@ class SqlRemote:
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
         self._relations: dict[Resource, Relation] = {}
+        self._tracked: set[Relation] = set()
         self._ears: dict[str, Connection] = {}
         self._readers = Readers(settings)
         self._work: Connection | None = dial(settings)
@@ -65,7 +66,10 @@ class SqlRemote:
             way = "column"
         else:
             with self._told(resource):
-                way = "table" if tracking.is_tracked(self._connection(), relation) else "all"
+                tracked = tracking.is_tracked(self._connection(), relation, there=relation in self._tracked)
+            if tracked:
+                self._tracked.add(relation)
+            way = "table" if tracked else "all"
         if way == "all" and since is not None:
             raise ConfigurationError(
                 "nothing tells what changed since", where=resource.name,
@@ -193,6 +197,7 @@ class SqlRemote:
                 yield
         except ConfigurationError:
             self._relations.pop(resource, None)
+            self._tracked.clear()
             raise
 
     @property

@@ -24,10 +24,14 @@ TRIGGERS = ["navette_insert", "navette_update", "navette_delete", "navette_trunc
 _CHANGE = table_of("change", *[column(name) for name in ("resource", "key", "txid")], schema="navette_changes")
 
 
-def recorded_key(connection: Connection, relation: Relation) -> tuple[tuple[str, ...] | None, bool]:
-    """The key under which the table's changes are recorded, None if they are not; and whether all triggers work."""
-    row = connection.execute(statements("catalog.sql")["has_tracked"]).fetchone()
-    if relation.target is None or row is None or not row[0]:
+def recorded_key(connection: Connection, relation: Relation, *, there: bool = False
+                 ) -> tuple[tuple[str, ...] | None, bool]:
+    """The key under which the table's changes are recorded, None if they are not; and whether all triggers work.
+    `there`: that there are change tables is known, and need not be asked first."""
+    if relation.target is None:
+        return None, False
+    row = (True,) if there else connection.execute(statements("catalog.sql")["has_tracked"]).fetchone()
+    if row is None or not row[0]:
         return None, False
     schema, name = parts_of(relation.name, "")
     row = connection.execute(statements("catalog.sql")["tracked"], {
@@ -35,9 +39,9 @@ def recorded_key(connection: Connection, relation: Relation) -> tuple[tuple[str,
     return (tuple(row[0]), row[1] == len(TRIGGERS)) if row else (None, False)
 
 
-def is_tracked(connection: Connection, relation: Relation) -> bool:
+def is_tracked(connection: Connection, relation: Relation, *, there: bool = False) -> bool:
     """Raises ConfigurationError when changes are recorded under another key, or only in part."""
-    key, whole = recorded_key(connection, relation)
+    key, whole = recorded_key(connection, relation, there=there)
     if key is None:
         return False
     if key != relation.key:

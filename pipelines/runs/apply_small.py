@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Select, func, select, update
+from sqlalchemy import CompoundSelect, Connection, Select, Text, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 
-from crm_store import hub_tables as hub
 from pipelines.runs.applying import Apply
 from pipelines.runs.closing import Into
 from pipelines.runs.landed import Applying
+from pipelines.stages.apply import IntoApply
 
 
 def apply_small(what: Applying, connection: Connection) -> Into:
@@ -28,9 +29,14 @@ class _SmallApply(Apply):
     """
 
     def all(self) -> None:
-        self.connection.execute(select(*[func.set_config(name, said, True) for name, said in self.settings.items()]))
-        self._prepare()
         counts = self.cursor.intos
+        for into, count in zip(self.intos, counts, strict=True):
+            into.may_create = count.expected.get("created", 0) > 0
+        if len(self.intos) == 1:
+            self.settings["navette.feed"] = str(self.intos[0].plan.feed)
+        said = {f"to_{name}": value for name, value in self.settings.items()}
+        self.connection.execute(_set(tuple(self.settings)), said)
+        self._prepare()
         if any(into.landed.get(outcome) for into in counts for outcome in ("rejected", "review", "parked")):
             self._held()
         if any(into.expected for into in counts):
@@ -51,7 +57,16 @@ class _SmallApply(Apply):
         last = self.cursor.intos[number].last_row
         return [last] if last > low else []
 
-    def _close(self) -> None:
-        self.connection.execute(update(hub.run).where(hub.run.c.id == self.what.run_id).values(
-            state="done", landed_at=func.now(), ended_at=func.now(), cursor=self.cursor.model_dump(mode="json"),
-            rows_read=self.what.rows_read, detected=self.what.detected))
+    def _as_feed(self, into: IntoApply) -> None:
+        if len(self.intos) > 1:
+            super()._as_feed(into)
+
+    def _close(self, told: dict[str, Any]) -> None:
+        super()._close(told | {"cursor": self.cursor.model_dump(mode="json"), "rows_read": self.what.rows_read,
+                               "detected": self.what.detected})
+
+
+@lru_cache(16)
+def _set(names: tuple[str, ...]) -> Select[Any]:
+    """Settings of the transaction, in one statement."""
+    return select(*[func.set_config(name, bindparam(f"to_{name}", type_=Text), True) for name in names])

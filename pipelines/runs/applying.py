@@ -12,20 +12,26 @@ applied before its staging was lost is known by its entry's run and row number, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     CompoundSelect,
     Connection,
     Select,
+    Update,
+    bindparam,
     delete,
     exists,
     func,
     insert,
+    null,
     select,
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
@@ -35,7 +41,7 @@ from pipelines.runs.closing import Into, close_intos
 from pipelines.runs.cursor import Phase
 from pipelines.runs.landed import Applying
 from pipelines.runs.lanes import LANES, Lanes
-from pipelines.runs.position import keep_position
+from pipelines.runs.position import position_kept
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED
@@ -178,7 +184,7 @@ class Apply:
         into = self.intos[number]
 
         def batch() -> None:
-            self.connection.execute(select(func.set_config("navette.feed", str(into.plan.feed), True)))
+            self._as_feed(into)
             if waiting:
                 self.cursor.intos[number].count(into.waiting_pass(self.connection, low, high), into.undecided)
                 return
@@ -201,6 +207,10 @@ class Apply:
                 self._rows(number, middle, high, waiting=waiting)
                 return
             self._refuse(number, high, error, waiting=waiting)
+
+    def _as_feed(self, into: IntoApply) -> None:
+        """What is written from here on came from the into's feed."""
+        self.connection.execute(select(func.set_config("navette.feed", str(into.plan.feed), True)))
 
     def _may_halve(self, error: DBAPIError) -> bool:
         """Whether parts of the batch may be tried that the store has just refused."""
@@ -314,14 +324,28 @@ class Apply:
         if what.durable:
             durable(connection)
         self.told = close_intos(connection, what, self.intos, self.cursor)
-        keep_position(connection, what.run_id, self.cursor.position)
         if any(into.answers is not None for into in self.intos):
             close_answered(connection, what.run_id, what.staging)
-        self._close()
+        self._close({})
 
-    def _close(self) -> None:
-        self.connection.execute(update(hub.run).where(hub.run.c.id == self.what.run_id).values(
-            state="done", ended_at=func.now(), problem=None))
+    def _close(self, told: dict[str, Any]) -> None:
+        """The run is done; `told`: what else its line says from now on."""
+        mark = self.cursor.position
+        said: dict[str, Any] = {f"to_{name}": value for name, value in told.items()} | {"its_run": self.what.run_id}
+        if mark is not None:
+            said["reached"] = mark
+        self.connection.execute(_ended(tuple(told), moves=mark is not None), said)
+
+
+@lru_cache(16)
+def _ended(names: tuple[str, ...], *, moves: bool) -> Update:
+    """Ends the run, with what its line says from now on; and `moves` its flow's position."""
+    run, its = hub.run, bindparam("its_run", type_=BigInteger)
+    told = {name: bindparam(f"to_{name}", type_=run.c[name].type) for name in names}
+    ended = update(run).where(run.c.id == its).values(
+        {"state": "done", "landed_at": func.coalesce(run.c.landed_at, func.now()), "ended_at": func.now(),
+         "problem": null()} | told)
+    return ended.add_cte(position_kept(its, bindparam("reached", type_=JSONB))) if moves else ended
 
 
 def _held_rows(into: IntoApply) -> CompoundSelect[Any]:

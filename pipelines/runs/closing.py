@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Insert, bindparam, delete, func, insert, select, update
 
 from crm_store import hub_tables as hub
 from mappings.errors import RunStopped
@@ -16,6 +17,7 @@ from pipelines.runs.landed import Applying
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.held import FileRead, close_gone, close_held
+from pipelines.stages.plan import IntoPlan
 from pipelines.stages.superseded import stands
 
 Into = dict[str, dict[str, Any]]
@@ -39,30 +41,40 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
                 update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == same.c.key,
                                 stands(same), x.c.mark < what.mark).values(mark=what.mark)
             )
-        marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
-        if what.full and what.file_mark is not None and plan.key_pattern is None:
-            marks["full_mark"] = func.greatest(hub.feed.c.full_mark, what.file_mark)
-        connection.execute(update(hub.feed).where(hub.feed.c.id == plan.feed).values(marks))
         outcomes: Counter[Outcome] = Counter(counts.outcomes())
         if counts.rows_read != outcomes.total():
             raise RunStopped(
                 f"{plan.label}: {counts.rows_read} rows were read but {outcomes.total()} outcomes counted",
                 where=f"run {what.run_id}", todo="the run is marked failed; please report this with its files",
             )
-        conflicts = select(func.count()).where(
-            hub.conflict.c.run_id == what.run_id, hub.conflict.c.feed == plan.feed
-        ).scalar_subquery()
         if not what.staging.small:  # a run that is resumed may have been here
             connection.execute(delete(hub.run_into).where(
                 hub.run_into.c.run_id == what.run_id, hub.run_into.c.feed == plan.feed
             ))
         counted: dict[str, Any] = dict.fromkeys(OUTCOMES, 0) | dict(outcomes) | {
             "rows_read": counts.rows_read, "archived": counts.archived, "unlinked": counts.unlinked}
-        found = connection.scalar(
-            insert(hub.run_into).values(run_id=what.run_id, feed=plan.feed, conflicts=conflicts, closed=True, **counted)
-            .returning(hub.run_into.c.conflicts))
+        whole = what.full and what.file_mark is not None and plan.key_pattern is None
+        found = connection.scalar(plan.once(("counted", whole), partial(_counted, plan, tuple(counted), whole)), {
+            f"its_{name}": value for name, value in counted.items()} | {"its_run": what.run_id}
+            | ({"its_mark": what.file_mark} if whole else {}))
         told[plan.label] = {"entity": plan.entity.name, **counted, "conflicts": found}
     return told
+
+
+def _counted(plan: IntoPlan, names: Sequence[str], whole: bool) -> Insert:
+    """The line of an into with what was counted; its feed is confirmed. `whole`: by a file with all that there is."""
+    line, feed, conflict = hub.run_into, hub.feed, hub.conflict
+    marks: dict[str, ColumnElement[Any]] = {"confirmed_at": func.now()}
+    if whole:
+        marks["full_mark"] = func.greatest(feed.c.full_mark, bindparam("its_mark", type_=BigInteger))
+    run = bindparam("its_run", type_=BigInteger)
+    conflicts = select(func.count()).where(conflict.c.run_id == run, conflict.c.feed == plan.feed).scalar_subquery()
+    told = {name: bindparam(f"its_{name}", type_=line.c[name].type) for name in names}
+    return (
+        insert(line).values({"run_id": run, "feed": plan.feed, "conflicts": conflicts, "closed": True, **told})
+        .add_cte(update(feed).where(feed.c.id == plan.feed).values(marks).cte("confirmed"))
+        .returning(line.c.conflicts)
+    )
 
 
 def _absent(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor, number: int) -> None:

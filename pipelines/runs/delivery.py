@@ -12,17 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, column, func, insert, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, Update, bindparam, column, func, insert, update
 
 from connectors.remote import Capabilities, Change, Receipt, Remote, Resource
 from crm_store import hub_tables as tables
 from mappings.codecs.keys import joined_key
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.attempt import durable
 from pipelines.runs.exact import exact_among
 from pipelines.runs.leadership import must_lead
 from pipelines.stages.agree import agree_on, link_made
@@ -115,8 +114,7 @@ def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, r
               part: Sequence[Send]) -> Call:
     """Notes intents and writes, at most `can.batch` of one operation; what is to be noted of it is in the result."""
     with hub.small.begin() as connection:
-        durable(connection)  # an intent that a power cut took would be a write that nobody looks for
-        must_lead(connection)
+        must_lead(connection, durably=True)  # an intent that a power cut took would be a write that nobody looks for
         call = Call(part, _intend(connection, plan, run_id, part))
     changes = [_change(plan, resource, send) for send in part]
     try:
@@ -194,21 +192,22 @@ def _as_sent(plan: IntoPlan, send: Send) -> dict[str, Any]:
 
 def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Receipt], *, dropped: bool = False
           ) -> None:
+    if intents:
+        connection.execute(_answered(), {
+            "numbers": list(intents), "states": ["dropped" if dropped else one.state for one in receipts],
+            "codes": [one.code or None for one in receipts], "messages": [one.message or None for one in receipts],
+            "keys": [None if one.key is None else joined_key(one.key) for one in receipts],
+        })
+
+
+@lru_cache(1)
+def _answered() -> Update:
     table = tables.intent
-    if not intents:
-        return
-    said = func.unnest(*[bindparam(name, type_=ARRAY(kind)) for name, kind in _SAID.items()]).table_valued(
+    said = func.unnest(*[bindparam(f"{name}s", type_=ARRAY(kind)) for name, kind in _SAID.items()]).table_valued(
         *[column(name, kind) for name, kind in _SAID.items()], name="said").render_derived()
-    connection.execute(
-        update(table).where(table.c.id == said.c.number).values(
-            state=said.c.state, code=said.c.code, message=said.c.message,
-            key=func.coalesce(said.c.key, table.c.key), answered_at=func.now(),
-        ), {
-            "number": list(intents), "state": ["dropped" if dropped else one.state for one in receipts],
-            "code": [one.code or None for one in receipts], "message": [one.message or None for one in receipts],
-            "key": [None if one.key is None else joined_key(one.key) for one in receipts],
-        },
-    )
+    return update(table).where(table.c.id == said.c.number).values(
+        state=said.c.state, code=said.c.code, message=said.c.message, key=func.coalesce(said.c.key, table.c.key),
+        answered_at=func.now())
 
 
 _SAID: dict[str, type[BigInteger] | type[Text]] = {

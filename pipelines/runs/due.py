@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ScalarSelect, Text, any_, exists, func, literal, select
+from sqlalchemy import ARRAY, ScalarSelect, Select, Text, any_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from crm_store import hub_tables as tables
@@ -42,7 +43,12 @@ def due(hub: Hub, flow: Flow) -> int:
 def flows_due(hub: Hub, flows: Sequence[str]) -> dict[str, int]:
     """`due` of several flows, those only that have any."""
     with hub.ask.connect() as connection:
-        return connection.scalar(select(due_by_flow(flows))) or {}
+        return connection.scalar(_due(tuple(flows))) or {}
+
+
+@lru_cache(64)
+def _due(flows: tuple[str, ...]) -> Select[Any]:
+    return select(due_by_flow(flows))
 
 
 def due_by_flow(flows: Sequence[str]) -> ScalarSelect[Any]:

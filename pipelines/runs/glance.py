@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.due import due_by_flow
 from pipelines.runs.intake import in_review
 from pipelines.runs.lost_creates import answers_open
 from pipelines.runs.replay import create_known, parked
+from pipelines.runs.standing import Standing, standing
 from pipelines.runs.unfinished import interrupted
 
 
 @dataclass(frozen=True)
 class Before:
-    """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open."""
+    """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open; and how
+    the system stands."""
 
     unfinished: bool
     review: bool
     intents: bool
+    system: Standing
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,24 @@ class After:
     creates: bool
 
 
-def before_turn(hub: Hub, flow: str) -> Before:
+def before_turn(hub: Hub, flow: Flow) -> Before:
     with hub.ask.connect() as connection:
-        return Before(*connection.execute(select(interrupted(flow), in_review(flow), answers_open(flow))).one())
+        return Before(*connection.execute(_before(flow.flow, flow.system)).one())
 
 
 def after_turn(hub: Hub, flows: Sequence[str]) -> After:
     with hub.ask.connect() as connection:
-        found = connection.execute(select(due_by_flow(flows), parked(), create_known())).one()
+        found = connection.execute(_after(tuple(flows))).one()
         return After(found[0] or {}, found[1], found[2])
+
+
+# Built once: that takes as long as the answer does.
+
+@lru_cache(256)
+def _before(flow: str, system: str) -> Select[*tuple[Any, ...]]:
+    return select(interrupted(flow), in_review(flow), answers_open(flow), standing(system))
+
+
+@lru_cache(64)
+def _after(flows: tuple[str, ...]) -> Select[Any]:
+    return select(due_by_flow(flows), parked(), create_known())

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, column, func, select
+from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, column, func, select
 
 from mappings.errors import RetryLater
 
@@ -35,13 +35,20 @@ class Leadership:
     backend: int
 
 
+_LEAD = select(
+    func.sync.lead(bindparam("lock", type_=Integer), bindparam("kind", type_=Text), bindparam("name", type_=Text))
+    .table_valued(column("taken"), column("backend"))
+)
+_LEADS = select(func.sync.leads(
+    bindparam("lock", type_=Integer), bindparam("kind", type_=Text), bindparam("name", type_=Text),
+    bindparam("epoch", type_=BigInteger), bindparam("backend", type_=Integer)))
+_LEADS_DURABLY = _LEADS.add_columns(func.set_config("synchronous_commit", "on", True))
 _mine: ContextVar[Leadership] = ContextVar("leadership")
 
 
 def lead(connection: Connection, kind: Kind, name: str) -> Leadership | None:
     """Takes the lock for the connection's session, and raises the epoch; None where another session has it."""
-    found = func.sync.lead(LOCKS[kind], kind, name).table_valued(column("taken"), column("backend"))
-    row = connection.execute(select(found)).one_or_none()
+    row = connection.execute(_LEAD, {"lock": LOCKS[kind], "kind": kind, "name": name}).one_or_none()
     return None if row is None else Leadership(kind, name, row.taken, row.backend)
 
 
@@ -55,11 +62,13 @@ def under(leadership: Leadership) -> Iterator[None]:
         _mine.reset(token)
 
 
-def must_lead(connection: Connection) -> None:
-    """Raises RetryLater unless this thread leads still; if it does, nobody else does before the transaction ends."""
+def must_lead(connection: Connection, *, durably: bool = False) -> None:
+    """Raises RetryLater unless this thread leads still; if it does, nobody else does before the transaction ends.
+    `durably`: its commit waits for the disk."""
     mine = _mine.get()
-    asked = func.sync.leads(LOCKS[mine.kind], mine.kind, mine.name, mine.epoch, mine.backend)
-    if not connection.scalar(select(asked)):
+    asked = {"lock": LOCKS[mine.kind], "kind": mine.kind, "name": mine.name, "epoch": mine.epoch,
+             "backend": mine.backend}
+    if not connection.scalar(_LEADS_DURABLY if durably else _LEADS, asked):
         raise RetryLater(
             "the connection that held the lock was cut, and another process may be at it by now; nothing was written",
             where=f"{mine.kind} {mine.name}", todo="nothing to do: what is to be sent waits for the next push",

@@ -17,6 +17,8 @@ from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.plan import mapping_digest
 from pipelines.stages.staging import Staging
 
+_BEGUN = insert(tables.run).returning(tables.run.c.id)
+
 
 def start_run(hub: Hub, order: Order) -> int:
     """Begins a run; returns its number."""
@@ -27,13 +29,11 @@ def start_run(hub: Hub, order: Order) -> int:
 def insert_run(connection: Connection, hub: Hub, order: Order, *, at_once: bool = False) -> int:
     """The line of a run that begins; what it takes from the inbox is its own from here on. `at_once`: it ends in the
     same transaction, or has not been."""
-    run_id: int = connection.execute(
-        insert(tables.run).values(
-            flow=order.flow.flow, system=order.flow.system, trigger=order.trigger, full=order.full, mark=order.mark,
-            source=order.name, digest=order.digest, mapping=str(_digest(hub, order.flow)),
-            detected=dict(order.source.detected), dagster_run=order.dagster_run,
-        ).returning(tables.run.c.id)
-    ).scalar_one()
+    run_id: int = connection.execute(_BEGUN, {
+        "flow": order.flow.flow, "system": order.flow.system, "trigger": order.trigger, "full": order.full,
+        "mark": order.mark, "source": order.name, "digest": order.digest, "mapping": str(_digest(hub, order.flow)),
+        "detected": dict(order.source.detected), "dagster_run": order.dagster_run,
+    }).scalar_one()
     claim(connection, run_id, order.calls, done=at_once)
     return run_id
 

@@ -26,7 +26,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
-from pipelines.runs.glance import after_turn, before_turn
+from pipelines.runs.glance import Before, after_turn, before_turn
 from pipelines.runs.hearing import hearing
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
@@ -184,10 +184,10 @@ class _Live:
         took: list[RunResult] = []
         came: Counter[str] = Counter()
         with flow_lock(self.hub, flow.flow):
-            before = before_turn(self.hub, flow.flow)
+            before = before_turn(self.hub, flow)
             if before.unfinished:
                 finish_unfinished(self.hub, flow, quiet)
-                before = before_turn(self.hub, flow.flow)
+                before = before_turn(self.hub, flow)
             if before.review and (called or reads):
                 held_back(self.hub, flow, supersede=False)
             if called:
@@ -197,10 +197,11 @@ class _Live:
                 if any(result.state == "review" for result in took):
                     held_back(self.hub, flow, supersede=False)  # the calls just now: nothing is read over them
             if reads:
-                came = self._read(state, answers_open=before.intents)
+                came = self._read(state, before)
                 counts.update(came)
             if not (reads or called):
-                counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept).counts)
+                counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept,
+                                          known=before.system).counts)
         after = after_turn(self.hub, self.flows)
         # Also after a run that changed nothing: a row that was linked may be what others wait for.
         moved = "parked" in came or any(result.changed or result.total("parked") for result in took)
@@ -209,18 +210,18 @@ class _Live:
         retry_parked(self.hub)
         return flows_due(self.hub, self.flows)
 
-    def _read(self, state: _FlowState, *, answers_open: bool) -> Counter[str]:
+    def _read(self, state: _FlowState, before: Before) -> Counter[str]:
         """What changed since the last read: the run's counters; nothing for a read without news, which leaves no run
         behind."""
         hub, flow = self.hub, state.flow
         said = hints(hub, flow)
-        with session(hub, self.system, self.kept) as remote:
+        with session(hub, self.system, self.kept, before.system) as remote:
             since = state.since
             if since is None:
                 with hub.ask.connect() as connection:
                     since = position_of(connection, flow.flow)
             resource, _ = self.kept.resource_of(hub, flow, remote)
-            if answers_open:
+            if before.intents:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
             source = NewsSource(remote.read(resource, since), flow.into[0].key, seen)

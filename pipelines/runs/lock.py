@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
-from sqlalchemy import func, literal, select
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store.store_faults import store_error
@@ -18,12 +18,13 @@ from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.runs.leadership import FLOW_LOCK, lead, under
 
+_UNLOCK = select(func.pg_advisory_unlock(FLOW_LOCK, func.hashtext(bindparam("flow", type_=Text))))
+
 
 @contextmanager
 def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
     """Holds the flow while the block runs; raises RetryLater when another run of it is under way."""
-    key = (literal(FLOW_LOCK), func.hashtext(flow))
-    with hub.small.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with hub.ask.connect() as connection:
         try:
             leadership = lead(connection, "flow", flow)
         except DBAPIError as error:
@@ -42,4 +43,4 @@ def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
         finally:
             with suppress(DBAPIError):  # where the server is gone, so is the lock
                 if not connection.closed:
-                    connection.scalar(select(func.pg_advisory_unlock(*key)))
+                    connection.scalar(_UNLOCK, {"flow": flow})

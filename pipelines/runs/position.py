@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, func, literal, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import CTE, BindParameter, Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from connectors.page import Source
 from connectors.remote import Key, Position
@@ -44,14 +44,13 @@ def stage_gone(connection: Connection, source: Source, staging: Staging) -> int:
     return len(keys)
 
 
-def keep_position(connection: Connection, run_id: int, mark: dict[str, Any] | None) -> None:
-    """Moves the position of the run's flow, in the transaction of its last batch."""
-    if mark is None:
-        return
+def position_kept(run_id: BindParameter[int], mark: BindParameter[Any]) -> CTE:
+    """What moves the position of the run's flow, in the statement that ends the run."""
     run, position = hub.run, hub.position
     row = insert(position).from_select(
-        ["flow", "mark", "run_id"], select(run.c.flow, literal(mark, JSONB), run.c.id).where(run.c.id == run_id)
+        ["flow", "mark", "run_id"], select(run.c.flow, mark, run.c.id).where(run.c.id == run_id)
     )
-    connection.execute(row.on_conflict_do_update(index_elements=["flow"], set_={
+    moved = row.on_conflict_do_update(index_elements=["flow"], set_={
         "mark": row.excluded.mark, "run_id": row.excluded.run_id, "at": func.now(),
-    }))
+    })
+    return moved.cte("moved")

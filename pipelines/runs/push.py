@@ -19,9 +19,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import BigInteger, Text, bindparam, func, insert, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Page
@@ -39,6 +40,7 @@ from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
+from pipelines.runs.standing import Standing
 from pipelines.runs.there import Rows, known_unread, rows_of
 from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
@@ -80,10 +82,10 @@ DONE = {"create": "created", "update": "updated", "archive": "archived", "delete
 
 
 def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None,
-                *, approved: bool = False) -> PushResult:
+                *, approved: bool = False, known: Standing | Literal["ask"] = "ask") -> PushResult:
     """Sends everything that is due; the caller holds the flow's lock.
 
-    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`.
+    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`. `known`: see `session`.
     Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
     """
     if flow.direction == "in":
@@ -93,10 +95,8 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
     plan = kept_plan(hub, flow)
     kept, mine = kept or Kept(), kept is None
     # A system that is left alone leaves no run behind.
-    with closing(kept) if mine else nullcontext(), session(hub, flow.system, kept) as remote:
-        with hub.small.begin() as connection:
-            release_interrupted(connection, plan.feed)
-            result = PushResult(_start(connection, flow, trigger), flow.flow, flow.system)
+    with closing(kept) if mine else nullcontext(), session(hub, flow.system, kept, known) as remote:
+        result = PushResult(_start(hub, flow, plan, trigger), flow.flow, flow.system)
         try:
             resource, can = kept.resource_of(hub, flow, remote)
             if flow.write.batch is not None:
@@ -112,18 +112,24 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
     return result
 
 
-def _start(connection: Connection, flow: Flow, trigger: str) -> int:
-    run_id: int = connection.execute(insert(tables.run).values(
-        flow=flow.flow, system=flow.system, trigger=trigger, mapping="", source="outbox", state="applying",
-    ).returning(tables.run.c.id)).scalar_one()
-    return run_id
+def _start(hub: Hub, flow: Flow, plan: IntoPlan, trigger: str) -> int:
+    begun = plan.once("push begun", lambda: insert(tables.run).values(
+        flow=flow.flow, system=flow.system, trigger=bindparam("by", type_=Text), mapping="", source="outbox",
+        state="applying",
+    ).add_cte(release_interrupted(plan.feed).cte("released")).returning(tables.run.c.id))
+    with hub.ask.connect() as connection:
+        run_id: int = connection.execute(begun, {"by": trigger}).scalar_one()
+        return run_id
 
 
 def _end(hub: Hub, result: PushResult) -> None:
-    with hub.small.begin() as connection:
-        connection.execute(update(tables.run).where(tables.run.c.id == result.run_id).values(
-            state="done", ended_at=func.now(), detected={name: str(count) for name, count in result.counts.items()},
-        ))
+    with hub.ask.connect() as connection:
+        connection.execute(_ENDED, {"its_run": result.run_id, "came_to": {
+            name: str(count) for name, count in result.counts.items()}})
+
+
+_ENDED = update(tables.run).where(tables.run.c.id == bindparam("its_run", type_=BigInteger)).values(
+    state="done", ended_at=func.now(), detected=bindparam("came_to", type_=JSONB))
 
 
 @dataclass
@@ -162,7 +168,7 @@ class _Push:
     def _all(self) -> None:
         """Rows that came back with the receipts go down the road when nothing else is due, or there are many."""
         while True:
-            with self.hub.small.begin() as connection:
+            with self.hub.ask.connect() as connection:
                 markers = claim(connection, self.plan.feed, self.flow.system, BATCH)
             if not markers and self.flight is not None:
                 self._land()

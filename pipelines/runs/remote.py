@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ from pipelines.runs.planning import kept_plan
 from pipelines.runs.position import position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
-from pipelines.runs.standing import answering
+from pipelines.runs.standing import Standing, answering
 from pipelines.stages.prints import Prints
 
 DESCRIBED_SECONDS = 60.0
@@ -102,13 +103,15 @@ class Kept:
 
 
 @contextmanager
-def session(hub: Hub, system: str, kept: Kept | None = None) -> Iterator[Remote]:
+def session(hub: Hub, system: str, kept: Kept | None = None, known: Standing | Literal["ask"] = "ask"
+            ) -> Iterator[Remote]:
     """A session with the system, watched: a system that is paused or down is not called, and what happens is noted.
+    `known`: how it stands, where that was just asked.
 
     Raises RetryLater (paused, down), ConfigurationError, RemoteDown, LoginRefused.
     """
     mine = kept or Kept()
-    with answering(hub, system):
+    with answering(hub, system, known):
         try:
             if mine.remote is None:
                 rate = hub.project.systems[system].limits.requests_per_second

@@ -5,8 +5,8 @@
     plans, staging and statements of the flow, kept ─▶ run begins ─▶ land ─▶ decide ─▶ apply ─▶ run done ─▶ commit
 
 What a live change costs is not its rows but what a run takes: tables, threads, a dozen commits, and statements that are
-built and planned. Here the staging tables are temporary ones that the connection keeps and each commit empties, so the
-statements are the same every time. A run that is killed has not been; one that its guard stops takes the long road,
+built and planned. Here the staging tables are temporary ones that the connection keeps and each run empties first, so
+the statements are the same every time. A run that is killed has not been; one that its guard stops takes the long road,
 where its staging can wait for a person.
 """
 
@@ -17,11 +17,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from typing import Any
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Select, Table, delete, exists, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store import hub_tables as tables
+from crm_store.named_ddl import ddl_on
 from crm_store.store_faults import is_lost, store_error
 from mappings.errors import StoreError
 from mappings.language.derived import by_name
@@ -47,6 +49,9 @@ MOST_KEPT = 40
 """Roads that a process keeps; each has temporary tables on the connections that used it."""
 
 
+MOST_DEAD = 5_000
+"""Rows after which the tables of a road are cut: the places of deleted ones are looked at by every statement."""
+
 _numbers = count(1)  # of a process: several hubs may share the connections of one store
 NEVER = Moment(-1, quiet=False)
 """The moment of a decision that is not taken over: matching few rows again costs less than asking whether it stands."""
@@ -69,16 +74,38 @@ class _Road:
     staging: Staging
     works: tuple[Work, ...]
 
-    def ready(self, connection: Connection) -> None:
-        """Makes the temporary tables, once on each connection, in a transaction of their own."""
-        made: set[int] = connection.info.setdefault("navette_roads", set())
-        if self.number in made:
-            return
-        with connection.begin():
-            self.staging.create_temporary(connection)
-            for work in self.works:
-                work.create(connection)
-        made.add(self.number)
+    @property
+    def tables(self) -> list[Table]:
+        """Every temporary table."""
+        return [*self.staging.temporary, *[table for work in self.works for table in work.tables]]
+
+    def ready(self, connection: Connection, rows: int) -> None:
+        """Makes the temporary tables, once on each connection, in a transaction of their own; or cuts them."""
+        used: dict[int, int] = connection.info.setdefault("navette_roads", {})
+        if self.number not in used:
+            with connection.begin():
+                self.staging.create_temporary(connection)
+                for work in self.works:
+                    work.create(connection)
+            used[self.number] = 0
+        elif used[self.number] > MOST_DEAD:
+            with connection.begin():
+                for table in self.tables:
+                    connection.execute(ddl_on("TRUNCATE %(fullname)s", table))
+            used[self.number] = 0
+        used[self.number] += rows + 1
+
+    def stands(self, connection: Connection) -> bool:
+        """Whether what the plans took from the store is still so: marks of full reads, and who else fills an id space.
+        What the last run left in the tables goes."""
+        found = connection.execute(self.staging.intos[0].once("stands", self._asked)).all()
+        return {tuple(row) for row in found} == {(plan.feed, plan.full_mark, plan.shared_space) for plan in self.plans}
+
+    def _asked(self) -> Select[Any]:
+        feed, other = tables.feed, tables.feed.alias("other")
+        shared = exists().where(other.c.id_space == feed.c.id_space, other.c.id != feed.c.id)
+        standing = select(feed.c.id, feed.c.full_mark, shared).where(feed.c.id.in_([plan.feed for plan in self.plans]))
+        return standing.add_cte(*[delete(table).cte(f"emptied_{at}") for at, table in enumerate(self.tables)])
 
 
 def is_small(order: Order) -> bool:
@@ -103,7 +130,7 @@ def execute_small(hub: Hub, order: Order) -> RunResult | None:
         with hub.small.connect() as connection:
             while True:
                 road = _road(hub, connection, order)
-                road.ready(connection)
+                road.ready(connection, int(getattr(order.source, "size", MOST_ROWS)))
                 try:
                     return attempt(connection, partial(_run, hub, connection, road, order, began))
                 except _Changed:
@@ -117,7 +144,7 @@ def execute_small(hub: Hub, order: Order) -> RunResult | None:
 
 
 def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: float) -> RunResult:
-    if not _stands(connection, road.plans):
+    if not road.stands(connection):
         raise _Changed
     road.staging.raw.clear()
     run_id = insert_run(connection, hub, order, at_once=True)
@@ -156,13 +183,3 @@ def _road(hub: Hub, connection: Connection, order: Order) -> _Road:
 
 def _key(order: Order) -> Hashable:
     return "road", order.flow.flow, tuple(order.source.columns), tuple(sorted(order.variables))
-
-
-def _stands(connection: Connection, plans: tuple[IntoPlan, ...]) -> bool:
-    """Whether what the plans took from the store is still so: marks of full reads, and who else fills an id space."""
-    feed, other = tables.feed, tables.feed.alias("other")
-    shared = exists().where(other.c.id_space == feed.c.id_space, other.c.id != feed.c.id)
-    found = connection.execute(
-        select(feed.c.id, feed.c.full_mark, shared).where(feed.c.id.in_([plan.feed for plan in plans]))
-    ).all()
-    return {tuple(row) for row in found} == {(plan.feed, plan.full_mark, plan.shared_space) for plan in plans}

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, ScalarSelect, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from connectors.remote import LoginRefused, RemoteDown
@@ -25,13 +26,24 @@ LONGEST_DOWN = timedelta(minutes=5)
 _state = tables.system_state
 
 
+Standing = Sequence[Any] | None
+"""State, why, and whether it is to be left alone still; None for a system that was never anything but up."""
+
+
+def standing(system: str) -> ScalarSelect[Standing]:
+    """How the system stands, as one value among others that are asked for."""
+    told = func.jsonb_build_array(_state.c.state, _state.c.why, _state.c.until > func.now())
+    return select(told).where(_state.c.system == system).scalar_subquery()
+
+
 @contextmanager
-def answering(hub: Hub, system: str) -> Iterator[None]:
-    """The block calls the system, unless it is paused or was found down a moment ago (RetryLater).
+def answering(hub: Hub, system: str, known: Standing | Literal["ask"] = "ask") -> Iterator[None]:
+    """The block calls the system, unless it is paused or was found down a moment ago (RetryLater). `known`: how it
+    stands, where that was just asked.
 
     A refused login pauses the system: a few more would lock the account, so a person has to look first.
     """
-    was = _ask(hub, system)
+    was = _may_call(system, _ask(hub, system) if known == "ask" else known)
     try:
         yield
     except RemoteDown as error:
@@ -65,13 +77,16 @@ def _known(hub: Hub, system: str) -> None:
         raise ConfigurationError(f"there is no system {system!r}", todo=f"one of: {', '.join(hub.project.systems)}")
 
 
-def _ask(hub: Hub, system: str) -> str | None:
-    query = select(_state.c.state, _state.c.why, _state.c.until > func.now()).where(_state.c.system == system)
+def _ask(hub: Hub, system: str) -> Standing:
     with hub.ask.connect() as connection:
-        row = connection.execute(query).one_or_none()
-    if row is None:
+        return connection.scalar(select(standing(system)))
+
+
+def _may_call(system: str, known: Standing) -> str | None:
+    """The state in which it is called."""
+    if known is None:
         return None
-    state, why, still = row
+    state, why, still = known
     if state == "paused":
         raise RetryLater(f"the system is paused: {why}", where=f"system {system}",
                          todo=f"navette resume {system}, once that is put right")

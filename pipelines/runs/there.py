@@ -56,7 +56,7 @@ def known_unread(hub: Hub, flow: Flow, plan: IntoPlan, can: Capabilities, seen: 
     if not compares or flow.write.mode == "replace":
         with hub.ask.connect() as connection:
             return keys_known(connection, plan, records), {}
-    with hub.small.begin() as connection:
+    with hub.ask.connect() as connection:
         entries = settle_unread(connection, plan, records, can.beside)
     known: dict[int, list[str]] = {}
     for entry in entries:

@@ -131,6 +131,7 @@ def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: s
     every = [column for item in plan.fields for column in item.columns]
     table = plan.once(name, lambda: _sent_table(plan, f"{name}_{plan.feed}_{plan.salt:x}".replace("-", "n")))
     connection.execute(CreateTable(table, if_not_exists=True))
+    connection.execute(plan.once((name, "emptied"), lambda: delete(table)))
     sets: dict[frozenset[str], int] = {}
     mapped = frozenset(item.name for item in plan.fields)
     rows = []
@@ -159,5 +160,4 @@ def _sent_table(plan: IntoPlan, name: str) -> Table:
     ]
     columns += [Column(f"v_{column}", staged_type(plan, column).type)
                 for item in plan.fields for column in item.columns]
-    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS",
-                 schema="pg_temp")
+    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], schema="pg_temp")

@@ -12,14 +12,13 @@ Two runs that change one record meet at its row; the second decides on what the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
-    Insert,
     Select,
     Table,
     bindparam,
@@ -32,6 +31,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from mappings.words import Outcome
@@ -65,6 +65,7 @@ class IntoApply:
         self.took_over = False  # whether the last batch applied the landing's decision without matching again
         self.empty = False
         self.refusals: bool | None = None  # whether the feed has open held rows; None: to be asked
+        self.may_create = True
         self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
@@ -78,9 +79,12 @@ class IntoApply:
         if self.kept is None:
             self.work.create(connection)
         self.empty = self.kept is not None  # each commit empties what is kept
-        self.disputed = disputed_fields(connection, self.plan)
         answers = self.staging.answers
-        if connection.scalar(self.tables.once("answers", lambda: select(exists(select(answers))))):
+        known = self.tables.once("known", lambda: select(
+            disputed_fields(self.plan), exists(select(answers)), self._open_refusals()))
+        disputed, answered, self.refusals = connection.execute(known).one()
+        self.disputed = set(disputed)
+        if answered:
             self.answers = answers
 
     def first_pass(self, connection: Connection, low: int, high: int, *, stands: Callable[[], bool] | None = None
@@ -119,18 +123,22 @@ class IntoApply:
         self.took_over = stands is not None and stands()
         if self.took_over and not locked:
             return self.create_decided(connection, low, high)
+        kinds: dict[str, int] | None = None
         if self.took_over:
             self._take_over(connection, bounds)
         else:
-            self._match(connection, bounds, waiting, lenient, self.run, patient=waiting and not lenient and not final)
+            patient = waiting and not lenient and not final
+            kinds = self._match(connection, bounds, waiting, lenient, self.run, patient=patient)
         if waiting or self.plan.into.aliases or self.plan.shared_space:
             self._one_row_per_record(connection)
+            kinds = None
         m = self.work.m
         refusing = refuse_for_links(self.plan, m)
         if refusing is not None and (final or not waiting):  # until then, their records may still come
             connection.execute(refusing)
-        groups = self.tables.once("kinds", lambda: select(m.c["class"], func.count()).group_by(m.c["class"]))
-        kinds: dict[str, int] = {row[0]: row[1] for row in connection.execute(groups)}
+            kinds = None
+        if kinds is None:
+            kinds = _counted(connection.execute(self.tables.once("kinds", lambda: _by_class(m))))
         outcomes: Counter[Outcome] = Counter()
         if kinds.get("new"):
             create_matched(connection, self.plan, self.tables, self.run[0], m)
@@ -182,7 +190,7 @@ class IntoApply:
         mine = [fate.c.row_no > LOW, fate.c.row_no <= HIGH, fate.c.waits == bindparam("waiting", type_=Boolean)]
         new = self.tables.once("any new", lambda: select(exists().where(*mine, fate.c["class"] == "new")))
         said = bounds | {"waiting": waiting}
-        if waiting or connection.scalar(new, said):
+        if waiting or (self.may_create and connection.scalar(new, said)):
             take_turn(connection, self.plan.record)
 
         def build() -> Select[Any]:
@@ -209,7 +217,8 @@ class IntoApply:
         connection.execute(insert(m).from_select([column.name for column in m.c], rows))
 
     def _match(self, connection: Connection, bounds: dict[str, int], waiting: bool, lenient: bool,
-               run: tuple[int, int | None], *, patient: bool = False) -> None:
+               run: tuple[int, int | None], *, patient: bool = False) -> dict[str, int]:
+        """Matches into `m`; returns how many rows each class got."""
         m, fate = self.work.m, self.tables.fate
 
         def comes(reference: Reference) -> ColumnElement[bool]:
@@ -220,7 +229,7 @@ class IntoApply:
         else:
             chosen = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
 
-        def build() -> Insert:
+        def build() -> Select[Any]:
             matched = match_rows(
                 self.plan, self.tables, lambda s: s.c.row_no.in_(chosen), lenient=lenient,
                 comes=comes if patient else None,
@@ -230,11 +239,12 @@ class IntoApply:
                 case((matched.c["class"] == "new", number), else_=column) if column.name == "record_id" else column
                 for column in matched.c
             ]
-            return insert(m).from_select([c.name for c in matched.c], select(*columns))
+            made = insert(m).from_select([c.name for c in matched.c], select(*columns)).returning(m.c["class"])
+            return _by_class(made.cte("made"))
 
         matches = self.tables.once(("apply", waiting, lenient, patient), build)
         with index_lookups(connection):
-            connection.execute(matches, bounds | of_run(self.plan, run))
+            return _counted(connection.execute(matches, bounds | of_run(self.plan, run)))
 
     def _one_row_per_record(self, connection: Connection) -> None:
         """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first."""
@@ -291,11 +301,12 @@ class IntoApply:
     def any_refusals(self, connection: Connection) -> bool:
         """Whether the feed has open held rows. Asked once by a small run, until it holds some itself."""
         if self.refusals is None or self.kept is None:
-            held = hub.held
-            self.refusals = bool(connection.scalar(self.tables.once(
-                "refusals", lambda: select(exists().where(held.c.feed == self.plan.feed, held.c.state == "open"))
-            )))
+            self.refusals = bool(connection.scalar(self.tables.once("refusals", lambda: select(self._open_refusals()))))
         return self.refusals
+
+    def _open_refusals(self) -> ColumnElement[bool]:
+        held = hub.held
+        return exists().where(held.c.feed == self.plan.feed, held.c.state == "open")
 
     def _close_refusals(self, connection: Connection, m: Table, *where: ColumnElement[bool]) -> None:
         s = self.tables.rows
@@ -305,3 +316,11 @@ class IntoApply:
                 .where(m.c["class"].in_(APPLIED), *where).subquery()
             )
             close_held(connection, self.run[0], self.plan, good)
+
+
+def _by_class(rows: FromClause) -> Select[Any]:
+    return select(rows.c["class"], func.count()).group_by(rows.c["class"])
+
+
+def _counted(rows: Iterable[Any]) -> dict[str, int]:
+    return dict(map(tuple, rows))

@@ -37,11 +37,11 @@ from pipelines.stages.resolve import verdicts
 from pipelines.stages.staging import IntoStaging
 
 
-def disputed_fields(connection: Connection, plan: IntoPlan) -> set[str]:
+def disputed_fields(plan: IntoPlan) -> ColumnElement[Any]:
     """The fields of which the feed has an open conflict: only its own runs, one at a time, open others."""
     conflict = hub.conflict
-    query = select(conflict.c.field).where(conflict.c.feed == plan.feed, conflict.c.state == "open").distinct()
-    return set(connection.scalars(query))
+    mine = select(conflict.c.field).where(conflict.c.feed == plan.feed, conflict.c.state == "open").distinct()
+    return func.array(mine.scalar_subquery())
 
 
 def settle_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: IntoStaging, z: Table,

@@ -13,14 +13,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    Integer,
     Select,
+    Text,
+    Update,
     any_,
+    bindparam,
     case,
     delete,
     exists,
@@ -30,7 +35,8 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from crm_store import hub_tables as hub
 
@@ -48,9 +54,14 @@ class Marker:
 
 def queue(connection: Connection, feed: int, records: Select[Any]) -> None:
     """Markers for `records` (one column of ids); where one is there already, it is enough."""
+    connection.execute(queued(feed, records))
+
+
+def queued(feed: int, records: Select[Any]) -> Insert:
+    """The statement of `queue`."""
     ids = records.subquery()
     marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
-    connection.execute(insert(hub.outbox).from_select(["feed", "record_id"], marked).on_conflict_do_nothing())
+    return insert(hub.outbox).from_select(["feed", "record_id"], marked).on_conflict_do_nothing()
 
 
 def queue_anew(connection: Connection, feed: int, records: Select[Any]) -> int:
@@ -69,25 +80,29 @@ def claim(connection: Connection, feed: int, system: str, limit: int) -> list[Ma
 
     None while the system is paused: who pauses it and then edits a record finds that nothing of the edit went out.
     """
-    box = hub.outbox
-    paused = exists().where(hub.system_state.c.system == system, hub.system_state.c.state == "paused")
-    due = (
-        select(box.c.record_id).where(box.c.feed == feed, box.c.state == "waiting", box.c.due_at <= func.now(), ~paused)
-        .order_by(box.c.queued_at, box.c.record_id).limit(limit).with_for_update(skip_locked=True)
-    )
-    taken = connection.execute(
-        update(box).where(box.c.feed == feed, box.c.record_id.in_(due)).values(state="sending")
-        .returning(box.c.record_id, box.c.generation, box.c.tries)
-    ).all()
+    taken = connection.execute(_claimed(), {"its_feed": feed, "system": system, "most": limit}).all()
     return sorted((Marker(*row) for row in taken), key=lambda marker: marker.record_id)
 
 
-def release_interrupted(connection: Connection, feed: int) -> int:
+@lru_cache(1)
+def _claimed() -> ReturningUpdate[Any]:
+    box, state, feed = hub.outbox, hub.system_state, bindparam("its_feed", type_=Integer)
+    paused = exists().where(state.c.system == bindparam("system", type_=Text), state.c.state == "paused")
+    due = (
+        select(box.c.record_id).where(box.c.feed == feed, box.c.state == "waiting", box.c.due_at <= func.now(), ~paused)
+        .order_by(box.c.queued_at, box.c.record_id).limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(box).where(box.c.feed == feed, box.c.record_id.in_(due)).values(state="sending")
+        .returning(box.c.record_id, box.c.generation, box.c.tries)
+    )
+
+
+def release_interrupted(feed: int) -> Update:
     """What a killed process was sending waits again: reading the system first tells what it had done."""
     box = hub.outbox
-    return connection.execute(
-        update(box).where(box.c.feed == feed, box.c.state == "sending").values(state="waiting", due_at=func.now())
-    ).rowcount
+    return update(box).where(box.c.feed == feed, box.c.state == "sending").values(state="waiting", due_at=func.now())
 
 
 def delivered(connection: Connection, feed: int, markers: Collection[Marker]) -> None:

@@ -18,7 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Connection, LargeBinary, collate, func, insert, literal, select, true
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    LargeBinary,
+    Select,
+    bindparam,
+    collate,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.schema import CreateTable
 
 from pipelines.stages.plan import IntoPlan
@@ -124,32 +136,11 @@ class ByKey:
     def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int, *,
                  small: bool = False) -> None:
         self.connection, self.small, self.empty = connection, small, False
-        x = plan.crosswalk
-        self.probe = staging.probe
+        self.probe, self.run_id = staging.probe, run_id
         if not small:
             with connection.begin():
                 connection.execute(CreateTable(self.probe, if_not_exists=True))
-        # In the order of the index: each look-up finds its pages where the last one left them, at half the cost.
-        names = [name for name in ("row_no", "key", "mark", "source_no") if name in staging.same.c]
-        probe = select(self.probe).order_by(collate(self.probe.c.key, "C")).offset(0).subquery("probed")
-        # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
-        entry = (
-            select(x.c.key)
-            .where(x.c.id_space == plan.id_space, x.c.key == probe.c.key, x.c.feed == plan.feed,
-                   x.c.fingerprint == probe.c.fingerprint,
-                   # What this very run applied before it was interrupted was counted then.
-                   x.c.run_id != run_id)
-            .limit(1).correlate(probe).lateral("entry")
-        )
-        hits = (
-            insert(staging.same)
-            .from_select(
-                names, select(*[probe.c[name] for name in names]).join_from(probe, entry, true()),
-            )
-            .returning(staging.same.c.row_no)
-            .cte("hits")
-        )
-        self.query = select(self.probe.c.row_no).where(self.probe.c.row_no.not_in(select(hits.c.row_no)))
+        self.query = staging.once("by key", lambda: _by_key(plan, staging))
 
     def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
                 parents: pd.Series | None = None) -> pd.Index[int]:
@@ -157,10 +148,33 @@ class ByKey:
         with in_transaction(self.connection):
             copy_frame(self.connection, self.probe, page)
             with index_lookups(self.connection):
-                found = self.connection.scalars(self.query).all()
+                found = self.connection.scalars(self.query, {"run": self.run_id}).all()
         return pd.Index(sorted(found), dtype="int64") if len(found) < len(rows) else rows
 
     def close(self) -> None:
         if not self.small:
             with self.connection.begin():
                 self.probe.drop(self.connection, checkfirst=False)
+
+
+def _by_key(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+    """Notes the probed rows that are the same, and tells the others."""
+    x, table = plan.crosswalk, staging.probe
+    # In the order of the index: each look-up finds its pages where the last one left them, at half the cost.
+    names = [name for name in ("row_no", "key", "mark", "source_no") if name in staging.same.c]
+    probe = select(table).order_by(collate(table.c.key, "C")).offset(0).subquery("probed")
+    # Looked up one by one: a join would read a crosswalk whole that was empty when last analysed.
+    entry = (
+        select(x.c.key)
+        .where(x.c.id_space == plan.id_space, x.c.key == probe.c.key, x.c.feed == plan.feed,
+               x.c.fingerprint == probe.c.fingerprint,
+               # What this very run applied before it was interrupted was counted then.
+               x.c.run_id != bindparam("run", type_=BigInteger))
+        .limit(1).correlate(probe).lateral("entry")
+    )
+    hits = (
+        insert(staging.same)
+        .from_select(names, select(*[probe.c[name] for name in names]).join_from(probe, entry, true()))
+        .returning(staging.same.c.row_no).cte("hits")
+    )
+    return select(table.c.row_no).where(table.c.row_no.not_in(select(hits.c.row_no)))

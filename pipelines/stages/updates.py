@@ -34,13 +34,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from mappings.words import Outcome
 from pipelines.stages.conflicts import log_conflicts, settle_conflicts
 from pipelines.stages.creates import entry_values, fingerprint_of
 from pipelines.stages.decide import outcome_of
-from pipelines.stages.outbox import queue
+from pipelines.stages.outbox import queued
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
 from pipelines.stages.staging import IntoStaging, by_record, index_lookups
@@ -60,13 +61,13 @@ class IntoUpdates:
         """Settles every linked row of `m`; returns their outcomes. `disputed`: fields with an open conflict."""
         m, z = self.work.m, self.work.z
 
-        def build() -> Insert:
+        def build() -> Select[Any]:
             resolved = resolve_rows(self.plan, self.tables, m)
-            return insert(z).from_select([column.name for column in resolved.selected_columns], resolved)
+            made = insert(z).from_select([column.name for column in resolved.selected_columns], resolved)
+            return self._groups(made.returning(*z.c).cte("made"))
 
         with index_lookups(connection):
-            connection.execute(self.tables.once("resolve", build))
-        groups = connection.execute(self.tables.once("groups", self._groups)).mappings().all()
+            groups = connection.execute(self.tables.once("resolve", build)).mappings().all()
         some = {name: any(group[name] for group in groups) for name in (groups[0] if groups else ())}
         if some.get("#rebased"):
             self._name_base_sets(connection)
@@ -80,18 +81,19 @@ class IntoUpdates:
         with index_lookups(connection):
             connection.execute(entries, {"run": self.run_id})
         if some.get("#pending") and self.plan.writes:
-            queue(connection, self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))
+            connection.execute(self.tables.once("pending", lambda: queued(
+                self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))))
         if some.get("#changed") and self.plan.writes:
-            self._tell_other_keys(connection)
+            with index_lookups(connection):
+                connection.execute(self.tables.once("other keys", self._other_keys))
         outcomes: Counter[Outcome] = Counter()
         for group in groups:
             outcomes[outcome_of("entry", group["#moved"], group["#open"])] += group["#rows"]
         return outcomes
 
-    def _groups(self) -> Select[Any]:
+    def _groups(self, z: FromClause) -> Select[Any]:
         """How many resolved rows move their record or stay open, and whether there is anything else to be done for
         them: #rebased, #pending, #changed, and by the name of each field whether both sides had changed it."""
-        z = self.work.z
         moved = or_(z.c.changed, z.c.back)
         return select(
             moved.label("#moved"), z.c.open.label("#open"), func.count().label("#rows"),
@@ -113,9 +115,9 @@ class IntoUpdates:
             values["archived_at"] = case((z.c.back, null()), else_=record.c.archived_at)
         return update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
 
-    def _tell_other_keys(self, connection: Connection) -> None:
-        """What came from one key of a record goes to its other keys in the same system: the triggers leave out a change
-        that this feed made."""
+    def _other_keys(self) -> Insert:
+        """Markers for what came from one key of a record: it goes to its other keys in the same system, and the
+        triggers leave out a change that this feed made."""
         z, s, x = self.work.z, self.tables.rows, self.plan.crosswalk
         other = (
             select(x.c.record_id).where(
@@ -125,8 +127,7 @@ class IntoUpdates:
         )
         others = select(other.c.record_id).select_from(
             z.join(s, s.c.row_no == z.c.row_no).join(other, true())).where(z.c.changed)
-        with index_lookups(connection):
-            queue(connection, self.plan.feed, others)
+        return queued(self.plan.feed, others)
 
     def _name_base_sets(self, connection: Connection) -> None:
         """The numbers of field sets that are not that of all mapped fields; new sets get one."""

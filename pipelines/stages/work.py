@@ -18,7 +18,7 @@ from pipelines.stages.staging import Staging, held_columns, match_columns, stage
 
 @dataclass(frozen=True)
 class Work:
-    """Temporary tables of one into, emptied at each commit: m (matched), z (resolved), h (held)."""
+    """Temporary tables of one into, of a batch: m (matched), z (resolved), h (held)."""
 
     m: Table
     z: Table
@@ -70,12 +70,17 @@ def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
 
 
 def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
-    """The tables of the into at place `number`; made on each connection that applies. `prefix`: of small runs, whose
-    connections keep them; without an index, since emptying one would have every statement planned anew.
+    """The tables of the into at place `number`; made on each connection that applies, and emptied by each commit.
+    `prefix`: of small runs, whose connections keep them, empty them when they begin, and have no use for an index.
 
     Keyed, since what joins them looks each row up: read whole for every row, 10,000 rows took nine seconds.
     """
-    metadata = MetaData()
+    metadata, on_commit = MetaData(), None if prefix else "DELETE ROWS"
+
+    def temporary(name: str, *columns: Column[Any]) -> Table:
+        return Table(f"{prefix}{name}{number}", metadata, *columns, prefixes=["TEMPORARY"],
+                     postgresql_on_commit=on_commit)
+
     z: list[Column[Any]] = [
         Column("row_no", BigInteger, primary_key=not prefix), Column("record_id", BigInteger),
         Column("changed", Boolean), Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
@@ -87,11 +92,4 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
             z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
         z.append(Column(f"w_{field.name}", Text))
     matched = [Column("row_no", BigInteger, primary_key=not prefix), *match_columns(plan)[1:]]
-    return Work(
-        _temporary(metadata, f"{prefix}m{number}", *matched), _temporary(metadata, f"{prefix}z{number}", *z),
-        _temporary(metadata, f"{prefix}h{number}", *held_columns()),
-    )
-
-
-def _temporary(metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
-    return Table(name, metadata, *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DELETE ROWS")
+    return Work(temporary("m", *matched), temporary("z", *z), temporary("h", *held_columns()))
