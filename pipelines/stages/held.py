@@ -26,6 +26,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -144,7 +145,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     place = ("source", "line", "code", "field", "causes")
     connection.execute(
         new.on_conflict_do_update(
-            index_elements=["feed", "identity"], index_where=hub.held.c.state == "open",
+            # Not as a parameter: a plan that is made for every value of it could not tell the index.
+            index_elements=["feed", "identity"], index_where=hub.held.c.state == literal_column("'open'"),
             set_={name: fresh[name] for name in ("run_id", *NAMES) if name not in place}
             | {name: case((untouched, hub.held.c[name]), else_=fresh[name]) for name in place},
             # Old news never replaces the newer refusal of the same key.
