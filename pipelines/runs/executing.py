@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ from pipelines.runs.orders import LandedRun, Order, Progress, quiet
 from pipelines.runs.planning import plans_of
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.runs.small import execute_small, is_small
-from pipelines.stages.judging import Docs, must_be_met
-from pipelines.stages.land import Landing, land
+from pipelines.stages.land import Landed, Landing, land, must_be_met
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging, staging_for
@@ -87,12 +87,13 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,
           before: Cursor | None = None) -> LandedRun:
     what = Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
-                   hub.engine, afresh=order.afresh, row_marks=order.row_marks,
-                   docs=Docs(docs_folder(hub, run_id), f"{order.flow.flow}, run {run_id}"))
+                   hub.engine, afresh=order.afresh, row_marks=order.row_marks)
     with hub.engine.begin() as connection:
         moment = Moment.now(connection)
     landed = land(what, progress)
-    must_be_met(order.flow, landed.failures)  # after its pages were made: they tell what was found instead
+    if landed.expectations:
+        _document(hub, order, run_id, landed)
+    must_be_met(what, landed)  # after its pages were made: they tell what was found instead
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
         run = decide_landed(connection, order, what, landed, moment, before)
@@ -103,6 +104,14 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
             )
         )
     return run
+
+
+def _document(hub: Hub, order: Order, run_id: int, landed: Landed) -> None:
+    """The pages that Great Expectations makes of what it judged."""
+    from pipelines.stages.expect import build_docs
+
+    build_docs(landed.expectations, docs_folder(hub, run_id), title=f"{order.flow.flow}, run {run_id}",
+               at=datetime.now(UTC))
 
 
 def docs_folder(hub: Hub, run_id: int) -> Path:

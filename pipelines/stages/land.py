@@ -3,8 +3,8 @@
 ::
 
     reader thread        two lanes              main thread                  writer thread
-    source pages       ─▶ which are the same? ─▶ decode ┐     ┌─▶ faults ─▶ COPY (rows, held, raw pages)
-    keys, fingerprints                             expect (judging.py)      match the rows of the page
+    source pages       ─▶ which are the same? ─▶ decode ─▶ expect ─▶ faults ─▶ COPY (rows, held, raw pages)
+    keys, fingerprints                                                         match the rows of the page
 
 Only rows whose raw content differs from the one last applied (or that have no entry yet) are decoded.
 """
@@ -13,39 +13,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import orjson
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection, Engine
 
 from connectors.page import Page, Source
+from mappings.check.expectations import KNOWN, judges_rows
 from mappings.codecs.into import Decoded, decode_into
 from mappings.codecs.keys import keys_of
+from mappings.errors import ExpectationFailed
 from mappings.faults import Faults
-from mappings.language.flow import Flow, Into
+from mappings.language.flow import Flow
 from pipelines.stages.answers import split_answers
 from pipelines.stages.decide import Matching
-from pipelines.stages.held import damaged_frame, faulty_frame
-from pipelines.stages.judging import Docs, Judging
+from pipelines.stages.expectations.library import load_ahead
+from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.prints import Prints, read_by
 from pipelines.stages.read_part import Looked, ReadPart, gathered
 from pipelines.stages.same import SameRows, same_rows
-from pipelines.stages.staging import Staging
-from pipelines.stages.threads import Scribe, Writer, behind, in_lanes, read_ahead
+from pipelines.stages.staging import Staging, everything_landed
+from pipelines.stages.threads import Scribe, Writer, in_lanes, read_ahead
+
+if TYPE_CHECKING:
+    from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
 
 PAGE_ROWS = 15_000
 GATHERED_ROWS = PAGE_ROWS // 5
 """Changed rows of several pages that are decoded at once."""
-JUDGED = 8
-"""Pages that may wait, decoded, for what is expected of them: they do so at first, while the library is imported."""
 LOOK_UPS = 2
 """Connections on which pages are looked up, each a page ahead: one server process cannot keep up with the reader."""
 Progress = Callable[[str, int], None]
@@ -67,6 +71,7 @@ class Landed:
     intos: list[IntoLanded]
     rows_read: int = 0
     last_row: list[int] = field(default_factory=list)
+    expectations: list[IntoResults] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)  # whole-run expectations that are not met
 
 
@@ -86,7 +91,6 @@ class Landing:
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
     connection: Connection | None = None  # of a small run, whose one transaction does everything
-    docs: Docs | None = None
 
     def marks(self, frame: pd.DataFrame, sources: pd.Index[int] | pd.Series) -> tuple[pd.Series, pd.Series]:
         """(order marks, stamps) of the rows of `frame`; `sources`: their numbers in the source."""
@@ -109,11 +113,8 @@ def land(what: Landing, progress: Progress) -> Landed:
         # The default keeps a quarter more memory where several threads pass pages on, the system's half as much again.
         pa.set_memory_pool(pa.jemalloc_memory_pool())
     landed = Landed([IntoLanded() for _ in what.plans], last_row=[0] * len(what.plans))
-    intos = [read_by(plan) for plan in what.plans]
-    judging = Judging(what.plans, intos)
-    workers = [_IntoLanding(what, number, into, judging) for number, into in enumerate(intos)]
+    workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
     with ExitStack() as stack:
-        stack.callback(judging.close)
         writer, connections = _hands(what, stack)
         lanes = _lanes(what, connections)
         if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
@@ -141,18 +142,13 @@ def land(what: Landing, progress: Progress) -> Landed:
                 progress("landing", landed.rows_read)
                 yield Looked(page.frame, parts, changed)
 
-        taken = (
-            (page.frame, [worker.take(part, rows) for worker, part, rows in
-                          zip(workers, page.parts, page.changed, strict=True)])
-            for page in gathered(looked(), GATHERED_ROWS)
-        )
-        for frame, parts in behind(taken, lambda page: all(part.is_judged for part in page[1]), JUDGED):
-            kept = [worker.stage(part, into, writer) for worker, part, into in
-                    zip(workers, parts, landed.intos, strict=True)]
-            writer.pages(what.staging, _rows_of(frame, kept))
+        for page in gathered(looked(), GATHERED_ROWS):
+            kept = [worker.take(part, rows, into, writer) for worker, part, rows, into in
+                    zip(workers, page.parts, page.changed, landed.intos, strict=True)]
+            writer.pages(what.staging, _rows_of(page.frame, kept))
         for same in (same for lane in lanes for same in lane):
             same.close()
-        landed.failures = judging.end(what.engine, what.staging, what.docs)
+    judge_runs(what, workers, landed)
     return landed
 
 
@@ -177,6 +173,34 @@ def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:
     return pa.table({"row_no": pa.array(answers.index), "held": pa.array(answers), "mark": pa.array(marks)})
 
 
+def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:
+    """Whole-run expectations on everything that landed; what is not met goes to `landed.failures`."""
+    for worker in workers:
+        if not worker.expects or not (worker.asked or worker.asks_of_run):
+            continue
+        from pipelines.stages.expect import IntoResults
+
+        if worker.run:
+            with everything_landed(what.engine, worker.plan, worker.tables) as relation:
+                landed.failures += [
+                    {"into": worker.plan.label, "expectation": failure.expectation, "rule": failure.rule,
+                     "arguments": orjson.loads(json_text(failure.arguments)), "observed": failure.observed}
+                    for failure in worker.run.check(what.engine, "staging", relation)
+                ]
+        landed.expectations.append(IntoResults(worker.plan.label, worker.rows, worker.run))
+
+
+def must_be_met(what: Landing, landed: Landed) -> None:
+    """Raises ExpectationFailed when the run as a whole does not meet an expectation; nothing was applied."""
+    if landed.failures:
+        told = [f"{failure['into']}: {failure['expectation']} ({failure['observed']})" for failure in landed.failures]
+        raise ExpectationFailed(
+            "the run does not meet what the mapping expects of it: " + "; ".join(told),
+            where=f"flow {what.flow.flow}", todo="correct the source, or the expectation; nothing was applied",
+            failures=tuple(landed.failures),
+        )
+
+
 def _rows_of(frame: pd.DataFrame, kept: list[pd.Index[int]]) -> pd.DataFrame:
     """The rows of the page that some into keeps."""
     if any(len(rows) == len(frame) for rows in kept):
@@ -186,32 +210,42 @@ def _rows_of(frame: pd.DataFrame, kept: list[pd.Index[int]]) -> pd.DataFrame:
     return rows
 
 
-@dataclass(frozen=True)
-class _Taken:
-    """The changed rows of a page as one into decoded them, and what is found of those that are judged."""
-
-    read: ReadPart
-    decoded: Decoded | None = None  # there are none
-    good: pd.Index[int] = field(default_factory=lambda: pd.Index([], dtype="int64"))
-    verdict: Future[Faults] | None = None
-
-    @property
-    def is_judged(self) -> bool:
-        return self.verdict is None or self.verdict.done()
-
-
 class _IntoLanding:
     """Takes the pages of a run into the staging tables of one into."""
 
-    def __init__(self, what: Landing, number: int, into: Into, judging: Judging) -> None:
+    def __init__(self, what: Landing, number: int) -> None:
         self.what, self.plan, self.tables = what, what.plans[number], what.staging.intos[number]
-        self.number, self.into, self.judging = number, into, judging
+        self.into = read_by(self.plan)
         owner = next((p for p in what.plans if self.plan.owner and p.id_space in self.plan.owner.spaces), None)
         self.owner_key = self.plan.owner.owner_key if self.plan.owner is not None else None
         self.owned_by_element = owner is not None and owner.into.each is not None and owner.into.each == self.into.each
         self.prints = Prints.of(what.flow, self.plan, (self.owner_key or ()) if self.owned_by_element else ())
+        self.expects, self.asked = bool(self.into.expect), False
         self.matching = Matching(self.plan, self.tables, what.run)
         self.last_row = 0
+
+    # Great Expectations takes seconds to import: only a run that has rows to judge pays for it.
+
+    @cached_property
+    def rows(self) -> RowExpectations:
+        """The row-local expectations."""
+        from pipelines.stages.expect import RowExpectations
+
+        self.asked = True
+        return RowExpectations(self.into, self.plan.entity)
+
+    @cached_property
+    def run(self) -> RunExpectations:
+        """The whole-run ones."""
+        from pipelines.stages.expect import RunExpectations
+
+        return RunExpectations(self.into, self.plan.entity)
+
+    @property
+    def asks_of_run(self) -> bool:
+        """Whether any expectation is about the run as a whole."""
+        every = [asked for item in self.into.expect for asked in item.items()]
+        return any(name in KNOWN and not judges_rows(name, arguments) for name, arguments in every)
 
     def read(self, page: Page) -> ReadPart:
         """What can be told of a page without the store; pages come in order, in the reader's thread."""
@@ -235,8 +269,8 @@ class _IntoLanding:
     def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> None:
         """Counts what need not be decoded: rows that are the same, and damaged lines, which are staged."""
         part = read.part
-        if self.into.expect and len(changed):
-            self.judging.begin(more=len(part.frame) + len(part.damaged) >= PAGE_ROWS)
+        if self.expects and len(changed):
+            load_ahead()
         landed.outcomes["unchanged"] += len(part.frame) - len(changed)
         landed.unread_keys += len(part.damaged)
         landed.rows_read += len(part.frame) + len(part.damaged)
@@ -244,39 +278,32 @@ class _IntoLanding:
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
 
-    def take(self, read: ReadPart, changed: pd.Index[int]) -> _Taken:
-        """Decodes the changed rows, and gives those that are well to be judged."""
+    def take(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> pd.Index[int]:
+        """Decodes and stages the changed rows; returns the row numbers of the source whose raw content must be kept."""
+        variables, page = self.what.variables, read.part
+        keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes
         if not len(changed):
-            return _Taken(read)
-        page = read.part
+            return changed
         frame = page.frame if len(changed) == len(page.frame) else page.frame.loc[changed]
         decoded = decode_into(
-            frame, self.into, self.plan.entity, variables=self.what.variables, codes=self.what.codes,
+            frame, self.into, self.plan.entity, variables=variables, codes=self.what.codes,
             decimal=self._decimal(), key_shapes=self.plan.key_shapes,
         )
-        taken = frame.index[~decoded.skipped.to_numpy(dtype=bool)]
-        self._refuse_orphans(read, taken, decoded.faults)
-        good = taken.difference(decoded.faults.rows, sort=False)
-        judged = bool(self.into.expect) and len(good) > 0
-        return _Taken(read, decoded, good,
-                      self.judging.check(self.number, decoded.values.loc[good]) if judged else None)
-
-    def stage(self, taken: _Taken, landed: IntoLanded, writer: Scribe) -> pd.Index[int]:
-        """Stages what was taken; returns the row numbers of the source whose raw content must be kept."""
-        page, decoded, good = taken.read.part, taken.decoded, taken.good
-        if decoded is None:
-            return good
-        landed.outcomes["skipped"] += int(decoded.skipped.sum())
         faults = decoded.faults
-        if taken.verdict is not None:
-            faults.extend(taken.verdict.result())
+        taken = frame.index[~decoded.skipped.to_numpy(dtype=bool)]
+        landed.outcomes["skipped"] += len(frame) - len(taken)
+        self._refuse_orphans(read, taken, faults)
+        good = taken.difference(faults.rows, sort=False)
+        if self.expects and len(good):
+            faults.extend(self.rows.check(decoded.values.loc[good]))
             good = good.difference(faults.rows, sort=False)
+        lines = pd.Series(page.lines, index=page.frame.index)
         if faults:
             landed.outcomes["rejected"] += len(faults.rows)
-            landed.unread_keys += int(taken.read.keys.loc[faults.rows].isna().sum())
-            writer.copy(self.tables.held, faulty_frame(page, faults, taken.read.keys, taken.read.marks))
+            landed.unread_keys += int(keys.loc[faults.rows].isna().sum())
+            writer.copy(self.tables.held, faulty_frame(page, faults, keys, marks))
         if len(good):
-            writer.copy(self.tables.rows, self._staged(taken.read, decoded, good))
+            writer.copy(self.tables.rows, self._staged(page, decoded, good, keys, marks, stamps, hashes, lines))
             low, high = int(good.min()) - 1, int(good.max())
             writer.do(lambda connection: self.matching(connection, low, high))
         return pd.Index(page.parents.loc[good].unique()) if page.parents is not None else good
@@ -288,11 +315,11 @@ class _IntoLanding:
             keys = self._owner_keys(read.part).loc[taken]
             faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity)
 
-    def _staged(self, read: ReadPart, decoded: Decoded, good: pd.Index[int]) -> pa.Table:
-        page = read.part
+    def _staged(self, page: Part, decoded: Decoded, good: pd.Index[int], keys: pd.Series, marks: pd.Series,
+                stamps: pd.Series, hashes: pd.Series, lines: pd.Series) -> pa.Table:
         columns: dict[str, pd.Series] = {
-            "row_no": pd.Series(good, index=good), "line": pd.Series(page.lines, index=page.frame.index),
-            "key": read.keys, "mark": read.marks, "stamp": read.stamps, "fingerprint": read.hashes,
+            "row_no": pd.Series(good, index=good), "line": lines, "key": keys, "mark": marks, "stamp": stamps,
+            "fingerprint": hashes,
         }
         for item in self.plan.fields:
             if item.reference is not None and item.reference.owner_key is not None:

@@ -21,25 +21,23 @@ import pyarrow as pa
 from sqlalchemy import (
     BigInteger,
     Connection,
-    LargeBinary,
     Select,
     bindparam,
     collate,
     func,
     insert,
-    literal,
+    literal_column,
     select,
     true,
 )
 from sqlalchemy.schema import CreateTable
 
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.staging import IntoStaging, copy_frame, in_transaction, index_lookups
+from pipelines.stages.staging import IntoStaging, copy_frame, driver, in_transaction, index_lookups
 
 MOST_KNOWN = 4_000_000
 """Fingerprints that a run takes into memory. A key is part of what its row's fingerprint is made of, so that the
 fingerprint alone says which row it is."""
-_PARTS = 32
 
 
 class SameRows(Protocol):
@@ -82,19 +80,12 @@ def _known(connection: Connection, plan: IntoPlan, run_id: int) -> npt.NDArray[n
         .where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.run_id != run_id, x.c.fingerprint.is_not(None))
         .limit(MOST_KNOWN + 1).subquery()
     )
-    # Packed: a million rows would pass through the driver one by one. In parts: a whole one is there three times.
-    part = every.c.fingerprint.bitwise_and(_PARTS - 1)
-    packed = func.string_agg(func.int8send(every.c.fingerprint), literal(b"", LargeBinary))
-    parts: list[npt.NDArray[np.int64]] = []
-    with in_transaction(connection):
-        for found in connection.scalars(select(packed).group_by(part).execution_options(yield_per=1)):
-            parts.append(np.frombuffer(found, ">i8").astype(np.int64))
-    known = np.empty(sum(map(len, parts)), np.int64)
-    filled = 0
-    while parts:
-        taken = parts.pop()
-        known[filled:filled + len(taken)] = taken
-        filled += len(taken)
+    # As one value: a million rows would pass through the driver one by one. Binary: as text it is there three times.
+    packed = select(func.string_agg(func.int8send(every.c.fingerprint), literal_column("''::bytea")))
+    asked = str(packed.compile(connection, compile_kwargs={"literal_binds": True}))
+    with in_transaction(connection), driver(connection).cursor(binary=True) as cursor:
+        found: Any = cursor.execute(asked.encode()).fetchall()[0][0]
+    known = np.frombuffer(found or b"", ">i8").astype(np.int64)
     known.sort()
     return known if len(known) <= MOST_KNOWN else None
 

@@ -67,16 +67,6 @@ def in_lanes(items: Iterator[T], work: Callable[[T, int], R], lanes: int) -> Gen
             yield item, found.result()
 
 
-def behind(items: Iterator[T], ready: Callable[[T], bool], most: int) -> Generator[T]:
-    """The items in order, each once it is `ready`; of those that are not, `most` wait while others are made."""
-    line: deque[T] = deque()
-    for item in items:
-        line.append(item)
-        while line and (len(line) > most or ready(line[0])):
-            yield line.popleft()
-    yield from line
-
-
 class Scribe:
     """A writer that does everything at once, in the transaction that its connection is in."""
 

@@ -11,10 +11,11 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from string import Template
 from threading import Lock, Thread
 from types import ModuleType
@@ -25,6 +26,9 @@ from mappings.errors import ConfigurationError
 
 _SELDOM_USED = ("altair", "scipy.stats")
 """What the library imports for a chart and for tests of distributions: half the time of its import."""
+
+_UNUSED = re.compile(r"great_expectations\.datasource\.fluent\.(?!invalid_|sql_)\w+_datasource")
+"""Data sources: models of pydantic by the dozen, a third of the time of its import. It takes any class for one."""
 
 _LOADING = Lock()
 """Two threads at a time would take each other's stand-ins away."""
@@ -45,6 +49,47 @@ class _Deferred(ModuleType):
         return getattr(import_module(self.__name__), wanted)
 
 
+class _Unused(ModuleType):
+    """Stands in for a module whose classes are named in the library's annotations, and used by nobody here."""
+
+    def __getattr__(self, wanted: str) -> Any:
+        if wanted.startswith("__"):
+            raise AttributeError(wanted)
+        from pydantic.v1 import BaseModel
+
+        made = type(wanted, (BaseModel,), {"__module__": self.__name__})
+        setattr(self, wanted, made)
+        return made
+
+
+class _WithoutUnused:
+    """Finds stand-ins where the library would import what nobody uses (a finder of sys.meta_path)."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 - as the import system calls it
+        return ModuleSpec(name, self) if _UNUSED.fullmatch(name) else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Unused(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing in it."""
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """What the library seldom uses, or never, is not imported with it."""
+    deferred = [name for name in _SELDOM_USED if name not in sys.modules]
+    finder = _WithoutUnused()
+    sys.modules |= {name: _Deferred(name) for name in deferred}
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for name in deferred:
+            del sys.modules[name]  # others, and the stand-in itself, find the module
+
+
 @cache
 def load() -> Any:
     """The package; the first call imports it, and others wait for it."""
@@ -54,15 +99,9 @@ def load() -> Any:
 
 def _import() -> Any:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    deferred = [name for name in _SELDOM_USED if name not in sys.modules]
-    sys.modules |= {name: _Deferred(name) for name in deferred}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            package = import_module("great_expectations")
-    finally:
-        for name in deferred:
-            del sys.modules[name]  # others, and the stand-in itself, find the module
+    with warnings.catch_warnings(), _stand_ins():
+        warnings.simplefilter("ignore")
+        package = import_module("great_expectations")
     # What a metric cannot do comes back as an error and is told by the caller, in words.
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     return package
