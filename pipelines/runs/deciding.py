@@ -17,7 +17,7 @@ from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.orders import LandedRun, Order
 from pipelines.runs.position import reached, stage_gone
 from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
-from pipelines.stages.decide import Decided, decide, match_all
+from pipelines.stages.decide import Decided, decide, expected, match_all, tell_changes
 from pipelines.stages.guard import MOST_ENTRIES, Tripped, check_guard, enough_entries
 from pipelines.stages.land import Landed, Landing
 from pipelines.stages.moment import Moment
@@ -26,13 +26,16 @@ from pipelines.stages.staging import Staging
 
 
 def decide_landed(connection: Connection, order: Order, what: Landing, landed: Landed, moment: Moment,
-                  before: Cursor | None = None) -> LandedRun:
-    """The decision on what landed. `before`: where the run stood when its staging was lost."""
+                  before: Cursor | None = None, *, told: bool = False) -> LandedRun:
+    """The decision on what landed. `before`: where the run stood when its staging was lost. `told`: a person is told
+    how many rows would change, whatever the guard asks."""
     plans, staging = what.plans, what.staging
     gone = stage_gone(connection, order.source, staging)
     alone = staging.small and max(landed.last_row, default=0) <= 1
-    changes = not staging.small or (order.guarded and order.flow.guard.updates is not None)
-    decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes)
+    # To find out what would change costs half of what changing it does: only for who asks.
+    changes = told or (order.guarded and order.flow.guard.updates is not None)
+    decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes,
+                     once=[into.same_once for into in landed.intos])
     cursor = Cursor(
         intos=[_counted(connection if not staging.small else None, *each) for each in
                zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
@@ -42,6 +45,10 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
         now.applied, now.undecided = then.recounted(), then.undecided
     tripped = _guard(connection, order, plans, staging, cursor, decided) if order.guarded else []
+    if tripped and not changes:
+        tell_changes(connection, plans, staging)
+        for counts, would in zip(cursor.intos, expected(connection, staging), strict=True):
+            counts.expected = dict(would)
     return LandedRun(plans, staging, cursor, tripped)
 
 

@@ -67,7 +67,7 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
         staging = staging_for(run_id, plans)
         with hub.engine.begin() as connection:
             staging.create(connection)
-        landed = _land(hub, order, run_id, plans, staging, progress)
+        landed = _land(hub, order, run_id, plans, staging, progress, told=preview is not None)
         if preview is not None or landed.tripped:
             return _set_aside(hub, run_id, landed, began, preview)
         _apply(hub, order, run_id, landed, progress)
@@ -85,7 +85,7 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,
-          before: Cursor | None = None) -> LandedRun:
+          before: Cursor | None = None, *, told: bool = False) -> LandedRun:
     what = Landing(order.flow, plans, staging, order.source, order.variables, hub.project.codes, run_id, order.mark,
                    hub.engine, afresh=order.afresh, row_marks=order.row_marks)
     with hub.engine.begin() as connection:
@@ -96,7 +96,7 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
     must_be_met(what, landed)  # after its pages were made: they tell what was found instead
     progress("deciding", landed.rows_read)
     with hub.engine.begin() as connection:
-        run = decide_landed(connection, order, what, landed, moment, before)
+        run = decide_landed(connection, order, what, landed, moment, before, told=told)
         connection.execute(
             update(tables.run).where(tables.run.c.id == run_id).values(
                 state="applying" if before else "landed", landed_at=func.now(), rows_read=landed.rows_read,

@@ -6,7 +6,7 @@ Writes only `fate`, and `wait` with the rows that wait for others of the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,16 +88,18 @@ def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stag
 
 
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None], *,
-           alone: bool = False, changes: bool = True) -> list[Decided]:
+           alone: bool = False, changes: bool = True, once: Sequence[bool] = ()) -> list[Decided]:
     """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
-    every `wait` table. `alone`: each into has one row at most; `changes`: somebody asks how many would change.
+    every `wait` table. `alone`: each into has one row at most; `changes`: somebody asks how many would change; `once`:
+    for each into, whether no two of the rows that are the same have one key.
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
     aside: list[Aside] = []
     twice: list[bool] = []  # whether an into has keys that repeat
     with _asking(connection, staging) as ask:  # what can be asked of the staged rows alone, beside what is done here
-        asked = [ask(tables.once("repeated", partial(_some_repeated, tables))) for _, tables in pairs]
+        asked = [ask(tables.once(("repeated", sure), partial(_some_repeated, tables, once=sure)))
+                 for (_, tables), sure in zip(pairs, once or [False] * len(pairs), strict=True)]
         alike = [[ask(some) for some in pair[1].once("alike", partial(some_alike, *pair))] for pair in pairs]
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
             if not staging.small:
@@ -112,12 +114,22 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         refusing = refuse_for_links(plan, tables.fate)
         if refusing is not None:
             connection.execute(refusing)
-    decided = []
-    for (plan, tables), same, gone in zip(pairs, repeated, aside, strict=True):
-        if changes:
-            _changes(connection, plan, tables, pairs)
-        decided.append(Decided(*_outcomes(connection, tables), same + gone.same, gone.refused))
-    return decided
+    if changes:
+        tell_changes(connection, plans, staging)
+    return [Decided(*_outcomes(connection, tables), same + gone.same, gone.refused)
+            for (_, tables), same, gone in zip(pairs, repeated, aside, strict=True)]
+
+
+def tell_changes(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging) -> None:
+    """Notes in every `fate` which linked rows would change anything."""
+    pairs = list(zip(plans, staging.intos, strict=True))
+    for plan, tables in pairs:
+        _changes(connection, plan, tables, pairs)
+
+
+def expected(connection: Connection, staging: Staging) -> list[Counter[Outcome]]:
+    """What apply would come to, for each into, as its `fate` says now."""
+    return [_outcomes(connection, tables)[1] for tables in staging.intos]
 
 
 Answer = Callable[[], bool]
@@ -159,8 +171,15 @@ def _ask(engine: Engine, question: Select[Any]) -> bool:
         return bool(connection.scalar(question))
 
 
-def _some_repeated(tables: IntoStaging) -> Select[Any]:
-    keys = union_all(select(tables.rows.c.key), select(tables.same.c.key)).subquery()
+def _some_repeated(tables: IntoStaging, *, once: bool) -> Select[Any]:
+    rows, same = tables.rows, tables.same
+    if once:  # then a key that repeats is one of the staged rows'
+        mine = func.hashtextextended(rows.c.key, 0)
+        again = select(mine).group_by(mine).having(func.count() > 1)
+        # Counted: asked whether there is any, the planner bets on an early one, and looks through all for each.
+        both = select(func.count()).join_from(rows, same, rows.c.key == same.c.key).scalar_subquery()
+        return select(or_(exists(again), both > 0))
+    keys = union_all(select(rows.c.key), select(same.c.key)).subquery()
     digest = func.hashtextextended(keys.c.key, 0)  # numbers are grouped in half the time and memory
     return select(exists(select(digest).group_by(digest).having(func.count() > 1)))
 

@@ -62,6 +62,7 @@ class IntoLanded:
     rows_read: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # rejected, skipped, unchanged: decided while landing
     unread_keys: int = 0  # rows whose key could not be read: absence does not count then
+    same_once: bool = False  # no two of the rows that are the same have one key, as far as is known
 
 
 @dataclass
@@ -146,8 +147,10 @@ def land(what: Landing, progress: Progress) -> Landed:
             kept = [worker.take(part, rows, into, writer) for worker, part, rows, into in
                     zip(workers, page.parts, page.changed, landed.intos, strict=True)]
             writer.pages(what.staging, _rows_of(page.frame, kept))
-        for same in (same for lane in lanes for same in lane):
-            same.close()
+        for into, told in zip(landed.intos, zip(*lanes, strict=True), strict=True):
+            into.same_once = all(same.once for same in told)
+            for same in told:
+                same.close()
     judge_runs(what, workers, landed)
     return landed
 

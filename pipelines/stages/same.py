@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -43,10 +44,13 @@ fingerprint alone says which row it is."""
 class SameRows(Protocol):
     """Tells rows that are the same, and notes them in staging; one for each connection that pages are looked up on.
 
-    `empty`: nothing is ever the same.
+    `empty`: nothing is ever the same. `once`: no two rows that were the same have one key; False where nobody knows.
     """
 
     empty: bool
+
+    @property
+    def once(self) -> bool: ...
 
     def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
                 parents: pd.Series | None = None) -> pd.Index[int]:
@@ -68,7 +72,8 @@ def same_rows(connections: Sequence[Connection], plan: IntoPlan, staging: IntoSt
     known = np.empty(0, np.int64) if afresh else _known(connections[0], plan, run_id)
     if known is None:
         return [ByKey(connection, plan, staging, run_id) for connection in connections]
-    return [Known(connection, staging, known) for connection in connections]
+    met = _Met(len(known))
+    return [Known(connection, staging, known, met) for connection in connections]
 
 
 def _known(connection: Connection, plan: IntoPlan, run_id: int) -> npt.NDArray[np.int64] | None:
@@ -95,12 +100,30 @@ def _page(rows: pd.Index[int], keys: pd.Series, marks: pd.Series, parents: pd.Se
     return page if parents is None else page | {"source_no": pa.array(parents)}
 
 
+class _Met:
+    """Which entries the rows of any lane were the same as: as one of them has one key, a second row has that again."""
+
+    def __init__(self, entries: int) -> None:
+        self._met, self._lock, self.once = np.zeros(entries, bool), Lock(), True
+
+    def note(self, entries: npt.NDArray[np.intp]) -> None:
+        with self._lock:
+            before = int(np.count_nonzero(self._met[entries]))
+            self._met[entries] = True
+        self.once = self.once and not before and len(np.unique(entries)) == len(entries)
+
+
 class Known:
     """By fingerprint, in memory."""
 
-    def __init__(self, connection: Connection, staging: IntoStaging, known: npt.NDArray[np.int64]) -> None:
-        self.connection, self.staging, self.known = connection, staging, known
+    def __init__(self, connection: Connection, staging: IntoStaging, known: npt.NDArray[np.int64],
+                 met: _Met) -> None:
+        self.connection, self.staging, self.known, self.met = connection, staging, known, met
         self.empty = not len(known)
+
+    @property
+    def once(self) -> bool:
+        return self.met.once
 
     def changed(self, rows: pd.Index[int], keys: pd.Series, hashes: pd.Series, marks: pd.Series,
                 parents: pd.Series | None = None) -> pd.Index[int]:
@@ -111,6 +134,7 @@ class Known:
         same = (self.known[place] == told) & keys.notna().to_numpy(bool)
         if not same.any():
             return rows
+        self.met.note(place[same])
         page = pa.table(_page(rows, keys, marks, parents))
         with in_transaction(self.connection):
             copy_frame(self.connection, self.staging.same, page if same.all() else page.filter(pa.array(same)))
@@ -126,7 +150,7 @@ class ByKey:
 
     def __init__(self, connection: Connection, plan: IntoPlan, staging: IntoStaging, run_id: int, *,
                  small: bool = False) -> None:
-        self.connection, self.small, self.empty = connection, small, False
+        self.connection, self.small, self.empty, self.once = connection, small, False, False
         self.probe, self.run_id = staging.probe, run_id
         if not small:
             with connection.begin():

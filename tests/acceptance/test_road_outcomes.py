@@ -184,6 +184,23 @@ def test_rows_that_wait_for_each_other_are_refused_one_by_one_too(road: Road, st
     assert counts == {"created": 2, "rejected": 1, "parked": 2}
 
 
+@pytest.mark.parametrize("most", [4_000_000, 0])  # fingerprints in memory, or looked up
+@pytest.mark.parametrize("page", [2, 100])
+def test_a_repeated_key_is_found_among_rows_that_have_not_changed(
+        road: Road, page: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.stages.same.MOST_KNOWN", most)
+    monkeypatch.setattr("pipelines.stages.land.PAGE_ROWS", page)
+    every = [line(str(number), f"Company {number}") for number in range(1, 7)]
+    assert road.counts("changes", HEAD, *every) == {"created": 6}
+    assert road.counts("changes", HEAD, *every) == {"unchanged": 6}
+    assert road.counts("changes", HEAD, *every, every[1]) == {"unchanged": 6, "superseded": 1}
+    assert road.counts("changes", HEAD, every[0], *every) == {"unchanged": 6, "superseded": 1}
+    assert road.counts("changes", HEAD, *every, line("2", "Two")) == {"unchanged": 5, "superseded": 1, "updated": 1}
+    assert road.counts("changes", HEAD, line("2", "Company 2"), *every[2:], line("7", "A"), line("7", "B")) == {
+        "updated": 1, "unchanged": 4, "created": 1, "superseded": 1}
+    assert ("B",) in road.companies()
+
+
 def test_a_repeated_key_counts_once_and_the_last_row_wins(road: Road) -> None:
     rows = [line("1", "First"), line("2", "Other"), line("1", "Second"), line("1", "Third")]
     assert road.counts("changes", HEAD, *rows) == {"created": 2, "superseded": 2}
