@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypeGuard
 
@@ -14,7 +15,7 @@ from connectors.file.encoding import SAMPLE, readable, settle, text_blocks
 from connectors.file.entities import without_entities
 from connectors.file.lines import too_long
 from connectors.file.neutral import KEPT, MARK, OWN_PREFIX, REASONS
-from connectors.file.record import Grammar, judge, line_end
+from connectors.file.record import Grammar, Verdict, each_line_is_whole, judge, line_end
 from connectors.page import distinct_headers, place_of
 from mappings.errors import ConfigurationError, SourceUnreadable
 from mappings.language.read import CsvFormat, Each, Read, Records
@@ -63,9 +64,15 @@ def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
         detected["delimiter"] = delimiter.decode()
     grammar = Grammar(delimiter, quote, escape, comment)
     rows = list(sample_rows(text, start, grammar, limit=1000, final=final))
+    headers, named = _headers(form.header, read.records), form.header is True or _is_line(form.header)
+    if named and (opened := _open_header(text, start, grammar, final=final)) is not None:
+        raise SourceUnreadable(
+            "a quote is opened in the header line and never closed", where=f"{path}:{_line_of(text, opened)}",
+            todo="close it in the export; or, under `format: csv`, write `quote: null` if quotes are ordinary"
+            " characters there, or `skip` that line and name the columns: `header: [...]`",
+        )
     if not rows:
         raise SourceUnreadable("the file has no line to read", where=str(path), todo="check the export, and `skip`")
-    headers, named = _headers(form.header, read.records), form.header is True or _is_line(form.header)
     body = start
     if named:
         cells, begins, body = rows[0]
@@ -152,8 +159,14 @@ def sample_rows(
     text: bytes, start: int, grammar: Grammar, *, limit: int, final: bool
 ) -> Iterable[tuple[list[bytes], int, int]]:
     """(cells, begins, ends) of the first records in any number of columns, damaged ones left out."""
-    found = 0
-    while start < len(text) and found < limit:
+    whole = ((verdict.cells, begins, verdict.end) for verdict, begins in _judged(text, start, grammar, final=final)
+             if verdict.cells is not None)
+    return islice(whole, limit)
+
+
+def _judged(text: bytes, start: int, grammar: Grammar, *, final: bool) -> Iterator[tuple[Verdict, int]]:
+    """What became of each record, in any number of columns, and where it begins."""
+    while start < len(text):
         stop, following = line_end(text, start)
         if not text[start:stop].strip(b" \x1a") or (grammar.comment and text.startswith(grammar.comment, start)):
             start = following
@@ -161,10 +174,28 @@ def sample_rows(
         verdict = judge(grammar, text, start, width=0, final=final, passes=lambda _: True)
         if verdict is None:
             return
-        if verdict.cells is not None:
-            found += 1
-            yield verdict.cells, start, verdict.end
+        yield verdict, start
         start = verdict.end
+
+
+def _open_header(text: bytes, start: int, grammar: Grammar, *, final: bool) -> int | None:
+    """Where the header line begins, if a quote in it is never closed.
+
+    One over several lines is taken for that, and not for a cell with line ends, when it and every line below it in
+    there has all its columns by itself, and rows have as many.
+    """
+    header, begins = next(_judged(text, start, grammar, final=final), (None, start))
+    if header is None:
+        return None
+    if header.cells is None:
+        return begins
+    stop, following = line_end(text, begins)
+    width = text.count(grammar.delimiter, begins, stop) + 1
+    if following == header.end or width == 1:
+        return None
+    below = Counter(len(row[0]) for row in sample_rows(text, header.end, grammar, limit=200, final=final))
+    rows = below.most_common(1)[0][0] if below else len(header.cells)
+    return begins if rows == width and each_line_is_whole(grammar, text, begins, header.end, width) else None
 
 
 def find_delimiter(

@@ -189,10 +189,13 @@ def swallows(grammar: Grammar, text: bytes, start: int, end: int, width: int) ->
     They are taken for that, and not for a cell over several lines, when the quote stands alone on its line, and that
     line and every one below it has all its columns by itself.
     """
-    quote = grammar.quote or b'"'
-    at, stop = start, line_end(text, start)[0]
-    if width < 3 or text.count(quote, start, stop) != 1:
-        return False
+    quote, stop = grammar.quote or b'"', line_end(text, start)[0]
+    return width >= 3 and text.count(quote, start, stop) == 1 and each_line_is_whole(grammar, text, start, end, width)
+
+
+def each_line_is_whole(grammar: Grammar, text: bytes, start: int, end: int, width: int) -> bool:
+    """Whether each physical line from `start` to `end`, blank ones aside, has `width` columns by itself."""
+    at = start
     while at < end:
         begin, (stop, at) = at, line_end(text, at)
         if stop == begin or text.count(grammar.delimiter, begin, stop) == width - 1:

@@ -334,6 +334,17 @@ def test_an_approved_run_decides_on_the_store_as_it_is_then(road: Road) -> None:
     assert dict(road.companies("name", "city"))["Company 35"] == "Lille"
 
 
+def test_a_full_file_whose_header_leaves_a_quote_open_changes_nothing(road: Road) -> None:
+    head, *lines = [HEAD.replace("ZIP;", 'ZIP;"'), *rows(1, 2, 3), '4;tube;12";x', *rows(5, 6)]
+    road.run("companies", HEAD, *rows(1, 2, 3, 4))
+    before = road.journal()
+    refused = road.run("companies", head, *lines, name="CLI_20261112.csv", state="failed")
+    assert (road.journal(), archived(road), road.held()) == (before, [], [])
+    assert refused.problem is not None
+    assert refused.problem["where"].endswith("CLI_20261112.csv:1")
+    assert refused.problem["message"] == "a quote is opened in the header line and never closed"
+
+
 def test_more_absent_entries_than_a_statement_has_parameters(road: Road) -> None:
     road.run("companies", HEAD, *rows(*range(70_000)))
     waiting = road.run("companies", HEAD, *rows(1), state="review")
