@@ -109,7 +109,7 @@ def _object(line: bytes, *, long: bool | None = None) -> dict[str, Any] | str:
 
 def open_jsonl(path: Path, read: Read, wanted: Sequence[str] = ()) -> JsonlSource:
     """`wanted`: the paths that become columns (^NAME of a nested list's elements is NAME); without any, all that the
-    first lines show."""
+    first lines show; what these show under the name of a derived column is one in any case."""
     form = read.format.jsonl if read.format and read.format.jsonl else JsonlFormat()
     with path.open("rb") as file:
         marked, _ = mark_of(file.read(4))
@@ -120,7 +120,8 @@ def open_jsonl(path: Path, read: Read, wanted: Sequence[str] = ()) -> JsonlSourc
             paths.append(asked)
     shown = _shown(path, encoding, mark)
     columns = tuple(paths or (name for name in shown if not name.startswith(OWN_PREFIX)))
-    columns += tuple(name for name in shown if name in KEPT)
+    # What has the name of a derived column is a column too: so the run tells of it, as of one of any other file.
+    columns += tuple(name for name in shown if name in KEPT or (name in read.derive and name not in columns))
     export = any(name.startswith(OWN_PREFIX) for name in shown)
     detected = {"encoding": encoding} if encoding != form.encoding else {}
     detected |= {"export": "refused rows"} if export else {}

@@ -221,8 +221,12 @@ def test_calls_that_write_an_id_differently_speak_of_one_record(road: Road, call
         assert take_in(road) == {"created": 1}
         caller.post({"id": "ab-1", "version": 2, "name": "Two", "people": [{"id": "p", "name": "Roux"}]})
         assert take_in(road) == {"updated": 1}
+        beside = {"no": "ZZ"}  # what a call holds beside what the mapping reads says nothing
+        caller.post({"id": "AB-1", "version": 3, "name": "Three", "people": [{"id": "P", "name": "Blanc"} | beside]} | beside)
+        assert take_in(road) == {"updated": 1}
         assert road.hub_sees("SELECT key FROM sync.crosswalk_contact") == [("ab-1|p",)]
-        assert sorted(orjson.loads(body)["id"] for (body,) in road.hub_sees("SELECT body FROM sync.inbox")) == ["AB-1", "ab-1"]
+        assert sorted(orjson.loads(body)["id"] for (body,) in road.hub_sees("SELECT body FROM sync.inbox")) == [
+            "AB-1", "AB-1", "ab-1"]
     finally:
         _remapped(road, text)
 

@@ -166,3 +166,15 @@ def test_a_part_of_the_key_that_the_file_s_name_tells_keeps_files_apart(road: Ro
 def test_a_file_whose_columns_do_not_fit_is_refused_whole(road: Road, head: str, said: str) -> None:
     result = road.run("accounts", head, "1;Customer;Durand;2", state="failed")
     assert said in str(result.problem)
+
+
+def test_json_lines_that_hold_a_derived_column_s_name_are_refused_whole_and_elements_of_their_lists_are_not(
+    road: Road
+) -> None:
+    holding = json.dumps({"guid": "AB-1", "code": "X", "lines": []})
+    result = road.run("orders", '{"guid": "AB-1"}', holding, state="failed")
+    assert result.problem is not None
+    assert result.problem["message"] == "the source has columns of the names of derived ones: 'code'"
+    element = json.dumps({"guid": "AB-1", "lines": [{"product": {"sku": "SKU-1"}, "code": "X", "id": 1}]})
+    assert told(road.run("orders", element), "document_line") == {"created": 1}
+    assert keys(road, "document_line") == ["ab-1|1"]
