@@ -96,11 +96,13 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
     )
 
 
-def _present(tables: IntoStaging, counts: ColumnElement[bool] | None = None) -> Any:
+def _present(tables: IntoStaging, counts: ColumnElement[bool] | None = None,
+             refused_count: ColumnElement[bool] | None = None) -> Any:
     return union_all(
         select(tables.rows.c.key).where(true() if counts is None else counts),
         select(tables.same.c.key).where(stands(tables.same)),
-        select(tables.held.c.key).where(tables.held.c.key.is_not(None), stands(tables.held)),
+        select(tables.held.c.key).where(tables.held.c.key.is_not(None), stands(tables.held),
+                                        true() if refused_count is None else refused_count),
     ).subquery("present")
 
 
@@ -122,7 +124,7 @@ def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStag
     assert parent is not None
     owner_plan, owner_tables = parent
     owner = owner_plan.crosswalk.alias("owner_x")
-    named = _present(owner_tables, newest(owner_tables)).alias("named")
+    named = _present(owner_tables, newest(owner_tables), owner_tables.held.c.late.is_not(True)).alias("named")
     return exists().where(
         owner.c.record_id == record.c[plan.owner.column], owner.c.id_space == owner_plan.id_space,
         named.c.key == owner.c.key,

@@ -105,7 +105,7 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
             if not staging.small:
                 _index(connection, plans, plan, tables)
             elements = plan.into.each is not None and plan.owner is not None
-            aside.append(set_elements_aside(connection, plan, tables, pairs, twice) if elements else Aside())
+            aside.append(set_elements_aside(connection, plan, tables, pairs, twice, run) if elements else Aside())
             twice.append(not alone and again())
             repeated.append(0 if alone else _set_aside(connection, plan, tables, twice[-1], twins))
     if any(_may_wait(connection, *pair) for pair in pairs):

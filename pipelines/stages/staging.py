@@ -6,7 +6,8 @@ share (pipelines.runs.small), emptied by each commit::
     staging.r<run>_<n>_rows    row_no, line, key, mark, fingerprint, v_<column>…, k_<link>…, keep_<field>…
     staging.r<run>_<n>_same    row_no, key, mark: rows whose raw content is the one last applied
     staging.r<run>_<n>_held    rows refused while landing, with causes and raw content
-                               (of both, `aside`: an element that is superseded with the row that holds it)
+                               (of both, `aside`: an element that is superseded with the row that holds it; `late`:
+                               a refused row that is not the newest of its key, so that its elements are aside)
     staging.r<run>_<n>_fate    row_no, class, record_id, …: what was decided (pipelines.stages.decide)
     staging.r<run>_<n>_wait    row_no: rows that wait for a row of the same run
     pg_temp.r<run>_<n>_probe   row_no, key, fingerprint, mark: a page that is looked up (pipelines.stages.same)
@@ -204,7 +205,7 @@ def held_columns() -> list[Column[Any]]:
         Column("key", Text), Column("mark", BigInteger), Column("outcome", Text), Column("code", Text),
         Column("field", Text), Column("causes", JSONB),
         Column("raw", JSON), Column("raw_text", Text), Column("candidates", ARRAY(BigInteger)),
-        Column("waits_for", JSONB), Column("aside", Boolean),
+        Column("waits_for", JSONB), Column("aside", Boolean), Column("late", Boolean),
     ]
 
 

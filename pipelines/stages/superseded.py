@@ -4,6 +4,8 @@
 
     {"no": "a", "rev": 5, "lines": [1, 2]}    taken in
     {"no": "a", "rev": 4, "lines": [1, 3]}    comes late: line 3 does not come in, and line 2 is not gone
+
+So it is where the late row itself is refused: it is a reject, and its elements go with it all the same.
 """
 
 from __future__ import annotations
@@ -13,26 +15,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     CompoundSelect,
     Connection,
     Select,
     Subquery,
     Table,
+    Tuple,
+    and_,
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     true,
+    tuple_,
     union_all,
     update,
 )
 from sqlalchemy.sql.selectable import FromClause
 
+from pipelines.stages.match import entry_of, of_run
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
 
+_NEWEST = (1 << 63) - 1
 WITH_OWNER = "with_owner"
 """The code in `fate` of an element that is superseded with the row that holds it: such a row names nothing."""
 
@@ -46,7 +55,8 @@ class Aside:
 
 
 def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
-                       pairs: Sequence[tuple[IntoPlan, IntoStaging]], twice: Sequence[bool]) -> Aside:
+                       pairs: Sequence[tuple[IntoPlan, IntoStaging]], twice: Sequence[bool],
+                       run: tuple[int, int | None]) -> Aside:
     """Supersedes the elements of `plan` whose row is not the newest of its key in the into of which they hang.
 
     That into stands above, so whether its keys repeat (`twice`, by the place of each into) is known already.
@@ -56,6 +66,8 @@ def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStagi
         return Aside()
     rows, fate, above = tables.rows, tables.fate, pairs[place][1]
     old: Select[Any] | CompoundSelect[Any] = select(above.fate.c.row_no).where(above.fate.c["class"] == "superseded")
+    if _mark_late(connection, *pairs[place], run):
+        old = union_all(old, select(above.held.c.row_no).where(above.held.c.late))
     if twice[place]:
         # Rows that are as they were when last applied have no fate, also where a later one has their key.
         same = older_rows(above)
@@ -66,6 +78,30 @@ def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStagi
         .values({"class": "superseded", "code": WITH_OWNER, "field": None, "params": None})
     )
     return Aside(*[_mark_aside(connection, table, table.c.source_no.in_(old)) for table in (tables.same, tables.held)])
+
+
+def _mark_late(connection: Connection, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> bool:
+    """Marks the rows that landing refused and that are not the newest of their key; returns whether there are any.
+
+    They have no fate that would say so: only rows that could be decoded are matched.
+    """
+    held = tables.held
+    some = tables.once("any refused", lambda: select(exists(select(held.c.row_no).where(held.c.key.is_not(None)))))
+    if not connection.scalar(some):
+        return False
+    outdated: bool = of_run(plan, run)["outdated"]
+    x = entry_of(plan, held)
+    newer_entry = exists(select(x.c.key).select_from(x).where(x.c.mark > held.c.mark))
+    later = union_all(*[select(table.c.key, table.c.mark, table.c.row_no) for table in (tables.rows, tables.same)]
+                      ).subquery("later")
+    newer_row = exists().where(later.c.key == held.c.key, _place(later) > _place(held))
+    late = and_(held.c.key.is_not(None), true() if outdated else or_(newer_entry, newer_row))
+    return bool(connection.execute(update(held).where(or_(held.c.late, late)).values(late=late)).rowcount)
+
+
+def _place(table: FromClause) -> Tuple:
+    """Where a row stands among those of its key: by its mark (none is the newest), then as it came."""
+    return tuple_(func.coalesce(table.c.mark, literal(_NEWEST, BigInteger)), table.c.row_no)
 
 
 def _mark_aside(connection: Connection, table: Table, goes: ColumnElement[bool]) -> int:

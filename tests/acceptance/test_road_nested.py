@@ -51,6 +51,25 @@ system: erp
 like: strict
 read: {version: null}
 """,
+    "titled": """
+flow: titled
+system: erp
+like: strict
+into:
+  - {entity: document, key: no, fields: {number: no, name: {from: title, required: true}}}
+  - entity: document_line
+    each: lines
+    owner: document
+    whole: true
+    key: [^no, n]
+    fields: {position: n, description: {from: what, required: true}}
+""",
+    "titled_plain": """
+flow: titled_plain
+system: erp
+like: titled
+read: {version: null}
+""",
     "people": """
 flow: people
 system: erp
@@ -66,6 +85,10 @@ module_road, road = roads(FLOWS)
 
 def row(no: str, rev: int, *lines: tuple[int, str], of: str = "lines") -> str:
     return json.dumps({"no": no, "rev": rev, of: [{"n": n, "what": what} for n, what in lines]})
+
+
+def titled(title: str, row: str) -> str:
+    return json.dumps(json.loads(row) | {"title": title})
 
 
 def lines(road: Road, entity: str = "document_line", name: str = "description") -> list[tuple[Any, ...]]:
@@ -109,6 +132,39 @@ def test_elements_of_an_older_row_that_are_refused_go_with_it(road: Road, flow: 
     assert told(result, "document_line") == {"created": 1, "rejected": 1, "superseded": 3}
     assert road.held() == [("rejected", "a|4", "required")]
     assert lines(road) == [("two",)]
+
+
+def test_the_elements_of_a_row_that_comes_late_and_is_refused_go_with_it(road: Road) -> None:
+    road.run("titled", titled("A", row("a", 5, (1, "new"), (2, "newer"))))
+    result = road.run("titled", titled("", row("a", 4, (1, "old"), (3, "gone"), (4, ""))))
+    assert (told(result, "document"), told(result, "document_line")) == ({"rejected": 1}, {"superseded": 3})
+    assert (lines(road), still_known(road)) == ([("new",), ("newer",)], ["a|1", "a|2"])
+    assert road.held() == [("rejected", "a", "required")]
+
+
+@pytest.mark.parametrize("flow", ["titled", "titled_plain"])
+def test_the_elements_of_an_earlier_row_of_the_run_that_is_refused_go_with_it(road: Road, flow: str) -> None:
+    earlier = titled("", row("a", 1, (1, "old"), (3, "gone"), (4, "")))
+    result = road.run(flow, earlier, titled("A", row("a", 2, (1, "new"))), titled("B", row("b", 1, (1, "other"))))
+    assert told(result, "document") == {"created": 2, "rejected": 1}
+    assert told(result, "document_line") == {"created": 2, "superseded": 3}
+    assert (lines(road), road.held()) == ([("new",), ("other",)], [])
+
+
+@pytest.mark.parametrize("flow", ["titled", "titled_plain"])
+def test_the_elements_of_a_newer_row_that_is_refused_stand_for_themselves(road: Road, flow: str) -> None:
+    road.run(flow, titled("A", row("a", 1, (1, "old"))))
+    result = road.run(flow, titled("A", row("a", 1, (1, "old"), (2, "older"))), titled("", row("a", 2, (1, "new"))))
+    assert told(result, "document") == {"unchanged": 1, "rejected": 1}
+    assert (told(result, "document_line")["updated"], lines(road)) == (1, [("new",), ("older",)])
+
+
+def test_a_run_that_waited_decides_again_which_refused_rows_are_late(road: Road) -> None:
+    road.run("titled", titled("A", row("a", 5, *[(n, "x") for n in range(1, 31)])))
+    late = titled("", row("a", 4, (1, "old"), (31, "")))
+    waiting = road.run("titled", late, titled("A", row("a", 6, *[(n, "y") for n in range(1, 31)])), state="review")
+    settled = settle_run(road.hub, waiting.run_id, approve=True)
+    assert told(settled, "document_line") == {"updated": 30, "superseded": 2}
 
 
 def test_a_run_that_waited_decides_again_which_elements_go(road: Road) -> None:
