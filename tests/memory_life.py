@@ -17,7 +17,7 @@ class Life:
     def __init__(self, store: Store) -> None:
         self.store, self.dead, self.left = store, False, None
         self.thread = get_ident()
-        for engine in (store.hub(), store.small()):
+        for engine in (store.hub(), store.small(), store.asking()):
             event.listen(engine, "before_cursor_execute", self._statement)
             event.listen(engine, "commit", self._commit)
 

@@ -26,7 +26,7 @@ from pipelines.runs.exact import exact_among
 from pipelines.runs.leadership import must_lead
 from pipelines.stages.agree import agree_on, link_made
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.sending import Send, remote_key
+from pipelines.stages.sending import Send, as_json, remote_key
 
 OPERATIONS = ("create", "update", "archive", "delete")
 
@@ -185,9 +185,7 @@ def _intend(connection: Connection, plan: IntoPlan, run_id: int, sends: Sequence
 def _as_sent(plan: IntoPlan, send: Send) -> dict[str, Any]:
     """The columns of the record that were sent, as JSON holds what PostgreSQL casts back."""
     columns = [column for item in plan.fields if item.name in send.fields for column in item.columns]
-    values = {column: send.values.get(column) for column in columns}
-    return {column: value if isinstance(value, str | bool | int | list | None) else str(value)
-            for column, value in values.items()}
+    return {column: as_json(send.values.get(column)) for column in columns}
 
 
 def _note(connection: Connection, intents: Sequence[int], receipts: Sequence[Receipt], *, dropped: bool = False

@@ -16,7 +16,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.due import due_by_flow
 from pipelines.runs.intake import in_review
-from pipelines.runs.lost_creates import answers_open
+from pipelines.runs.lost_creates import answers_open, unanswered
 from pipelines.runs.replay import create_known, parked
 from pipelines.runs.standing import Standing, standing
 from pipelines.runs.unfinished import interrupted
@@ -24,12 +24,13 @@ from pipelines.runs.unfinished import interrupted
 
 @dataclass(frozen=True)
 class Before:
-    """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open; and how
-    the system stands."""
+    """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open: one that
+    reading waits for (`intents`), or any (`unanswered`); and how the system stands."""
 
     unfinished: bool
     review: bool
     intents: bool
+    unanswered: bool
     system: Standing
 
 
@@ -58,7 +59,8 @@ def after_turn(hub: Hub, flows: Sequence[str]) -> After:
 
 @lru_cache(256)
 def _before(flow: str, system: str) -> Select[*tuple[Any, ...]]:
-    return select(interrupted(flow), in_review(flow), answers_open(flow), standing(system))
+    return select(interrupted(flow), in_review(flow), answers_open(flow), unanswered(flow),
+                  standing(system))
 
 
 @lru_cache(64)

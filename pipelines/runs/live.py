@@ -201,7 +201,9 @@ class _Live:
                 counts.update(came)
             if not (reads or called):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept,
-                                          known=before.system).counts)
+                                          known=before.system, unanswered=before.unanswered).counts)
+                if not before.unanswered and not counts["created"]:
+                    return {}  # nobody waits for an answer that would have come with this
         after = after_turn(self.hub, self.flows)
         # Also after a run that changed nothing: a row that was linked may be what others wait for.
         moved = "parked" in came or any(result.changed or result.total("parked") for result in took)

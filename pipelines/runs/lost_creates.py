@@ -54,6 +54,12 @@ def answers_open(flow: str) -> ColumnElement[bool]:
         intent.c.state.in_(["open", "unclear"]))
 
 
+def unanswered(flow: str) -> ColumnElement[bool]:
+    """Whether there is anything that `settle_creates` settles."""
+    intent, feed = tables.intent, tables.feed
+    return exists().where(feed.c.flow == flow, feed.c.id == intent.c.feed, intent.c.state.in_(["open", "unclear"]))
+
+
 def settle_creates(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, *, patient: bool = True
                    ) -> None:
     """Settles every create of the flow that is open; waits until the youngest is older than the system's `settle`, or,

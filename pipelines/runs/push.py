@@ -82,10 +82,12 @@ DONE = {"create": "created", "update": "updated", "archive": "archived", "delete
 
 
 def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None,
-                *, approved: bool = False, known: Standing | Literal["ask"] = "ask") -> PushResult:
+                *, approved: bool = False, known: Standing | Literal["ask"] = "ask", unanswered: bool = True
+                ) -> PushResult:
     """Sends everything that is due; the caller holds the flow's lock.
 
-    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`. `known`: see `session`.
+    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`. `known`: see `session`;
+    `unanswered`: False where it is known that the system has answered to everything.
     Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
     """
     if flow.direction == "in":
@@ -102,7 +104,8 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             if flow.write.batch is not None:
                 can = replace(can, batch=min(can.batch, flow.write.batch))
             push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept)
-            settle_creates(hub, flow, plan, remote, resource)
+            if unanswered:
+                settle_creates(hub, flow, plan, remote, resource)
             result.tripped = [] if approved else beyond(hub, flow, plan)
             if not result.tripped:
                 push.all()

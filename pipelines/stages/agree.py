@@ -8,33 +8,32 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     Boolean,
-    Column,
     Connection,
+    FromClause,
     Insert,
     Integer,
-    MetaData,
-    Table,
+    TableValuedAlias,
     Text,
     Update,
     all_,
     any_,
+    bindparam,
     case,
+    column,
     delete,
     exists,
     func,
-    insert,
     literal,
     null,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import BigInteger
 
 from pipelines.stages.plan import IntoPlan, field_set
-from pipelines.stages.sending import Send
+from pipelines.stages.sending import Send, as_json
 from pipelines.stages.staging import staged_type
 
 
@@ -46,18 +45,18 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> N
     """
     if not sends:
         return
-    t = _sent(connection, plan, sends, "sent")
-    connection.execute(plan.once("agree", lambda: _agreed(plan, t)))
+    rows = _rows(connection, plan, sends)
+    connection.execute(plan.once("agree", lambda: _agreed(plan)), rows)
     if any(send.operation == "delete" for send in sends):
-        x = plan.crosswalk
+        x, t = plan.crosswalk, _sent(plan)
         gone_there = select(t.c.key).where(t.c.deleted)
         connection.execute(
-            delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there))
+            delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there)), rows
         )
 
 
-def _agreed(plan: IntoPlan, t: Table) -> Update:
-    x = plan.crosswalk
+def _agreed(plan: IntoPlan) -> Update:
+    x, t = plan.crosswalk, _sent(plan)
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
         "pending": _less(x, t), "sent": case((t.c.exact, x.c.sent), else_=_more(x, t)),
@@ -65,10 +64,10 @@ def _agreed(plan: IntoPlan, t: Table) -> Update:
     }
     names: list[Any] = []
     for item in plan.fields:
-        for column in item.columns:
+        for name in item.columns:
             sent = literal(item.name, Text) == any_(t.c.fields)
-            values[f"b_{column}"] = case((sent, t.c[f"v_{column}"]), else_=x.c[f"b_{column}"])
-            names.append(case((sent, literal(column, Text))))
+            values[f"b_{name}"] = case((sent, t.c[f"v_{name}"]), else_=x.c[f"b_{name}"])
+            names.append(case((sent, literal(name, Text))))
     if names:
         gone = func.array_remove(array(names), null())
         values["remote"] = func.nullif(x.c.remote.op("-")(gone), func.jsonb_build_object())
@@ -79,12 +78,11 @@ def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> 
     """Records that the system has made: an entry under the key it gave, with what was sent as the base."""
     if not sends:
         return
-    t = _sent(connection, plan, sends, "made")
-    connection.execute(plan.once("link made", lambda: _made(plan, t)))
+    connection.execute(plan.once("link made", lambda: _made(plan)), _rows(connection, plan, sends))
 
 
-def _made(plan: IntoPlan, t: Table) -> Insert:
-    x = plan.crosswalk
+def _made(plan: IntoPlan) -> Insert:
+    x, t = plan.crosswalk, _sent(plan)
     other = x.alias("other")
     values: dict[str, Any] = {
         "id_space": literal(plan.id_space), "key": t.c.key, "feed": literal(plan.feed), "record_id": t.c.record_id,
@@ -93,8 +91,8 @@ def _made(plan: IntoPlan, t: Table) -> Insert:
         "base_set": t.c.base_set, "sent": t.c.fields,
     }
     for item in plan.fields:
-        for column in item.columns:
-            values[f"b_{column}"] = t.c[f"v_{column}"]
+        for name in item.columns:
+            values[f"b_{name}"] = t.c[f"v_{name}"]
     rows = select(*values.values())
     return upsert(x).from_select(list(values), rows).on_conflict_do_nothing()
 
@@ -110,28 +108,22 @@ def link_found(connection: Connection, plan: IntoPlan, record_id: int, key: str)
     )
 
 
-def _less(x: Table, t: Table) -> Any:
+def _less(x: FromClause, t: FromClause) -> Any:
     """What is pending still; null for nothing."""
     each = func.unnest(x.c.pending).table_valued("item", name="each").render_derived()
     rest = select(func.array_agg(each.c.item)).select_from(each).where(each.c.item != all_(t.c.fields))
     return rest.correlate(x, t).scalar_subquery()
 
 
-def _more(x: Table, t: Table) -> Any:
+def _more(x: FromClause, t: FromClause) -> Any:
     """What was sent and not read again yet; null for nothing."""
     each = func.unnest(func.array_cat(x.c.sent, t.c.fields)).table_valued("item", name="each_sent").render_derived()
     return select(func.array_agg(each.c.item.distinct())).select_from(each).correlate(x, t).scalar_subquery()
 
 
-def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: str) -> Table:
-    """The sends as a temporary table: key, record_id, fields, base_set, ended, deleted, exact, v_<column> as read.
-
-    Its connection keeps it; a mapping of other columns has a table of its own.
-    """
-    every = [column for item in plan.fields for column in item.columns]
-    table = plan.once(name, lambda: _sent_table(plan, f"{name}_{plan.feed}_{plan.salt:x}".replace("-", "n")))
-    connection.execute(CreateTable(table, if_not_exists=True))
-    connection.execute(plan.once((name, "emptied"), lambda: delete(table)))
+def _rows(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> dict[str, Any]:
+    """The sends as the parameter of `_sent`."""
+    every = [name for item in plan.fields for name in item.columns]
     sets: dict[frozenset[str], int] = {}
     mapped = frozenset(item.name for item in plan.fields)
     rows = []
@@ -146,18 +138,17 @@ def _sent(connection: Connection, plan: IntoPlan, sends: Sequence[Send], name: s
         rows.append({
             "key": send.key, "record_id": send.record_id, "fields": list(send.fields), "base_set": sets[known],
             "ended": send.operation == "archive", "deleted": send.operation == "delete", "exact": send.exact,
-            **{f"v_{column}": send.values.get(column) for column in every},
+            **{f"v_{name}": as_json(send.values.get(name)) for name in every},
         })
-    connection.execute(plan.once((name, "rows"), lambda: insert(table)), rows)
-    return table
+    return {"sends": rows}
 
 
-def _sent_table(plan: IntoPlan, name: str) -> Table:
-    columns: list[Column[Any]] = [
-        Column("key", Text), Column("record_id", BigInteger), Column("fields", ARRAY(Text)),
-        Column("base_set", Integer), Column("ended", Boolean), Column("deleted", Boolean),
-        Column("exact", Boolean),
+def _sent(plan: IntoPlan) -> TableValuedAlias:
+    """The sends as rows: key, record_id, fields, base_set, ended, deleted, exact, v_<column> as read."""
+    columns: list[Any] = [
+        column("key", Text), column("record_id", BigInteger), column("fields", ARRAY(Text)),
+        column("base_set", Integer), column("ended", Boolean), column("deleted", Boolean), column("exact", Boolean),
     ]
-    columns += [Column(f"v_{column}", staged_type(plan, column).type)
-                for item in plan.fields for column in item.columns]
-    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], schema="pg_temp")
+    columns += [column(f"v_{name}", staged_type(plan, name).type) for item in plan.fields for name in item.columns]
+    said = func.jsonb_to_recordset(bindparam("sends", type_=JSONB)).table_valued(*columns, name="said")
+    return said.render_derived(with_types=True)

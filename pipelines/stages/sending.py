@@ -84,6 +84,11 @@ def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -
     return found
 
 
+def as_json(value: Any) -> Any:
+    """A value of a record as JSON holds what PostgreSQL casts back."""
+    return value if isinstance(value, str | bool | int | list | None) else str(value)
+
+
 def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
     """What is pending of linked records; and their end, where they were archived here and the flow says so."""
     x = plan.crosswalk
