@@ -153,6 +153,7 @@ held = Table(
     Column("closed_at", DateTime(timezone=True)),
     Column("closed_by", BigInteger, comment="the run whose good row, or newer full read, closed it"),
     Column("decision", JSONB, comment="what a person decided, and who"),
+    Column("holder", Text, comment="of an element of a nested list: the key of the row that holds it"),
     _one_of("outcome", ("rejected", "parked", "review")),
     _one_of("state", ("open", "closed", "dismissed", "replaying")),
     Index("held_open", "feed", "identity", unique=True, postgresql_where=text("state = 'open'")),

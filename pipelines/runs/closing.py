@@ -17,8 +17,9 @@ from pipelines.runs.landed import Applying
 from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.held import FileRead, close_gone, close_held
+from pipelines.stages.holders import close_elements
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.superseded import stands
+from pipelines.stages.superseded import holder_place, stands
 
 Into = dict[str, dict[str, Any]]
 """`RunResult.into`."""
@@ -27,12 +28,16 @@ Into = dict[str, dict[str, Any]]
 def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoApply], cursor: Cursor) -> Into:
     """Closes every into of the run; its counters, by label. Raises RunStopped where a row has no outcome, or two."""
     told: Into = {}
+    pairs = [(into.plan, into.tables) for into in intos]
     for number, (plan, into, counts) in enumerate(zip(what.plans, intos, cursor.intos, strict=True)):
         _absent(connection, what, intos, cursor, number)
         same = into.tables.same
         if into.any_refusals(connection):
             good = select(same.c.key, same.c.row_no, same.c.mark).where(stands(same)).subquery()
             close_held(connection, what.run_id, plan, good)
+            place = holder_place(plan, pairs) if plan.into.each is not None else None
+            if place is not None:
+                close_elements(connection, what.run_id, pairs[number], pairs[place])
             if what.full and not counts.unread_keys:
                 close_gone(connection, what.run_id, plan, what.mark, FileRead(what.file_mark, cursor.variables))
         if what.sequenced and not what.full:

@@ -1,12 +1,14 @@
 """Held rows: refused, waiting or for a person; gathered while landing and deciding, written when the run applies.
 
 One open held row per feed and identity. A later good row of the same key closes it; so does a newer full read that no
-longer has it. Two held rows of one key in one run both stay readable: the second is `key#2`.
+longer has it, and for an element of a nested list the row that holds it (pipelines.stages.holders). Two held rows of
+one key in one run both stay readable: the second is `key#2`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +184,7 @@ def _stay_who_they_are(connection: Connection, run_id: int, feed: int, rows: Sel
     connection.execute(update(held).where(held.c.id == pairs.c.id).values(identity=pairs.c.identity))
 
 
-def not_newer(held: Table, answers: Table) -> ColumnElement[bool]:
+def not_newer(held: Table, answers: FromClause) -> ColumnElement[bool]:
     """The held row is no newer news than the row that answers it."""
     return or_(held.c.mark.is_(None), answers.c.mark.is_(None), held.c.mark <= answers.c.mark)
 
@@ -190,17 +192,25 @@ def not_newer(held: Table, answers: Table) -> ColumnElement[bool]:
 def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromClause) -> None:
     """Closes the open held rows that a good row (columns key, row_no, mark) is newer than."""
     held = hub.held
-    # Neither side has statistics that hold: thought to be small, they would be compared each with each.
-    connection.execute(select(func.set_config("enable_nestloop", "off", True)))
-    connection.execute(
-        update(held)
-        .where(
-            held.c.feed == plan.feed, held.c.state == "open", held.c.key == good.c.key,
-            or_(held.c.run_id < run_id, and_(held.c.run_id == run_id, held.c.row_no < good.c.row_no)),
-            or_(held.c.mark.is_(None), good.c.mark.is_(None), held.c.mark <= good.c.mark),
+    close_good(connection, run_id, held.c.feed == plan.feed, held.c.key == good.c.key,
+               or_(held.c.run_id < run_id, and_(held.c.run_id == run_id, held.c.row_no < good.c.row_no)), good=good)
+
+
+def close_good(connection: Connection, run_id: int, *where: ColumnElement[bool], good: FromClause) -> None:
+    """Closes the open held rows that meet a good row (column mark) as `where` says and are no newer news than it."""
+    with all_at_once(connection):
+        connection.execute(
+            update(hub.held).where(hub.held.c.state == "open", not_newer(hub.held, good), *where)
+            .values(state="closed", closed_at=func.now(), closed_by=run_id)
         )
-        .values(state="closed", closed_at=func.now(), closed_by=run_id)
-    )
+
+
+@contextmanager
+def all_at_once(connection: Connection) -> Iterator[None]:
+    """For statements on held and staged rows that join tables whose statistics do not hold: thought to be small, they
+    would be compared each with each."""
+    connection.execute(select(func.set_config("enable_nestloop", "off", True)))
+    yield
     connection.execute(select(func.set_config("enable_nestloop", "on", True)))
 
 

@@ -61,7 +61,7 @@ def set_elements_aside(connection: Connection, plan: IntoPlan, tables: IntoStagi
 
     That into stands above, so whether its keys repeat (`twice`, by the place of each into) is known already.
     """
-    place = _holder(plan, pairs)
+    place = holder_place(plan, pairs)
     if place is None:
         return Aside()
     rows, fate, above = tables.rows, tables.fate, pairs[place][1]
@@ -133,8 +133,8 @@ def older_rows(tables: IntoStaging) -> Subquery:
     return select(ranked.c.row_no, ranked.c.is_same).where(ranked.c.place > 1).subquery()
 
 
-def _holder(plan: IntoPlan, pairs: Sequence[tuple[IntoPlan, IntoStaging]]) -> int | None:
-    """The place of the into, up the line of owners, whose rows are the source's own."""
+def holder_place(plan: IntoPlan, pairs: Sequence[tuple[IntoPlan, IntoStaging]]) -> int | None:
+    """The place of the into, up the line of owners, whose rows are the source's own and hold the elements of `plan`."""
     owner = plan.owner
     while owner is not None:
         place = next((i for i, (p, _) in enumerate(pairs) if p.id_space in owner.spaces), None)

@@ -69,6 +69,15 @@ def test_rows_of_a_call_have_outcomes_as_those_of_a_file_have(road: Road, caller
     assert road.links() == {"Daughter": "Mother"}
 
 
+def test_a_refused_element_of_a_call_is_closed_by_a_newer_call_that_has_it_no_more(road: Road, caller: Caller) -> None:
+    caller.post(ROW | {"people": [{"name": "Nobody"}, {"no": 2, "name": "Roux"}]})
+    take_in(road)
+    assert road.held() == [("rejected", None, "no_key")]
+    caller.post(ROW | {"version": 2, "people": [{"no": 2, "name": "Roux"}]})
+    take_in(road)
+    assert road.held() == []
+
+
 def test_an_older_call_does_not_overwrite_a_newer_one(road: Road, caller: Caller) -> None:
     caller.post(ROW | {"version": 5, "name": "Newer"})
     take_in(road)

@@ -70,6 +70,15 @@ system: erp
 like: titled
 read: {version: null}
 """,
+    "crew": """
+flow: crew
+system: erp
+read: {format: jsonl, version: rev}
+into:
+  - {entity: company, key: no, fields: {name: no}}
+  - {entity: contact, each: people, owner: company, key: [^no, n], fields: {last_name: {from: what, required: true}}}
+  - {entity: address, each: people, owner: contact, key: [^no, n], fields: {city: {from: town, required: true}}}
+""",
     "people": """
 flow: people
 system: erp
@@ -191,3 +200,46 @@ def test_records_that_hang_on_elements_go_with_the_row_too(road: Road) -> None:
     assert [told(result, into) for into in ("company", "contact", "address")] == [
         {"superseded": 1}, {"superseded": 2}, {"superseded": 2}]
     assert lines(road, "address", "city") == [("new",)]
+
+
+def test_a_refused_element_is_closed_by_a_newer_version_of_its_row_that_has_it_no_more(road: Road) -> None:
+    road.run("strict", row("a", 1, (1, ""), (2, "two")), row("b", 1, (1, "")))
+    road.run("strict", row("a", 2, (2, "two")))
+    assert road.held() == [("rejected", "b|1", "required")]
+    road.run("strict", row("b", 2))
+    assert road.held() == []
+
+
+def test_a_refused_element_stays_open_where_its_row_comes_late_is_refused_or_refuses_it_again(road: Road) -> None:
+    road.run("titled", titled("A", row("a", 5, (1, ""))))
+    (number,) = road.hub_sees("SELECT id FROM sync.held")
+    for version, title, elements in ((4, "A", ()), (6, "", ()), (7, "A", ((1, ""),)), (7, "A", ((1, ""),))):
+        road.run("titled", titled(title, row("a", version, *elements)))
+        assert road.hub_sees("SELECT id FROM sync.held WHERE key = 'a|1' AND state = 'open'") == [number]
+    road.run("titled", titled("A", row("a", 8)))
+    assert road.held() == []
+
+
+def test_a_refused_element_without_a_key_is_closed_by_a_newer_version_of_its_row(road: Road) -> None:
+    keyless = json.dumps({"no": "a", "rev": 1, "lines": [{"what": "one"}]})
+    road.run("strict", keyless)
+    assert road.held() == [("rejected", None, "no_key")]
+    road.run("strict", row("a", 2, (1, "one")))
+    assert road.held() == []
+
+
+def test_a_row_that_says_nothing_of_its_list_closes_no_element_of_it_unless_the_list_is_whole(road: Road) -> None:
+    road.run("crew", row("a", 1, (1, ""), of="people"))
+    assert road.held() == [("rejected", "a|1", "required"), ("rejected", "a|1", "required")]
+    road.run("crew", row("a", 2, of="people"))
+    road.run("crew", json.dumps({"no": "a", "rev": 3}))
+    assert len(road.held()) == 2
+    road.run("crew", json.dumps({"no": "a", "rev": 4, "people": [{"n": 2, "what": "Petit", "town": "Lyon"}]}))
+    assert road.held() == []
+
+
+def test_a_row_that_comes_back_as_it_was_closes_the_elements_of_what_came_between(road: Road) -> None:
+    road.run("strict_plain", row("a", 1, (1, "one")))
+    road.run("strict_plain", row("a", 1, (1, "one"), (2, "")))
+    road.run("strict_plain", row("a", 1, (1, "one")))
+    assert road.held() == []
