@@ -55,6 +55,12 @@ class Project:
     # by system: the keys of its connector's own, in plain form; they may hold secrets
     connections: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
+    @property
+    def live_systems(self) -> list[str]:
+        """The systems with flows that are live, in the order of their names."""
+        flows = self.flows.values()
+        return sorted({flow.system for flow in flows if flow.schedule is not None and flow.schedule.live is not None})
+
     def flow_text(self, name: str) -> str:
         """The flow with everything inherited, as YAML. Raises ConfigurationError for a flow that there is not."""
         if name not in self.trees:

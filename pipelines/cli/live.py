@@ -36,11 +36,11 @@ def live(
     """
     from mappings.errors import ConfigurationError, NavetteError
     from pipelines.hub import open_hub
-    from pipelines.runs.live import keep_live, live_systems
+    from pipelines.runs.live import keep_live
 
     with errors_told():
         hub = open_hub(settings.project)
-        systems = [system] if system is not None else live_systems(hub)
+        systems = [system] if system is not None else hub.project.live_systems
         if not systems:
             raise ConfigurationError("no flow is live", todo="say schedule: {live: true} in a flow")
     stop, failures = Event(), list[NavetteError]()

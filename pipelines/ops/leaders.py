@@ -12,7 +12,6 @@ from sqlalchemy import ARRAY, Row, Text, cast, column, func, select
 from pipelines.hub import Hub
 from pipelines.runs.leader import host_and_pid
 from pipelines.runs.leadership import LEADER_LOCK
-from pipelines.runs.live import live_systems
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Leads:
 
 def leaders(hub: Hub, systems: Sequence[str] | None = None) -> list[Leads]:
     """Of these systems, or of every one that has a live flow, in the order of their names."""
-    names = sorted(live_systems(hub) if systems is None else systems)
+    names = sorted(hub.project.live_systems if systems is None else systems)
     if not names:
         return []
     found = func.sync.leaders(LEADER_LOCK, "system", cast(names, ARRAY(Text))).table_valued(

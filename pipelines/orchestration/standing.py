@@ -9,15 +9,13 @@ from sqlalchemy import func, select
 
 from crm_store import hub_tables as tables
 from pipelines.hub import Hub
+from pipelines.runs.intake import oldest_in_review
 
 
 def run_in_review(hub: Hub, flow: str) -> int | None:
     """The oldest run of the flow that waits for a person."""
-    run = tables.run
     with hub.engine.connect() as connection:
-        return connection.scalar(
-            select(run.c.id).where(run.c.flow == flow, run.c.state == "review").order_by(run.c.id).limit(1)
-        )
+        return oldest_in_review(connection, flow)
 
 
 @dataclass(frozen=True)

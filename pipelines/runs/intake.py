@@ -130,7 +130,7 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[
             results += run_flow(hub, name, trigger=trigger, progress=progress)
         except HeldBack as waiting:
             with hub.engine.connect() as connection:
-                run_id = _in_review(connection, name)
+                run_id = oldest_in_review(connection, name)
                 if run_id is not None:
                     result = result_of(connection, run_id)
                     result.notices.append(waiting.message)
@@ -287,7 +287,8 @@ def flows_reading(project: Project, flow: Flow, name: str) -> list[str]:
     ]
 
 
-def _in_review(connection: Connection, flow: str) -> int | None:
+def oldest_in_review(connection: Connection, flow: str) -> int | None:
+    """The oldest run of the flow that waits for a person."""
     return connection.scalar(
         select(tables.run.c.id).where(tables.run.c.flow == flow, tables.run.c.state == "review")
         .order_by(tables.run.c.id).limit(1)
@@ -305,7 +306,7 @@ def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
         if not connection.scalar(select(in_review(flow.flow))):
             return
     with hub.engine.begin() as connection:
-        run_id = _in_review(connection, flow.flow)
+        run_id = oldest_in_review(connection, flow.flow)
         if run_id is None:
             return
         if not supersede:

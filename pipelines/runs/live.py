@@ -65,19 +65,13 @@ class _FlowState:
     noted: float = 0.0  # when the store was last told
 
 
-def live_systems(hub: Hub) -> list[str]:
-    """The systems with flows that are live, in the order of their names."""
-    flows = hub.project.flows.values()
-    return sorted({flow.system for flow in flows if flow.schedule is not None and flow.schedule.live is not None})
-
-
 def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool = False) -> None:
     """Runs until `stop` is set. `said` is told of every turn that moved something: flow, and counters.
 
     Raises ConfigurationError (no live flow), RetryLater (another process leads, unless `stand_by`). A store that goes
     away is waited for; a system that does is left alone for growing times.
     """
-    if system not in live_systems(hub):
+    if system not in hub.project.live_systems:
         raise ConfigurationError("no flow of this system is live", where=f"system {system}",
                                  todo="say schedule: {live: true} in a flow of it")
     failures = 0

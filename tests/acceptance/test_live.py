@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from mappings.errors import NavetteError, RetryLater
 from pipelines.cli import status
 from pipelines.cli.app import app
-from pipelines.runs.live import keep_live, live_systems
+from pipelines.runs.live import keep_live
 from pipelines.runs.standing import pause, resume
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -39,7 +39,7 @@ def living(both: Both) -> Iterator[list[tuple[str, Counter[str]]]]:
         except NavetteError as error:
             failures.append(error)
 
-    threads = [Thread(target=keep, args=(system,)) for system in live_systems(both.hub)]
+    threads = [Thread(target=keep, args=(system,)) for system in both.hub.project.live_systems]
     for thread in threads:
         thread.start()
     try:
