@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, RowMapping, exists, func, select, update
 
 from connectors.page import Page
 from connectors.remote import Remote, Resource
@@ -48,13 +48,10 @@ def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resour
 
 def answers_open(flow: str) -> ColumnElement[bool]:
     """Whether the answer to a create or an update of the flow is not known."""
-    intent, feed = tables.intent, tables.feed
-    return exists().where(
-        feed.c.flow == flow, feed.c.id == intent.c.feed, intent.c.operation.in_(["create", "update"]),
-        intent.c.state.in_(["open", "unclear"]))
+    return unanswered(flow).where(tables.intent.c.operation.in_(["create", "update"]))
 
 
-def unanswered(flow: str) -> ColumnElement[bool]:
+def unanswered(flow: str) -> Exists:
     """Whether there is anything that `settle_creates` settles."""
     intent, feed = tables.intent, tables.feed
     return exists().where(feed.c.flow == flow, feed.c.id == intent.c.feed, intent.c.state.in_(["open", "unclear"]))

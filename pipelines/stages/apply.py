@@ -65,7 +65,7 @@ class IntoApply:
         self.took_over = False  # whether the last batch applied the landing's decision without matching again
         self.empty = False
         self.refusals: bool | None = None  # whether the feed has open held rows; None: to be asked
-        self.may_create = True
+        self.may_create = True  # False where the landing is known to have found nothing new
         self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
@@ -78,7 +78,7 @@ class IntoApply:
         """Makes the temporary tables of this connection, and asks what all batches want to know."""
         if self.kept is None:
             self.work.create(connection)
-        self.empty = self.kept is not None  # each commit empties what is kept
+        self.empty = self.kept is not None  # each run empties what is kept
         answers = self.staging.answers
         known = self.tables.once("known", lambda: select(
             disputed_fields(self.plan), exists(select(answers)), self._open_refusals()))

@@ -1,7 +1,7 @@
 """The staging tables of one run, and the fast way into them.
 
 For each into (`n` is its position), unlogged and dropped with the run; or temporary ones that small runs of a flow
-share (pipelines.runs.small), emptied by each commit::
+share (pipelines.runs.small), emptied when the next one begins::
 
     staging.r<run>_<n>_rows    row_no, line, key, mark, fingerprint, v_<column>…, k_<link>…, keep_<field>…
     staging.r<run>_<n>_same    row_no, key, mark: rows whose raw content is the one last applied

@@ -33,12 +33,18 @@ def row(number: int, name: str, **said: str) -> dict[str, str]:
     return {"id": str(number), "name": name, "city": "Lille", **said}
 
 
+def ended_small(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What came of each run that went this way to its end."""
+    ended: list[Any] = []
+    real = small.apply_small
+    monkeypatch.setattr(small, "apply_small", lambda *given: ended.append(real(*given)) or ended[-1])
+    return ended
+
+
 @pytest.mark.parametrize("most", [small.MOST_DEAD, 0])
 def test_a_run_finds_its_tables_empty(both: Both, most: int, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(small, "MOST_DEAD", most)
-    small_ones: list[Any] = []
-    real = small.apply_small
-    monkeypatch.setattr(small, "apply_small", lambda *given: small_ones.append(real(*given)) or small_ones[-1])
+    small_ones = ended_small(monkeypatch)
     assert told(took(both, row(1, "Anvil"), row(2, "Bolt"))) == {"rows_read": 2, "created": 2}
     assert told(took(both, row(3, ""), row(4, "Drill"))) == {"rows_read": 2, "created": 1, "rejected": 1}
     assert told(took(both, row(1, "Anvil Ltd"))) == {"rows_read": 1, "updated": 1}
@@ -49,6 +55,7 @@ def test_a_run_finds_its_tables_empty(both: Both, most: int, monkeypatch: pytest
 
 
 def test_what_was_undone_leaves_nothing_to_the_next(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    small_ones = ended_small(monkeypatch)
     took(both, row(1, "Anvil"))
     real, tries = small.decide_landed, []
 
@@ -61,3 +68,4 @@ def test_what_was_undone_leaves_nothing_to_the_next(both: Both, monkeypatch: pyt
         assert told(took(both, row(1, "Anvil Ltd"), row(2, "Bolt"))) == {"rows_read": 2, "created": 1, "updated": 1}
     assert (len(tries), small.decide_landed) == (1, real)
     assert told(took(both, row(3, "Cog"))) == {"rows_read": 1, "created": 1}
+    assert len(small_ones) == 2  # the first and the last
