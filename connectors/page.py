@@ -9,9 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Integers = npt.NDArray[np.int64]
+Chosen = npt.NDArray[np.bool_]
 
 PAGE_ROWS = 50_000
 DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw", "answers")
@@ -35,11 +37,18 @@ class Page:
     `damaged`: row (int64), line (int64), code (a key of mappings.messages.REASONS), params (JSON text), raw (text; what
     is no text in it is written as \\xNN), answers (text: of an export of refused rows, the numbers of the held rows
     that the line was written for; else '').
+    `states`: what tells each row of `frame` in the state that it is in from all others, itself at other times too; ()
+    where the connector cannot tell.
     """
 
     frame: pd.DataFrame
     lines: Integers
     damaged: pd.DataFrame
+    states: Sequence[Hashable] = ()
+
+    def only(self, rows: Chosen) -> Page:
+        """These rows alone, under the numbers that they have, and the damaged lines."""
+        return Page(self.frame[rows], self.lines[rows], self.damaged, tuple(compress(self.states, rows)))
 
     def __len__(self) -> int:
         return len(self.frame) + len(self.damaged)

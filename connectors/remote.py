@@ -17,7 +17,7 @@ exception: it is in its receipt.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -25,6 +25,8 @@ from connectors.page import PAGE_ROWS, Page, Source
 from mappings.errors import ConfigurationError, RetryLater
 
 Key = tuple[str, ...]
+Known = Callable[[Hashable], bool]
+"""Whether a row is known in this state (of `Page.states`)."""
 Operation = Literal["create", "update", "archive", "delete"]
 State = Literal["delivered", "refused", "stale", "retry", "unclear"]
 
@@ -137,8 +139,9 @@ class Remote(Protocol):
     def capabilities(self, resource: Resource) -> Capabilities:
         """Raises ConfigurationError when the resource, or a column that it names, is not there."""
 
-    def read(self, resource: Resource, since: Position | None) -> RemoteSource:
-        """Everything (`since` is None), or what changed since, a little more included; streamed."""
+    def read(self, resource: Resource, since: Position | None, known: Known | None = None) -> RemoteSource:
+        """Everything (`since` is None), or what changed since, a little more included; streamed. A read of changes may
+        leave out rows in a state that is `known`."""
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
         """The rows with these keys as they are now, archived ones too; those that are not there are missing."""
@@ -179,6 +182,6 @@ class Prepares(Protocol):
 
 
 __all__ = [
-    "PAGE_ROWS", "Capabilities", "Change", "Key", "LoginRefused", "Position", "Prepares", "Receipt", "Remote",
+    "PAGE_ROWS", "Capabilities", "Change", "Key", "Known", "LoginRefused", "Position", "Prepares", "Receipt", "Remote",
     "RemoteDown", "RemoteSource", "Resource",
 ]

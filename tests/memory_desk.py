@@ -23,10 +23,10 @@ from pipelines.hub import Hub
 from pipelines.ops.conflicts import open_conflicts
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.lock import flow_lock
-from pipelines.runs.push import PushResult
+from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.pushing import push_flow
-from pipelines.runs.remote import read_remote
-from pipelines.runs.replay import retry_parked
+from pipelines.runs.remote import Kept, read_remote
+from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.settling import settle_run
 from pipelines.runs.standing import resume
@@ -158,6 +158,7 @@ class Three:
     store: Store
     project: Project
     systems: dict[str, MemorySystem] = field(default_factory=systems)
+    kept: dict[str, Kept] = field(default_factory=dict)  # by flow: the session of who pushes again and again
     hub: Hub = field(init=False)
     life: Life = field(init=False)
 
@@ -168,6 +169,7 @@ class Three:
 
     def fresh(self) -> None:
         """New systems without a row."""
+        self.kept.clear()
         self.systems.update(systems())
         for one in self.systems.values():
             one.kill = self.life.die
@@ -217,12 +219,25 @@ class Three:
         """Sends what is due; None when it could not."""
         return self._lives(lambda: push_flow(self.hub, flow))
 
+    def push_again(self, flow: str) -> PushResult | None:
+        """As live does: with what is known of the rows since the last time."""
+        def work() -> PushResult:
+            one = self.hub.flow(flow)
+            with flow_lock(self.hub, flow):
+                finish_unfinished(self.hub, one, lambda *_: None)
+                result = push_locked(self.hub, one, kept=self.kept.setdefault(flow, Kept()))
+            retry_after_creates(self.hub)
+            return result
+
+        return self._lives(work)
+
     def _lives(self, work: Callable[[], Any]) -> Any:
         """What `work` returns; None when the system is down or the hub was killed, which then begins anew."""
         for _ in range(50):
             try:
                 return work()
             except Killed:
+                self.kept.clear()
                 self.life.reborn()
                 return None
             except HeldBack:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
-from connectors.remote import Capabilities, Change, Key, Position, Receipt, RemoteDown, Resource
+from connectors.remote import Capabilities, Change, Key, Known, Position, Receipt, RemoteDown, Resource
 
 Answer = Literal["well", "lost", "never", "late", "down", "retry", "killed_before", "killed_after"]
 """What becomes of one call of `write`: done and told; done, the answer lost; not done, the answer lost; done only later,
@@ -167,7 +167,8 @@ class MemoryRemote:
         return Capabilities(create=True, update=True, archive=True, delete=True, batch=one.batch,
                             whole_batch=one.whole_batch, versions=one.versions)
 
-    def read(self, resource: Resource, since: Position | None) -> MemorySource:
+    def read(self, resource: Resource, since: Position | None, known: Known | None = None
+             ) -> MemorySource:
         """What changed since, and again what changed a little before: one tick of overlap."""
         self._reached()
         one = self.system

@@ -9,7 +9,7 @@ from time import monotonic
 import psycopg
 
 from connectors.page import Page
-from connectors.remote import Capabilities, Change, Key, Operation, Position, Receipt, RemoteSource, Resource
+from connectors.remote import Capabilities, Change, Key, Known, Operation, Position, Receipt, RemoteSource, Resource
 from connectors.sql import lookup, preparing, tracking
 from connectors.sql.batch import filled
 from connectors.sql.changed import stamp_field
@@ -57,7 +57,8 @@ class SqlRemote:
             return False
         return bool(relation.key) and ("delete" if operation == "delete" else "update") in relation.can
 
-    def read(self, resource: Resource, since: Position | None) -> RemoteSource:
+    def read(self, resource: Resource, since: Position | None, known: Known | None = None  # noqa: ARG002 - as the port
+             ) -> RemoteSource:
         """Everything, or what changed since; raises ConfigurationError when nothing tells what changed."""
         relation = self._relation(resource)
         way: Way = "all"

@@ -13,7 +13,7 @@ binary                  base64 without line breaks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -79,10 +79,11 @@ TYPED: dict[str, Callable[[dict[str, Any]], str]] = {
 """By the `__class__` that Tryton gives an object."""
 
 
-def page_of(rows: Sequence[dict[str, Any]], columns: Iterable[Column], first: int = 1) -> Page:
+def page_of(rows: Sequence[dict[str, Any]], columns: Iterable[Column], first: int = 1,
+            states: Sequence[Hashable] = ()) -> Page:
     """A page of rows as `read` gives them; their numbers begin with `first`."""
     table = pa.table({column.name: pa.array(cells_of(column, rows), CELL) for column in columns})
     frame = table.to_pandas(types_mapper={CELL: pd.StringDtype("pyarrow")}.get)
     numbers = np.arange(first, first + len(rows), dtype=np.int64)
     frame.index = pd.Index(numbers, dtype="int64", name="row")
-    return Page(frame, numbers.copy(), none_damaged())
+    return Page(frame, numbers.copy(), none_damaged(), states)

@@ -13,13 +13,13 @@ from itertools import islice
 from typing import Any
 
 from connectors.page import Page
-from connectors.remote import Capabilities, Change, Key, Position, Receipt, RemoteSource, Resource
+from connectors.remote import Capabilities, Change, Key, Known, Position, Receipt, RemoteSource, Resource
 from connectors.tryton.cells import page_of
 from connectors.tryton.deleted import Deletions
 from connectors.tryton.encode import Encoder, equals, keys_domain
 from connectors.tryton.model import MANY, TEMPLATE, VERSION, Column, Models
-from connectors.tryton.query import SOME, Query, Row
-from connectors.tryton.reading import WRITTEN, TrytonSource
+from connectors.tryton.query import SOME, Query, Row, is_id
+from connectors.tryton.reading import STAMPS, WRITTEN, TrytonSource, states_of
 from connectors.tryton.session import Session
 from connectors.tryton.settings import TrytonSettings
 from connectors.tryton.values import BadCell, wire_value
@@ -47,13 +47,13 @@ class TrytonRemote:
             beside=frozenset(column.name for column in query.columns if not self._stands_in(query.model, column)),
         )
 
-    def read(self, resource: Resource, since: Position | None) -> RemoteSource:
+    def read(self, resource: Resource, since: Position | None, known: Known | None = None) -> RemoteSource:
         query = self._query(resource)
         stamp = self.models.column(self.models.get(query.model), resource.changed or WRITTEN)
         if stamp.type not in {"timestamp", "datetime"} or len(stamp.path) > 1:
             raise ConfigurationError(f"{query.model}.{stamp.name} is no time of change but {stamp.type}",
                                      where=self.session.wire.url, todo="Leave `changed_since` out: Tryton has its own.")
-        return TrytonSource(query, resource, since, self.deletions, self.settings.page)
+        return TrytonSource(query, resource, since, self.deletions, self.settings.page, known)
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
         query = self._query(resource)
@@ -61,13 +61,12 @@ class TrytonRemote:
         rows: list[Row] = []
         for at in range(0, len(keys), SOME):
             some = keys[at : at + SOME]
-            found = query.of_ids([key[0] for key in some]) if resource.key == ("id",) else None
-            if found is not None:
-                rows += found
+            if resource.key == ("id",) and all(is_id(key[0]) for key in some):
+                rows += query.of_ids([int(key[0]) for key in some], STAMPS)
                 continue
-            for batch in query.by_id(keys_domain(by, some), min(SOME, self.settings.page)):
+            for batch in query.by_id(keys_domain(by, some), min(SOME, self.settings.page), STAMPS):
                 rows += batch
-        return page_of(rows, query.columns)
+        return page_of(rows, query.columns, states=states_of(rows))
 
     def find(self, resource: Resource, where: Mapping[str, str], limit: int = 20) -> Page:
         query = self._query(resource)

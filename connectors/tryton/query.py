@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,22 +55,20 @@ class Query:
         place = {number: at for at, number in enumerate(ids)}
         return sorted(rows, key=lambda row: place[row["id"]])
 
-    def of_ids(self, keys: Sequence[str]) -> list[Row] | None:
-        """The rows with these ids, ascending, in one call; None where Tryton does not give them so, since one is no
-        more, say: then they are to be searched."""
-        if not all(map(is_id, keys)):
-            return None
+    def of_ids(self, ids: Iterable[int], extra: Sequence[str] = ()) -> list[Row]:
+        """The rows with these ids that are there, ascending; in one call where all are."""
+        wanted = sorted(set(ids))
         shown = any(column.reaches(self.model) for column in self.columns)
+        names = list(dict.fromkeys([*(column.name for column in self.columns), *extra]))
         try:
-            rows = self.session.read(f"model.{self.model}.read", sorted({int(key) for key in keys}),
-                                     [column.name for column in self.columns], context=None if shown else EVERYTHING)
+            rows = self.session.read(f"model.{self.model}.read", wanted, names, context=None if shown else EVERYTHING)
         except (Refused, AnswerTooLarge):
-            return None
+            return [row for batch in self.by_id([["id", "in", wanted]], len(wanted), extra) for row in batch]
         return sorted(rows, key=lambda row: int(row["id"]))
 
-    def by_id(self, domain: Domain, limit: int) -> Iterator[list[Row]]:
+    def by_id(self, domain: Domain, limit: int, extra: Sequence[str] = ()) -> Iterator[list[Row]]:
         """All rows in batches of `limit`, by id."""
-        yield from self._paged(domain, limit, ("id",), ["id", ">", 0], lambda last: ["id", ">", last["id"]])
+        yield from self._paged(domain, limit, ("id",), ["id", ">", 0], lambda last: ["id", ">", last["id"]], extra)
 
     def by_stamp(self, stamp: str, since: Any, domain: Domain, limit: int) -> Iterator[list[Row]]:
         """All rows whose `stamp` is `since` or later, in batches, by (stamp, id): a batch may end among equal ones."""
@@ -80,11 +78,11 @@ class Query:
         yield from self._paged(domain, limit, (stamp, "id"), [stamp, ">=", since], beyond)
 
     def _paged(self, domain: Domain, limit: int, order: Sequence[str], after: Domain,
-               beyond: Callable[[Row], Domain]) -> Iterator[list[Row]]:
+               beyond: Callable[[Row], Domain], extra: Sequence[str] = ()) -> Iterator[list[Row]]:
         """Until a batch is not full. What is too large for one answer is asked for in halves."""
         while True:
             try:
-                batch = self.rows([domain, after], limit, order, order)
+                batch = self.rows([domain, after], limit, order, [*order, *extra])
             except AnswerTooLarge:
                 if limit == 1:
                     raise

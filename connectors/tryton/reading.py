@@ -3,10 +3,12 @@
 ::
 
     stamps of a row         write_date, or create_date while write_date is null
-    read by change          rows never written, by (create_date, id)   and after them
-                            rows written, by (write_date, id):         a row that moves meanwhile is read there
+    read by change          which rows changed, in one list of ids and stamps; then those that are not known so
+                            too many for one list: rows never written, by (create_date, id), and after them
+                            rows written, by (write_date, id): a row that moves meanwhile is read there
     position                the greatest stamp that there was before the first page: later ones are read again
     since                   position − overlap, for transactions that were committed late
+    state of a row          (id, stamp): whoever read it so need not read it again within the overlap
 
 Stamps are the server's, never ours. A row's stamp does not move when its children change, nor when what a computed
 field looks at does: addresses, contact mechanisms and identifiers are resources of their own (party.address,
@@ -16,18 +18,22 @@ party.contact_mechanism, party.identifier).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.page import PAGE_ROWS, Page
-from connectors.remote import Key, Position, Resource
+from connectors.remote import Key, Known, Position, Resource
 from connectors.tryton.cells import cell, page_of
 from connectors.tryton.deleted import Deletions
-from connectors.tryton.query import Domain, Query, Row
+from connectors.tryton.query import SOME, Domain, Query, Row
 from connectors.tryton.values import datetime_value
+from connectors.tryton.wire import AnswerTooLarge
 
 CREATED, WRITTEN = "create_date", "write_date"
+STAMPS = (CREATED, WRITTEN)
+LISTED = 5_000
+"""Rows in one list of what changed."""
 STAMP, DELETED = "stamp", "deleted"
 
 
@@ -45,6 +51,7 @@ class TrytonSource:
     since: Position | None
     deletions: Deletions
     batch: int
+    known: Known | None = None
     detected: dict[str, str] = field(default_factory=dict)
     position: Position = field(default_factory=Position)
     gone: Sequence[Key] = ()
@@ -54,40 +61,64 @@ class TrytonSource:
         return tuple(column.name for column in self.query.columns)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
-        mark = self._mark()
+        changed = self._changed()
+        mark = self._mark(self._greatest() if changed is None else map(_stamp, changed))
         waiting: list[Row] = []
         first = 1
-        for batch in self._batches(min(rows, self.batch)):
+        for batch in self._batches(min(rows, self.batch), changed):
             waiting += batch
             while len(waiting) >= rows:
-                yield page_of(waiting[:rows], self.query.columns, first)
+                yield self._page(waiting[:rows], first)
                 waiting, first = waiting[rows:], first + rows
         if waiting:
-            yield page_of(waiting, self.query.columns, first)
+            yield self._page(waiting, first)
         self.gone = self._deleted(mark)
         self.position = Position({key: value for key, value in mark.items() if value})
 
-    def _batches(self, size: int) -> Iterator[list[Row]]:
+    def _page(self, rows: list[Row], first: int) -> Page:
+        return page_of(rows, self.query.columns, first, states_of(rows))
+
+    def _changed(self) -> list[Row] | None:
+        """The ids and stamps of what changed, as they are at one moment; None where all is read, or by a stamp of the
+        mapping's, or where they are too many for one list."""
         since = self._since(STAMP)
-        if since is None:
+        if since is None or self.resource.changed not in {None, WRITTEN}:
+            return None
+        domain = ["OR", [[WRITTEN, ">=", since]], [[WRITTEN, "=", None], [CREATED, ">=", since]]]
+        try:
+            listed = Query(self.query.session, self.query.model, ()).rows(domain, LISTED, extra=("id", *STAMPS))
+        except AnswerTooLarge:
+            return None
+        return listed if len(listed) < LISTED else None
+
+    def _batches(self, size: int, changed: list[Row] | None) -> Iterator[list[Row]]:
+        since = self._since(STAMP)
+        if changed is not None:
+            known = self.known
+            new = [row["id"] for row in changed if known is None or not known(_state(row))]
+            for at in range(0, len(new), min(size, SOME)):
+                yield self.query.of_ids(new[at : at + min(size, SOME)], STAMPS)
+        elif since is None:
             yield from self.query.by_id([], size)
-            return
-        for stamp, domain in self._stamps():
-            yield from self.query.by_stamp(stamp, since, domain, size)
+        else:
+            for stamp, domain in self._stamps():
+                yield from self.query.by_stamp(stamp, since, domain, size)
 
     def _stamps(self) -> tuple[tuple[str, Domain], ...]:
         if self.resource.changed not in {None, WRITTEN}:
             return ((str(self.resource.changed), []),)
         return ((CREATED, [[WRITTEN, "=", None]]), (WRITTEN, []))
 
-    def _mark(self) -> dict[str, str]:
-        """The greatest stamps before the first page; where nothing is new, those of the last read."""
+    def _greatest(self) -> Iterator[str]:
+        """The greatest value of each stamp there is."""
         since = self._since(STAMP)
-        before = dict(self.since.mark) if self.since else {}
-        found = [str(before.get(STAMP, ""))]
         for stamp, _ in self._stamps():
-            found.append(cell(self.query.greatest(stamp, [[stamp, ">=", since]] if since else [])))
-        mark = {STAMP: max(found, key=_moment)}
+            yield cell(self.query.greatest(stamp, [[stamp, ">=", since]] if since else []))
+
+    def _mark(self, found: Iterable[str]) -> dict[str, str]:
+        """The greatest of the stamps `found` before the first page; where nothing is new, that of the last read."""
+        before = dict(self.since.mark) if self.since else {}
+        mark = {STAMP: max((str(before.get(STAMP, "")), *found), key=_moment)}
         if self.resource.key == ("id",):  # a read of everything begins here: what it does not hold is gone
             told = str(before.get(DELETED, ""))
             mark[DELETED] = told or max(self.deletions.latest(self.query.model), mark[STAMP], key=_moment)
@@ -108,6 +139,19 @@ class TrytonSource:
         ids, latest = self.deletions.since(self.query.model, since)
         mark[DELETED] = max(latest, mark[DELETED], key=_moment)
         return tuple((str(number),) for number in ids)
+
+
+def states_of(rows: Sequence[Row]) -> Sequence[Hashable]:
+    """What tells each row as it is from all others; () for rows that were read without their stamps."""
+    return tuple(map(_state, rows)) if all(stamp in row for row in rows[:1] for stamp in STAMPS) else ()
+
+
+def _state(row: Row) -> Hashable:
+    return row["id"], _stamp(row)
+
+
+def _stamp(row: Row) -> str:
+    return cell(row[WRITTEN]) or cell(row[CREATED])
 
 
 def _moment(text: str) -> dt.datetime:

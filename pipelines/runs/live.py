@@ -220,13 +220,17 @@ class _Live:
             if before.intents:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
-            source = NewsSource(remote.read(resource, since), flow.into[0].key, seen)
-            if not source.look() and since is not None:
-                self._no_news(state, source)
-                note_hints(hub, said, None)
-                return Counter()
-            result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
-                                        trigger="live"))
+            source = NewsSource(remote.read(resource, since, seen.knows), flow.into[0].key, seen)
+            try:
+                if not source.look() and since is not None:
+                    self._no_news(state, source)
+                    note_hints(hub, said, None)
+                    return Counter()
+                result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
+                                            trigger="live"))
+            except BaseException:
+                seen.forget()  # what was read is not taken in
+                raise
         state.since = source.position
         if result.state != "done":
             seen.forget()

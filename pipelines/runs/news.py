@@ -3,7 +3,9 @@ version a write may name rows that it does not read again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -22,6 +24,9 @@ from pipelines.stages.prints import Prints
 from pipelines.stages.unread import settled_keys
 
 REMEMBERED = 50_000
+AGAIN = 15.0
+"""Seconds after which a row that changed there is read once more: what stands elsewhere (a number that was added to a
+new party a moment later) gives it no other state."""
 FEW = 500
 """Rows of news that are kept in memory, and may be read twice."""
 
@@ -34,13 +39,14 @@ class Seen:
 
     `version`: the column with the row's version, and `prints`: the fingerprints, of a flow that writes. Then `versions`
     has the fingerprint and version of each row that was taken in and left nothing open, as `settle` found; those that
-    `settle` has not asked about yet are `unsettled`.
+    `settle` has not asked about yet are `unsettled`. `states`: until when a row need not be read in a state.
     """
 
     hashes: dict[str, int] = field(default_factory=dict)
     version: str | None = None
     prints: Prints | None = None
     versions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    states: dict[Hashable, float] = field(default_factory=dict)
     unsettled: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def news(self, page: Page, key: Sequence[Column]) -> Page:
@@ -48,11 +54,18 @@ class Seen:
         keys, hashes = self._told(page, key)
         new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
         self._note(page, keys, hashes)
-        return page if new.all() else Page(page.frame[new], page.lines[new], page.damaged)
+        again = time.monotonic() + AGAIN
+        self.states.update({state: math.inf if state in self.states else again for state in page.states})
+        return page if new.all() else page.only(new)
 
     def note(self, page: Page, key: Sequence[Column]) -> None:
         """The rows of a page that was taken in otherwise, after they were written: no news when they are read."""
         self._note(page, *self._told(page, key))
+        self.states.update(dict.fromkeys(page.states, math.inf))
+
+    def knows(self, state: Hashable) -> bool:
+        """Whether a row need not be read that is in this state."""
+        return self.states.get(state, 0.0) > time.monotonic()
 
     def settle(self, hub: Hub, flow: Flow) -> None:
         """After a run has taken in what was seen."""
@@ -60,8 +73,12 @@ class Seen:
             return
         with hub.ask.connect() as connection:
             keys = settled_keys(connection, kept_plan(hub, flow), {key: one[0] for key, one in self.unsettled.items()})
-        self.versions.update({key: self.unsettled[key] for key in keys})
+        self.settled(keys)
         self.unsettled.clear()
+
+    def settled(self, keys: Collection[str]) -> None:
+        """Rows of these keys, as they were seen last, were taken in and left nothing open."""
+        self.versions.update({key: self.unsettled.pop(key) for key in keys if key in self.unsettled})
 
     def _told(self, page: Page, key: Sequence[Column]) -> tuple[list[str], list[int]]:
         """The key and the content of each row, whatever the order of its columns."""
@@ -70,7 +87,7 @@ class Seen:
         return keys, fingerprints(page.frame, names, salt=0).tolist()
 
     def _note(self, page: Page, keys: list[str], hashes: list[int]) -> None:
-        if len(self.hashes) > REMEMBERED:
+        if max(len(self.hashes), len(self.states)) > REMEMBERED:
             self.forget()
         self.hashes.update(zip(keys, hashes, strict=True))
         if self.prints is None or self.version not in page.frame.columns:
@@ -85,6 +102,7 @@ class Seen:
     def forget(self) -> None:
         """After a run that did not take the rows in: they have to come again."""
         self.hashes.clear()
+        self.states.clear()
         self.versions.clear()
         self.unsettled.clear()
 
@@ -137,15 +155,16 @@ class NewsSource:
         last = 0
         for page in chain(self.first, self.rest or ()):
             if len(page):
-                numbered = _numbered(page, last)
-                last += len(numbered)
-                yield numbered
+                following = numbered(page, last)
+                last += len(following)
+                yield following
 
 
-def _numbered(page: Page, last: int) -> Page:
+def numbered(page: Page, last: int) -> Page:
+    """The page with row numbers that follow `last` without a gap."""
     frame = page.frame.set_axis(pd.RangeIndex(last + 1, last + 1 + len(page.frame)).astype("int64"))
     damaged = page.damaged.assign(row=np.arange(last + 1 + len(frame), last + 1 + len(page), dtype=np.int64))
-    return Page(frame, page.lines, damaged)
+    return Page(frame, page.lines, damaged, page.states)
 
 
 def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:

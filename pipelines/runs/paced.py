@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from connectors.page import Page
-from connectors.remote import Capabilities, Change, Key, Position, Receipt, Remote, RemoteSource, Resource
+from connectors.remote import Capabilities, Change, Key, Known, Position, Receipt, Remote, RemoteSource, Resource
 
 
 @dataclass
@@ -41,9 +41,9 @@ class Paced:
         self.pace.wait()
         return self.remote.capabilities(resource)
 
-    def read(self, resource: Resource, since: Position | None) -> RemoteSource:
+    def read(self, resource: Resource, since: Position | None, known: Known | None = None) -> RemoteSource:
         self.pace.wait()
-        return self.remote.read(resource, since)
+        return self.remote.read(resource, since, known)
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:
         self.pace.wait()

@@ -33,6 +33,7 @@ from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver, note_call
 from pipelines.runs.due import beyond
+from pipelines.runs.exact import settle_exact
 from pipelines.runs.executing import execute
 from pipelines.runs.flight import Batch, Caller, Flight, create_calls, is_one_call_of_creates
 from pipelines.runs.lost_creates import settle_creates
@@ -213,7 +214,7 @@ class _Push:
         self._settle(batch, answered)
         unread = self._left_unread(answered)
         if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
-            self._read([remote_key(key) for key in unread], read_back=True)
+            self._read_back(unread)
         return any(one.receipt.state in ("stale", "refused") for one in answered)
 
     def _land(self) -> None:
@@ -267,17 +268,23 @@ class _Push:
         keys = [key for every in asked.values() for key in every]
         if keys:
             self._land()  # what is under way needs the session
-            there |= self._read([remote_key(key) for key in keys], read_back=False)
+            there |= self._read([remote_key(key) for key in keys])
         return {record_id for record_id, every in asked.items() if there.keys().isdisjoint(every)}, there
 
-    def _read(self, keys: Sequence[Key], *, read_back: bool) -> Rows:
+    def _read(self, keys: Sequence[Key]) -> Rows:
         """Fetches rows and sends them down the road; returns those that are there."""
         page = self.remote.fetch(self.resource, keys)
         if not len(page.frame):
             return {}
-        self._take_in(page, "readback" if read_back else "push")
-        return {} if read_back else rows_of(page, self.plan.into.key,
-                                            self.resource.version if self.can.versions else None)
+        self._take_in(page, "push")
+        return rows_of(page, self.plan.into.key, self.resource.version if self.can.versions else None)
+
+    def _read_back(self, sends: Mapping[str, Send]) -> None:
+        """Fetches what was just written, by key; what is not as it had to be goes down the road."""
+        page = self.remote.fetch(self.resource, [remote_key(key) for key in sends])
+        page = settle_exact(self.hub, self.flow, self.plan, self.seen, page, sends)
+        if len(page.frame):
+            self._take_in(page, "readback")
 
     def _take_in(self, page: Page, trigger: str) -> None:
         result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page),
@@ -325,9 +332,9 @@ class _Push:
         written = {send.record_id for send in batch.sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
 
-    def _left_unread(self, answered: Sequence[Answered]) -> list[str]:
-        """Keeps the rows that came with the receipts; returns the keys of those that are to be read."""
-        unread: list[str] = []
+    def _left_unread(self, answered: Sequence[Answered]) -> dict[str, Send]:
+        """Keeps the rows that came with the receipts; returns the sends whose rows are to be read, by key."""
+        unread: dict[str, Send] = {}
         exact: list[Mapping[str, str]] = []
         for one in answered:
             key = one.as_sent().key
@@ -339,7 +346,7 @@ class _Push:
                 self.left[key] = one.receipt.row
                 self.left_of.add(one.send.record_id)
             else:
-                unread.append(key)
+                unread[key] = one.send
         if exact:
             self.seen.note(page_of(exact), self.plan.into.key)
         return unread

@@ -63,7 +63,7 @@ def known_unread(hub: Hub, flow: Flow, plan: IntoPlan, can: Capabilities, seen: 
         known.setdefault(entry.record_id, []).append(entry.key)
     sure = [entry for entry in entries if entry.sure and entry.key not in changed]
     rows = _as_agreed(hub, plan, sure) if can.compares else {
-        entry.key: Row(seen.versions[entry.key][1], {}) for entry in sure if entry.key in seen.versions}
+        entry.key: Row(seen.versions[entry.key][1], {}, entry.images) for entry in sure if entry.key in seen.versions}
     return known, {key: rows[key] for every in known.values() if rows.keys() >= set(every) for key in every}
 
 

@@ -19,14 +19,18 @@ def marks_of(frame: pd.DataFrame, read: Read, file_mark: int | None) -> tuple[pd
     and times are microseconds since 1970, UTC. A value that cannot be read gives null: the row then counts as newest.
     """
     stamps = _times(frame, read.stamp, read) if read.stamp is not None else None
-    if read.version in read.mark_columns:
-        marks = _versions(frame, read)
-    elif stamps is not None:
-        marks = stamps
-    else:
-        marks = pd.Series(file_mark, index=frame.index, dtype="int64[pyarrow]")
+    marks = order_marks(frame, read, file_mark) if stamps is None or read.version in read.mark_columns else stamps
     empty = pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
     return marks, stamps if stamps is not None else empty
+
+
+def order_marks(frame: pd.DataFrame, read: Read, file_mark: int | None) -> pd.Series:
+    """The order marks alone; see `marks_of`."""
+    if read.version in read.mark_columns:
+        return _versions(frame, read)
+    if read.stamp is not None:
+        return _times(frame, read.stamp, read)
+    return pd.Series(file_mark, index=frame.index, dtype="int64[pyarrow]")
 
 
 def _versions(frame: pd.DataFrame, read: Read) -> pd.Series:

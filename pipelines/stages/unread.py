@@ -34,6 +34,8 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy import column as column_of
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from crm_store import hub_tables as hub
 from mappings.codecs.columns import field_columns
@@ -86,6 +88,56 @@ def settled_keys(connection: Connection, plan: IntoPlan, prints: Mapping[str, in
     return set(connection.scalars(query, {"keys": list(prints), "prints": list(prints.values())}))
 
 
+@dataclass(frozen=True)
+class ReadBack:
+    """A row that was read again after it was written: its record, its fingerprint and its order mark."""
+
+    record_id: int
+    print: int
+    mark: int | None
+
+
+def settle_read_back(connection: Connection, plan: IntoPlan, rows: Mapping[str, ReadBack]) -> set[str]:
+    """Rows (by key) that were read back, exactly as they had to be, are the ones last applied; returns the keys of
+    those that are so by now.
+
+    Not where the record differs from what was agreed on, whoever changed it and when, nor where an open conflict or a
+    held row of the key is left, nor where the row is an older one: a run has to look at these. The record is locked, so
+    that whoever is changing it is waited for, and whoever changes it next finds the fingerprint, and takes it away.
+    """
+    settled = plan.once("read back", lambda: _read_back(plan))
+    every = rows.values()
+    return set(connection.scalars(settled, {
+        "keys": list(rows), "prints": [row.print for row in every], "marks": [row.mark for row in every],
+        "records": [row.record_id for row in every],
+    }))
+
+
+def _read_back(plan: IntoPlan) -> ReturningUpdate[Any]:
+    x, c, held = plan.crosswalk, plan.record, hub.held
+    ours = select(c).where(c.c.id == any_(RECORDS)).order_by(c.c.id).with_for_update(read=True).cte("ours")
+    keys, numbers = bindparam("keys", type_=ARRAY(Text)), ARRAY(BigInteger)
+    said = func.unnest(keys, bindparam("prints", type_=numbers), bindparam("marks", type_=numbers)).table_valued(
+        "key", column_of("print", BigInteger), column_of("mark", BigInteger)).render_derived(name="said")
+    agreed = [(ours.c.archived_at.is_not(None) if column == "archived" else ours.c[column]).is_not_distinct_from(
+        x.c[f"b_{column}"]) for column in _columns(plan)]
+    refused = exists().where(held.c.feed == plan.feed, held.c.key == x.c.key, held.c.state == "open")
+    return (
+        update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == said.c.key,
+                        x.c.record_id == ours.c.id, x.c.base_set == plan.base_set, x.c.pending.is_(None),
+                        x.c.absent_since.is_(None), func.coalesce(x.c.mark <= said.c.mark, true()), ~_disputed(plan),
+                        ~refused, *agreed)
+        .values(fingerprint=said.c.print, mark=said.c.mark, sent=null()).returning(x.c.key)
+    )
+
+
+def _disputed(plan: IntoPlan) -> ColumnElement[bool]:
+    """Whether the feed has an open conflict about the record of the entry."""
+    x, conflict = plan.crosswalk, hub.conflict
+    return exists().where(conflict.c.entity == plan.into.entity, conflict.c.record_id == x.c.record_id,
+                          conflict.c.feed == plan.feed, conflict.c.state == "open")
+
+
 def _settled(plan: IntoPlan, beside: frozenset[str]) -> Select[Any]:
     x = plan.crosswalk
     v = _verdicts(plan, beside)
@@ -133,12 +185,9 @@ def _sides(plan: IntoPlan) -> Subquery:
             there = image_of(x, column, agreed)
             columns += [ours.label(f"c_{column}"), there.label(f"r_{column}"), agreed.label(f"b_{column}"),
                         there.label(f"i_{column}")]
-    conflict = hub.conflict
-    disputed = exists().where(conflict.c.entity == plan.into.entity, conflict.c.record_id == x.c.record_id,
-                              conflict.c.feed == plan.feed, conflict.c.state == "open")
     ended = c.c.archived_at.is_not(None) if plan.ends else false()
     settled = and_(x.c.base_set == plan.base_set, x.c.pending.is_(None), x.c.sent.is_(None),
-                   x.c.absent_since.is_(None), ~disputed, ~ended)
+                   x.c.absent_since.is_(None), ~_disputed(plan), ~ended)
     return (
         select(x.c.key, x.c.record_id, c.c.type.label("record_type"),
                literal("entry").label("class"), cast(null(), BigInteger).label("stamp"),

@@ -15,6 +15,9 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from connectors.page import PAGE_ROWS, Page
+from connectors.remote import RemoteDown
+from connectors.sql.source import SqlSource
 from mappings.errors import NavetteError, RetryLater
 from pipelines.cli import status
 from pipelines.cli.app import app
@@ -113,6 +116,26 @@ def test_live_goes_on_after_every_connection_was_cut(both: Both, server) -> None
                 [(f"Name {number}", f"City {number}")])
     assert both.erp.one("SELECT count(*) FROM customer") == len(SIRETS)
     assert both.books.one("SELECT count(*) FROM debtor") == len(SIRETS)
+
+
+def test_what_was_read_before_a_read_broke_off_is_read_again(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(both)
+    pages, broken = SqlSource.pages, list[int]()
+
+    def breaking(source: SqlSource, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        for page in pages(source, rows):
+            yield page
+            if len(page) and "name" in page.frame and "Edited" in set(page.frame["name"]) and not broken:
+                broken.append(len(page))
+                raise RemoteDown("cut off")
+
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        eventually(both.outbox, [])
+        monkeypatch.setattr(SqlSource, "pages", breaking)
+        both.erp("UPDATE customer SET name = 'Edited' WHERE siret = %s", SIRETS[0])
+        eventually(lambda: both.books.one("SELECT label FROM debtor WHERE siret = %s", SIRETS[0]), "Edited")
+    assert len(broken) == 1
 
 
 def test_only_one_process_keeps_a_system_live(both: Both) -> None:

@@ -249,6 +249,15 @@ class RemoteSuite:
         desk.give_one_stamp([late], like=keys[0])
         assert late in read_all(desk, remote.read(exact, source.position), size)
 
+    def test_what_is_known_in_one_state_is_read_in_the_next(self, desk: RemoteDesk, remote: Remote) -> None:
+        keys = desk.insert([desk.values() for _ in range(3)])
+        again = replace(desk.resource, overlap=60.0)
+        position = end_of(remote.read(again, None))
+        known = remote.fetch(again, keys).states
+        desk.edit(keys[1], {desk.text: "edited"})
+        assert read_all(desk, remote.read(again, position, known.__contains__))[keys[1]] == "edited"
+        assert read_all(desk, remote.read(again, position)).keys() >= {keys[1]}
+
     def test_the_overlap_reads_what_was_committed_late(self, desk: RemoteDesk, remote: Remote) -> None:
         [old] = desk.insert([desk.values()])
         keys = desk.insert([desk.values() for _ in range(2)])

@@ -116,6 +116,49 @@ def test_without_the_right_to_read_the_log_the_rest_is_read(
         remote.close()
 
 
+# what changed
+
+@pytest.mark.parametrize("listed", [5_000, 2])
+def test_rows_that_are_known_are_not_read_again_until_they_change(
+        remote: TrytonRemote, others: Session, monkeypatch: pytest.MonkeyPatch, listed: int) -> None:
+    monkeypatch.setattr("connectors.tryton.reading.LISTED", listed)  # more than are listed at once are read all
+    position = end_of(remote.read(PARTY, None))
+    keys = made(remote, PARTY, *({"name": f"known {number}"} for number in range(4)))
+    seen: set[object] = set()
+
+    def news() -> list[tuple[str, str]]:
+        rows = []
+        for page in remote.read(PARTY, position, seen.__contains__).pages():
+            seen.update(page.states)
+            rows += [(key, name) for key, name in zip(page.frame["id"], page.frame["name"], strict=True)
+                     if (key,) in keys]
+        return rows
+
+    every = [(key, f"known {number}") for number, (key,) in enumerate(keys)]
+    assert sorted(news()) == sorted(every)
+    assert news() == ([] if listed > 2 else every)
+    others.write("model.party.party.write", [int(keys[2][0])], {"name": "edited"})
+    assert (keys[2][0], "edited") in news()
+    seen.update(remote.fetch(PARTY, keys).states)
+    assert listed == 2 or news() == []
+
+
+def test_a_read_of_changes_without_news_lists_what_changed_and_what_was_deleted(
+        remote: TrytonRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(remote, CATEGORY, {"name": "as it was"})
+    position, calls = end_of(remote.read(CATEGORY, None)), list[str]()
+    call = Session.read
+    monkeypatch.setattr(Session, "read", lambda self, method, *rest, **more: calls.append(method) or call(
+        self, method, *rest, **more))
+    seen = {state for page in remote.read(CATEGORY, position).pages() for state in page.states}
+    calls.clear()
+    source = remote.read(CATEGORY, position, seen.__contains__)
+    assert [len(page) for page in source.pages()] == []
+    assert calls[:2] == ["model.product.category.search_read", "model.ir.model.log.search_read"]
+    assert not any(call.endswith(".read") for call in calls), calls
+    assert source.position == position
+
+
 # types, links, sets
 
 def test_every_type_goes_there_and_back(remote: TrytonRemote, others: Session) -> None:

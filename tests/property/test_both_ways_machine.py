@@ -119,9 +119,9 @@ class BothWays(RuleBasedStateMachine):
     def read(self, flow: str, full: bool) -> None:
         self.three.read(flow, full=full)
 
-    @rule(flow=flows)
-    def push(self, flow: str) -> None:
-        self.three.push(flow)
+    @rule(flow=flows, again=st.booleans())
+    def push(self, flow: str, again: bool) -> None:
+        self.three.push_again(flow) if again else self.three.push(flow)
 
     @rule()
     def everything_once(self) -> None:
@@ -153,10 +153,10 @@ class BothWays(RuleBasedStateMachine):
     def repeats_old_news(self, flow: str) -> None:
         self.three.systems[flow].repeats = True
 
-    @rule(flow=flows, statements=st.integers(1, 120))
-    def killed_while_sending(self, flow: str, statements: int) -> None:
+    @rule(flow=flows, statements=st.integers(1, 120), again=st.booleans())
+    def killed_while_sending(self, flow: str, statements: int, again: bool) -> None:
         self.three.life.left = statements
-        self.three.push(flow)
+        self.push(flow, again)
         self.three.life.left = None
 
     # the end

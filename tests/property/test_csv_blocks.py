@@ -69,7 +69,7 @@ manners = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(body=bodies, form=dialects, manner=manners, sizes=st.tuples(st.integers(1, 60), st.integers(1, 7)))
 @example(b";;\na\n", CsvFormat(delimiter=";", encoding="utf-8"), {}, (3, 1))
 def test_blocks_and_pages_of_any_size_give_the_same_rows(
@@ -111,7 +111,7 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(body=bodies, escape=st.sampled_from([None, b"\\"]), comment=st.sampled_from([None, b"#"]))
 @example(b";;\na", None, None)  # a blank row is not at the end while a damaged line follows
 @example(b";;\na;b;c;d\n;;", None, None)
@@ -148,7 +148,7 @@ FIXED = Read.model_validate(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(body=st.lists(fixed_pieces, max_size=30).map(b"".join), size=st.integers(1, 40), cut_bytes=st.booleans())
 def test_fixed_width_in_blocks_of_any_size_gives_the_same_rows(folder: Path, body: bytes, size: int, cut_bytes: bool):
     path = folder / "any.txt"
@@ -168,7 +168,7 @@ json_pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(body=st.lists(json_pieces, max_size=30).map(b"".join), size=st.integers(1, 40))
 def test_json_lines_in_blocks_of_any_size_give_the_same_rows(folder: Path, body: bytes, size: int):
     path = folder / "any.jsonl"

@@ -56,7 +56,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("said", FORMATS.values(), ids=FORMATS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=ROWS)
 def test_what_is_written_is_read_back_or_was_refused(said: dict[str, Any], rows: list[tuple[str, ...]]) -> None:
     write, read = Write.model_validate(said), Read.model_validate(said)

@@ -1,0 +1,77 @@
+"""What is read back after a write, exactly as it had to be, takes no run; and whatever else it holds is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.memory_desk import Three, module_three, siret, three
+
+__all__ = ["module_three", "three"]
+
+
+def taken_in(three: Three) -> tuple[Any, ...]:
+    """Of the only row of erp: whether it is as last applied, what was sent and not read again, its order mark."""
+    return three.sees("SELECT x.fingerprint IS NOT NULL, x.sent, x.mark, x.pending FROM sync.crosswalk_company x"
+                      " JOIN sync.feed f ON f.id = x.feed WHERE f.flow = 'erp'")[0]
+
+
+def read_back(three: Three) -> int:
+    return int(three.one("SELECT count(*) FROM sync.run WHERE trigger = 'readback'"))
+
+
+def known(three: Three) -> str:
+    """A row of erp that the session knows by its version; returns its key."""
+    key = three.systems["erp"].insert(name="Atelier", siret=siret(1), city="Lyon")
+    three.read("erp")
+    three.crm("UPDATE crm.company SET email = 'a@example.org'")
+    three.push_again("erp")  # reads it first
+    return key
+
+
+def test_what_is_read_back_as_it_had_to_be_takes_no_run(three: Three) -> None:
+    key = known(three)
+    before = read_back(three)
+    three.crm("UPDATE crm.company SET email = 'b@example.org'")
+    three.push_again("erp")
+    row = three.systems["erp"].rows[key]
+    assert (row["email"], read_back(three)) == ("b@example.org", before)
+    assert taken_in(three) == (True, None, int(row["rev"]), None)
+    three.systems["erp"].edit(key, email="there@example.org")
+    three.read("erp")
+    assert three.crm("SELECT email FROM crm.company") == [("there@example.org",)]
+    three.systems["erp"].repeats = True  # older than what was read back
+    three.read("erp")
+    assert three.crm("SELECT email FROM crm.company") == [("there@example.org",)]
+
+
+def test_what_the_system_cut_or_somebody_edited_behind_our_write_goes_down_the_road(three: Three) -> None:
+    key = known(three)
+    one = three.systems["erp"]
+    before = read_back(three)
+    three.crm("UPDATE crm.company SET segment_note = 'a rather long note'")
+    three.push_again("erp")
+    assert read_back(three) == before + 1
+    assert (one.rows[key]["note"], three.one("SELECT segment_note FROM crm.company")) == (
+        "a rather l", "a rather long note")
+    one.afterwards = lambda: one.edit(key, city="Metz")
+    three.crm("UPDATE crm.company SET email = 'c@example.org'")
+    three.push_again("erp")
+    assert three.crm("SELECT email, city FROM crm.company") == [("c@example.org", "Metz")]
+    assert read_back(three) == before + 2
+
+
+@pytest.mark.parametrize("column", ["email", "name"])
+def test_what_somebody_edits_here_while_it_is_read_back_is_looked_at(three: Three, column: str) -> None:
+    """A field that is sent, and one that the system masters: as last applied it would not be put right."""
+    key = known(three)
+    one = three.systems["erp"]
+    one.afterwards = lambda: three.sees(f"UPDATE crm.company SET {column} = 'between@example.org'")
+    three.crm("UPDATE crm.company SET email = 'd@example.org'")
+    three.push_again("erp")
+    assert three.one("SELECT name FROM crm.company") == "Atelier"
+    three.rest()
+    assert (one.rows[key]["email"], one.rows[key]["name"]) == (
+        ("between@example.org", "Atelier") if column == "email" else ("d@example.org", "Atelier"))
+    assert three.differences() == []
