@@ -81,11 +81,10 @@ def _columns(plan: IntoPlan) -> list[str]:
 def settled_keys(connection: Connection, plan: IntoPlan, prints: Mapping[str, int]) -> set[str]:
     """The keys of those rows (by their fingerprints) that were applied, and left nothing for anybody to decide."""
     x = plan.crosswalk
-    keys, hashes = bindparam("keys", type_=ARRAY(Text)), bindparam("prints", type_=ARRAY(BigInteger))
-    seen = func.unnest(keys, hashes).table_valued("key", "print").render_derived(name="seen")
-    query = plan.once("settled", lambda: select(x.c.key).join_from(seen, x, and_(
-        x.c.id_space == plan.id_space, x.c.key == seen.c.key, x.c.feed == plan.feed, x.c.fingerprint == seen.c.print)))
-    return set(connection.scalars(query, {"keys": list(prints), "prints": list(prints.values())}))
+    # Each key is looked up: joined, many keys make the planner read the whole id space.
+    query = plan.once("settled", lambda: select(x.c.key, x.c.fingerprint).where(
+        x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == any_(bindparam("keys", type_=ARRAY(Text)))))
+    return {key for key, print in connection.execute(query, {"keys": list(prints)}) if print == prints[key]}
 
 
 @dataclass(frozen=True)
