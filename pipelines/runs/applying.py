@@ -151,7 +151,9 @@ class Apply:
 
     def _in_lanes(self, number: int, ends: list[int]) -> list[int]:
         """Creates two batches at a time where there is nothing but creating to do; returns the ends that are left."""
-        lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings)
+        into, counts = self.intos[number], self.cursor.intos[number]
+        every = not into.plan.references and counts.expected == {"created": counts.staged}
+        lanes = Lanes(self.what.hub.engine, self.what.run_id, number, into, self.settings, every)
         fit = lanes.fit(self.connection, self.cursor.row)
         while fit and len(ends) >= LANES:
             fit = lanes.create(self.connection, [self.cursor.row, *ends[:LANES]], self.cursor, self._ours_since)

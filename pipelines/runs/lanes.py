@@ -33,13 +33,15 @@ LOCK_TIMEOUT = "5s"
 
 @dataclass(frozen=True)
 class Lanes:
-    """The lanes of one into. `settings`: what each transaction says of itself to the journal."""
+    """The lanes of one into. `settings`: what each transaction says of itself to the journal; `every`: each staged row
+    is new."""
 
     engine: Engine
     run_id: int
     number: int
     into: IntoApply
     settings: Mapping[str, str]
+    every: bool
 
     def fit(self, connection: Connection, low: int) -> bool:
         """Whether the rows beyond `low` are only to be created, each by itself."""
@@ -78,7 +80,7 @@ class Lanes:
                 for name, value in (*self.settings.items(), *mine.items()):
                     connection.execute(select(func.set_config(name, value, True)))
                 share_turn(connection, self.into.plan.record)
-                outcomes = self.into.create_decided(connection, low, high)
+                outcomes = self.into.create_decided(connection, low, high, every=self.every)
                 # Both lanes move one cursor: the second to come here waits for the first one's commit.
                 cursor = Cursor.of(connection, self.run_id, locked=True)
                 cursor.intos[self.number].count(outcomes)

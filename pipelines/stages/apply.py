@@ -156,10 +156,11 @@ class IntoApply:
         self._settle(connection, waiting, lenient, final)
         return +outcomes
 
-    def create_decided(self, connection: Connection, low: int, high: int) -> Counter[Outcome]:
-        """Makes what the landing found new in (low, high], without a second look; nothing there is linked."""
+    def create_decided(self, connection: Connection, low: int, high: int, *, every: bool = False) -> Counter[Outcome]:
+        """Makes what the landing found new in (low, high], without a second look; nothing there is linked. `every`:
+        each staged row is new."""
         fate = self.tables.fate
-        created = create_as_decided(connection, self.plan, self.tables, self.run[0], low, high)
+        created = create_as_decided(connection, self.plan, self.tables, self.run[0], low, high, every=every)
         self._close_refusals(connection, fate, fate.c.row_no > low, fate.c.row_no <= high, ~fate.c.waits)
         return +Counter[Outcome]({"created": created})
 

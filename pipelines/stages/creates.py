@@ -117,15 +117,17 @@ def gives_defaults(plan: IntoPlan) -> bool:
     return plan.writes and any(field.map.default is not None for field in plan.fields)
 
 
-def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStaging, run_id: int, low: int, high: int
-                      ) -> int:
+def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStaging, run_id: int, low: int, high: int,
+                      *, every: bool) -> int:
     """Makes record and entry of each row in (low, high] that landing found new and that waits for nothing; how many.
+    `every`: that is each staged row, and none need be asked.
 
     One statement, so that a row is looked up and given its id once. Both sides name the range: a planner derives
     equalities from one another, but not ranges.
     """
     count = connection.execute(
-        tables.once("creates", lambda: _creates(plan, tables)), {"low": low, "high": high, "run": run_id}
+        tables.once(("creates", every), lambda: _creates(plan, tables, every=every)),
+        {"low": low, "high": high, "run": run_id},
     ).rowcount
     if gives_defaults(plan):
         x = plan.crosswalk
@@ -134,18 +136,17 @@ def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStagin
     return count
 
 
-def _creates(plan: IntoPlan, tables: IntoStaging) -> Insert:
+def _creates(plan: IntoPlan, tables: IntoStaging, *, every: bool) -> Insert:
     s, fate = tables.rows, tables.fate
     needed = [s.c.row_no, s.c.key, s.c.mark, s.c.fingerprint,
               *[column for column in s.c if column.name.startswith(("v_", "k_"))]]
     links = [fate.c[f"l_{reference.column}"] for reference in plan.references]
-    chosen = (
-        select(func.nextval("crm.record_id").label("record_id"), *needed, *links)
-        .join_from(fate, s, s.c.row_no == fate.c.row_no)
-        .where(fate.c.row_no > LOW, fate.c.row_no <= HIGH, s.c.row_no > LOW, s.c.row_no <= HIGH,
-               fate.c["class"] == "new", ~fate.c.waits)
-        .cte("chosen")
-    )
+    rows = select(func.nextval("crm.record_id").label("record_id"), *needed, *links).where(
+        s.c.row_no > LOW, s.c.row_no <= HIGH)
+    if not every:
+        rows = rows.join_from(fate, s, s.c.row_no == fate.c.row_no).where(
+            fate.c.row_no > LOW, fate.c.row_no <= HIGH, fate.c["class"] == "new", ~fate.c.waits)
+    chosen = rows.cte("chosen")
     values = record_values(plan, chosen, chosen)
     made = insert(plan.record).from_select(list(values), select(*values.values())).cte("made")
     entry = new_entry_values(plan, chosen, chosen)

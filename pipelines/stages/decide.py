@@ -27,6 +27,7 @@ from sqlalchemy import (
     false,
     func,
     insert,
+    literal,
     null,
     or_,
     select,
@@ -38,7 +39,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
-from pipelines.stages.match import match_rows, of_run
+from pipelines.stages.match import HIGH, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
@@ -65,10 +66,16 @@ class Decided:
 
 
 class Matching:
-    """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into."""
+    """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into.
 
-    def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None]) -> None:
+    Into an empty entity every row is new, and nothing is looked up. A record that somebody makes meanwhile is found as
+    ever: apply takes no decision over that is older than a change. A small run does not ask.
+    """
+
+    def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None], *, small: bool = False
+                 ) -> None:
         self.plan, self.tables, self.run = plan, tables, run
+        self.all_new = False if small else None  # None: not asked yet
 
     @cached_property
     def statement(self) -> Insert:
@@ -76,8 +83,28 @@ class Matching:
         return self.tables.once("match", lambda: _fates(self.tables, match_rows(self.plan, self.tables), waits=False))
 
     def __call__(self, connection: Connection, low: int, high: int) -> None:
+        if self.all_new is None:
+            self.all_new = self._is_first_load(connection)
+        if self.all_new:
+            connection.execute(self.tables.once("all new", lambda: _all_new(self.tables)), {"low": low, "high": high})
+            return
         with index_lookups(connection):
             connection.execute(self.statement, {"low": low, "high": high} | of_run(self.plan, self.run))
+
+
+    def _is_first_load(self, connection: Connection) -> bool:
+        """Whether there is no record or entry that a row could be about, and nothing that it could wait for."""
+        plan, x = self.plan, self.plan.crosswalk
+        if plan.references or plan.writes or not plan.into.create:
+            return False
+        there = or_(exists(select(plan.record.c.id)), exists().where(x.c.id_space == plan.id_space))
+        return not (of_run(plan, self.run)["outdated"] or connection.scalar(select(there)))
+
+
+def _all_new(tables: IntoStaging) -> Insert:
+    s = tables.rows
+    mine = select(s.c.row_no, literal("new"), false()).where(s.c.row_no > LOW, s.c.row_no <= HIGH)
+    return insert(tables.fate).from_select(["row_no", "class", "waits"], mine)
 
 
 def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]

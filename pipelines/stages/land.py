@@ -224,7 +224,7 @@ class _IntoLanding:
         self.owned_by_element = owner is not None and owner.into.each is not None and owner.into.each == self.into.each
         self.prints = Prints.of(what.flow, self.plan, (self.owner_key or ()) if self.owned_by_element else ())
         self.expects, self.asked = bool(self.into.expect), False
-        self.matching = Matching(self.plan, self.tables, what.run)
+        self.matching = Matching(self.plan, self.tables, what.run, small=what.staging.small)
         self.last_row = 0
 
     # Great Expectations takes seconds to import: only a run that has rows to judge pays for it.

@@ -17,6 +17,7 @@ from pipelines.runs import applying
 from pipelines.runs.lanes import Lanes
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.result import RunResult
+from pipelines.stages.decide import Matching
 from pipelines.stages.turn import GATE, TURN
 from tests.road_desk import OUTCOME_NAMES, Road, roads, told
 
@@ -115,6 +116,27 @@ def test_what_another_run_makes_while_this_one_waits_for_its_turn_is_found(road:
             other.commit()
             assert run.result() == {"created": 1, "unchanged": 1}
     assert road.names() == ["Company 1", "Company 2"]
+
+
+def test_a_company_that_a_user_makes_during_a_first_load_is_found(road: Road, monkeypatch: Any) -> None:
+    """Into an empty entity every row is new, and none is looked up: one of them is made while they are landed."""
+    monkeypatch.setattr("pipelines.stages.land.PAGE_ROWS", 20)
+    asked: list[bool | None] = []
+    match = Matching.__call__
+
+    def matched(self: Matching, connection: Any, low: int, high: int) -> None:
+        match(self, connection, low, high)
+        if not asked:
+            with psycopg.connect(road.store.crm_url, autocommit=True) as user:
+                user.execute("INSERT INTO crm.company (name, siret) VALUES ('Company 30', %s)", [siret(30)])
+        asked.append(self.all_new)
+
+    monkeypatch.setattr(Matching, "__call__", matched)
+    assert told(road.run("left", HEAD, *[row(number) for number in range(60)])) == {"created": 59, "unchanged": 1}
+    assert len(road.names()) == len(set(road.names())) == 60
+    assert asked == [True] * 3
+    assert told(road.run("right", HEAD, *[row(number) for number in range(61)])) == {"created": 1, "unchanged": 60}
+    assert asked[3:] == [False] * 4
 
 
 def test_a_lane_waits_for_another_s_creates_and_the_run_goes_on_by_what_they_left(road: Road, monkeypatch: Any) -> None:
