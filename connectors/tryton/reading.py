@@ -3,9 +3,8 @@
 ::
 
     stamps of a row         write_date, or create_date while write_date is null
-    read by change          which rows changed, in one list of ids and stamps; then those that are not known so
-                            too many for one list: rows never written, by (create_date, id), and after them
-                            rows written, by (write_date, id): a row that moves meanwhile is read there
+    read by change          which rows changed, in lists of ids and stamps, by id; of them those that are not known so
+    … by another stamp      by (stamp, id)
     position                the greatest stamp that there was before the first page: later ones are read again
     since                   position − overlap, for transactions that were committed late
     state of a row          (id, stamp): whoever read it so need not read it again within the overlap
@@ -20,6 +19,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from connectors.page import PAGE_ROWS, Page
@@ -28,7 +28,6 @@ from connectors.tryton.cells import cell, page_of
 from connectors.tryton.deleted import Deletions
 from connectors.tryton.query import SOME, Domain, Query, Row
 from connectors.tryton.values import datetime_value
-from connectors.tryton.wire import AnswerTooLarge
 
 CREATED, WRITTEN = "create_date", "write_date"
 STAMPS = (CREATED, WRITTEN)
@@ -61,11 +60,12 @@ class TrytonSource:
         return tuple(column.name for column in self.query.columns)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
-        changed = self._changed()
-        mark = self._mark(self._greatest() if changed is None else map(_stamp, changed))
+        listed = self._listed() if self._lists else ()
+        whole = self._lists and len(listed) < LISTED  # all of it, as it is at one moment
+        mark = self._mark(map(_stamp, listed) if whole else self._greatest())
         waiting: list[Row] = []
         first = 1
-        for batch in self._batches(min(rows, self.batch), changed):
+        for batch in self._batches(min(rows, self.batch), listed if whole else None):
             waiting += batch
             while len(waiting) >= rows:
                 yield self._page(waiting[:rows], first)
@@ -78,31 +78,44 @@ class TrytonSource:
     def _page(self, rows: list[Row], first: int) -> Page:
         return page_of(rows, self.query.columns, first, states_of(rows))
 
-    def _changed(self) -> list[Row] | None:
-        """The ids and stamps of what changed, as they are at one moment; None where all is read, or by a stamp of the
-        mapping's, or where they are too many for one list."""
-        since = self._since(STAMP)
-        if since is None or self.resource.changed not in {None, WRITTEN}:
-            return None
-        domain = ["OR", [[WRITTEN, ">=", since]], [[WRITTEN, "=", None], [CREATED, ">=", since]]]
-        try:
-            listed = Query(self.query.session, self.query.model, ()).rows(domain, LISTED, extra=("id", *STAMPS))
-        except AnswerTooLarge:
-            return None
-        return listed if len(listed) < LISTED else None
+    @property
+    def _lists(self) -> bool:
+        """Whether what changed is listed first: not where everything is read, or by a stamp of the mapping's."""
+        return self._since(STAMP) is not None and self.resource.changed in {None, WRITTEN}
 
-    def _batches(self, size: int, changed: list[Row] | None) -> Iterator[list[Row]]:
+    def _listed(self, after: int = 0) -> list[Row]:
+        """Ids and stamps of what changed, by id: at most LISTED beyond `after`."""
         since = self._since(STAMP)
-        if changed is not None:
-            known = self.known
-            new = [row["id"] for row in changed if known is None or not known(_state(row))]
-            for at in range(0, len(new), min(size, SOME)):
-                yield self.query.of_ids(new[at : at + min(size, SOME)], STAMPS)
+        changed = ["OR", [[WRITTEN, ">=", since]], [[WRITTEN, "=", None], [CREATED, ">=", since]]]
+        ids = Query(self.query.session, self.query.model, ())
+        return ids.rows([["id", ">", after], changed], LISTED, extra=("id", *STAMPS))
+
+    def _changed(self, listed: Sequence[Row] | None) -> Iterator[Row]:
+        """What changed, list by list, where it is not `listed` whole."""
+        if listed is not None:
+            yield from listed
+            return
+        some = self._listed()
+        while some:
+            yield from some
+            some = self._listed(some[-1]["id"]) if len(some) == LISTED else []
+
+    def _batches(self, size: int, listed: Sequence[Row] | None) -> Iterator[list[Row]]:
+        since = self._since(STAMP)
+        if self._lists:
+            new = (row["id"] for row in self._changed(listed) if not self._knows(row))
+            while some := list(islice(new, min(size, SOME))):
+                yield self.query.of_ids(some, STAMPS)
         elif since is None:
             yield from self.query.by_id([], size)
         else:
             for stamp, domain in self._stamps():
                 yield from self.query.by_stamp(stamp, since, domain, size)
+
+    def _knows(self, row: Row) -> bool:
+        """Whether the row need not be read: it is known as it is. Of several rows with one key none is left out: the
+        newest of them speaks for all."""
+        return self.known is not None and self.resource.key == ("id",) and self.known(_state(row))
 
     def _stamps(self) -> tuple[tuple[str, Domain], ...]:
         if self.resource.changed not in {None, WRITTEN}:

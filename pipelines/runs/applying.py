@@ -145,15 +145,18 @@ class Apply:
             self._fill_gap(number)
             fate = into.tables.fate
             mine = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
-            for high in self._in_lanes(number, self._ends(mine, self.cursor.row, number)):
+            counts, ends = self.cursor.intos[number], None
+            if self._all_new(number) and counts.staged == counts.last_row:
+                ends = [end for end in (*range(BATCH_ROWS, counts.last_row, BATCH_ROWS), counts.last_row)
+                        if end > self.cursor.row]
+            for high in self._in_lanes(number, self._ends(mine, self.cursor.row, number) if ends is None else ends):
                 self._rows(number, self.cursor.row, high)
         self._transaction(lambda: self.cursor.move("waiting", 0, 0))
 
     def _in_lanes(self, number: int, ends: list[int]) -> list[int]:
         """Creates two batches at a time where there is nothing but creating to do; returns the ends that are left."""
-        into, counts = self.intos[number], self.cursor.intos[number]
-        every = not into.plan.references and counts.expected == {"created": counts.staged}
-        lanes = Lanes(self.what.hub.engine, self.what.run_id, number, into, self.settings, every)
+        lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings,
+                      self._all_new(number))
         fit = lanes.fit(self.connection, self.cursor.row)
         while fit and len(ends) >= LANES:
             fit = lanes.create(self.connection, [self.cursor.row, *ends[:LANES]], self.cursor, self._ours_since)
@@ -161,6 +164,11 @@ class Apply:
             ends = [end for end in ends if end > self.cursor.row]
             self._tell()
         return ends
+
+    def _all_new(self, number: int) -> bool:
+        """Whether every staged row is to be created, and waits for nothing."""
+        counts = self.cursor.intos[number]
+        return not self.intos[number].plan.references and counts.expected == {"created": counts.staged}
 
     def _fill_gap(self, number: int) -> None:
         """Applies the batch that one lane left out while the other went on."""

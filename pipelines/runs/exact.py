@@ -23,6 +23,7 @@ from mappings.codecs.into import decode_into
 from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.runs.attempt import attempt
 from pipelines.runs.news import Seen, numbered
 from pipelines.runs.remote import page_of
 from pipelines.stages.marks import order_marks
@@ -59,8 +60,8 @@ def settle_exact(hub: Hub, flow: Flow, plan: IntoPlan, seen: Seen, page: Page, s
             for key, print, mark, one in zip(keys, prints, marks, mine, strict=True) if one}
     if not rows:
         return page
-    with hub.ask.connect() as connection:
-        settled = settle_read_back(connection, plan, rows)
+    with hub.small.connect() as connection:
+        settled = attempt(connection, lambda: settle_read_back(connection, plan, rows))
     done = np.array([key in settled for key in keys], dtype=bool)
     seen.note(page.only(done), plan.into.key)
     seen.settled(settled)
@@ -70,10 +71,10 @@ def settle_exact(hub: Hub, flow: Flow, plan: IntoPlan, seen: Seen, page: Page, s
 def _exact(hub: Hub, plan: IntoPlan, frame: pd.DataFrame, sends: Sequence[Send]) -> list[bool]:
     """Whether each row is as its send left it there.
 
-    Only after updates of rows whose every image is known. A link is told by ids here and by keys there: a flow with
-    links has no exact rows.
+    Only after updates of rows whose every image is known. A link is told by ids here and by keys there, and what is
+    expected of a row is asked on the road: flows with either have no exact rows.
     """
-    if plan.references:
+    if plan.references or plan.into.expect:
         return [False] * len(sends)
     decoded = decode_into(frame, read_by(plan), plan.entity, variables={}, codes=hub.project.codes,
                           key_shapes=plan.key_shapes)

@@ -47,6 +47,8 @@ class Lanes:
         """Whether the rows beyond `low` are only to be created, each by itself."""
         if self.into.plan.shared_space or self.into.plan.into.aliases:
             return False
+        if self.every:
+            return True
         fate = self.into.tables.fate
         linked = exists().where(fate.c.row_no > low, fate.c["class"].in_(LINKED), ~fate.c.waits)
         with connection.begin():

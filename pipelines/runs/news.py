@@ -25,8 +25,8 @@ from pipelines.stages.unread import settled_keys
 
 REMEMBERED = 50_000
 AGAIN = 15.0
-"""Seconds after which a row that changed there is read once more: what stands elsewhere (a number that was added to a
-new party a moment later) gives it no other state."""
+"""Seconds after which a row that changed, there or by us, is read once more: what stands elsewhere (a number that was
+added to a new party a moment later) gives it no other state."""
 FEW = 500
 """Rows of news that are kept in memory, and may be read twice."""
 
@@ -53,6 +53,8 @@ class Seen:
         """The page without rows that are as they were when they were seen last."""
         keys, hashes = self._told(page, key)
         new = np.array([self.hashes.get(name) != said for name, said in zip(keys, hashes, strict=True)], dtype=bool)
+        if len(page.states):  # a row may be again what it was, and have been something else in between
+            new |= np.array([state not in self.states for state in page.states], dtype=bool)
         self._note(page, keys, hashes)
         again = time.monotonic() + AGAIN
         self.states.update({state: math.inf if state in self.states else again for state in page.states})
@@ -61,7 +63,9 @@ class Seen:
     def note(self, page: Page, key: Sequence[Column]) -> None:
         """The rows of a page that was taken in otherwise, after they were written: no news when they are read."""
         self._note(page, *self._told(page, key))
-        self.states.update(dict.fromkeys(page.states, math.inf))
+        again = time.monotonic() + AGAIN
+        for state in page.states:
+            self.states.setdefault(state, again)
 
     def knows(self, state: Hashable) -> bool:
         """Whether a row need not be read that is in this state."""
@@ -87,8 +91,10 @@ class Seen:
         return keys, fingerprints(page.frame, names, salt=0).tolist()
 
     def _note(self, page: Page, keys: list[str], hashes: list[int]) -> None:
-        if max(len(self.hashes), len(self.states)) > REMEMBERED:
+        if len(self.hashes) > REMEMBERED:
             self.forget()
+        if len(self.states) > REMEMBERED:
+            self.states.clear()
         self.hashes.update(zip(keys, hashes, strict=True))
         if self.prints is None or self.version not in page.frame.columns:
             return

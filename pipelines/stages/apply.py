@@ -27,6 +27,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -307,7 +308,8 @@ class IntoApply:
 
     def _open_refusals(self) -> ColumnElement[bool]:
         held = hub.held
-        return exists().where(held.c.feed == self.plan.feed, held.c.state == "open")
+        # Written out: a parameter is served by no index on what is open.
+        return exists().where(held.c.feed == self.plan.feed, held.c.state == literal_column("'open'"))
 
     def _close_refusals(self, connection: Connection, m: Table, *where: ColumnElement[bool]) -> None:
         s = self.tables.rows

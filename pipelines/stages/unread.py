@@ -28,6 +28,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -120,12 +121,14 @@ def _read_back(plan: IntoPlan) -> ReturningUpdate[Any]:
         "key", column_of("print", BigInteger), column_of("mark", BigInteger)).render_derived(name="said")
     agreed = [(ours.c.archived_at.is_not(None) if column == "archived" else ours.c[column]).is_not_distinct_from(
         x.c[f"b_{column}"]) for column in _columns(plan)]
-    refused = exists().where(held.c.feed == plan.feed, held.c.key == x.c.key, held.c.state == "open")
+    # Written out, since the index on what is open serves no parameter; read once, not for each row.
+    refused = select(held.c.key).where(held.c.feed == plan.feed, held.c.state == literal_column("'open'"),
+                                       held.c.key.is_not(None))
     return (
         update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == said.c.key,
                         x.c.record_id == ours.c.id, x.c.base_set == plan.base_set, x.c.pending.is_(None),
                         x.c.absent_since.is_(None), func.coalesce(x.c.mark <= said.c.mark, true()), ~_disputed(plan),
-                        ~refused, *agreed)
+                        x.c.key.not_in(refused), *agreed)
         .values(fingerprint=said.c.print, mark=said.c.mark, sent=null()).returning(x.c.key)
     )
 

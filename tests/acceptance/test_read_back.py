@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.memory_desk import Three, module_three, siret, three
+from tests.memory_systems import MemoryRemote
 
 __all__ = ["module_three", "three"]
 
@@ -38,10 +41,10 @@ def test_what_is_read_back_as_it_had_to_be_takes_no_run(three: Three) -> None:
     row = three.systems["erp"].rows[key]
     assert (row["email"], read_back(three)) == ("b@example.org", before)
     assert taken_in(three) == (True, None, int(row["rev"]), None)
-    three.systems["erp"].edit(key, email="there@example.org")
-    three.read("erp")
-    assert three.crm("SELECT email FROM crm.company") == [("there@example.org",)]
     three.systems["erp"].repeats = True  # older than what was read back
+    three.read("erp")
+    assert three.crm("SELECT email FROM crm.company") == [("b@example.org",)]
+    three.systems["erp"].edit(key, email="there@example.org")
     three.read("erp")
     assert three.crm("SELECT email FROM crm.company") == [("there@example.org",)]
 
@@ -60,6 +63,32 @@ def test_what_the_system_cut_or_somebody_edited_behind_our_write_goes_down_the_r
     three.push_again("erp")
     assert three.crm("SELECT email, city FROM crm.company") == [("c@example.org", "Metz")]
     assert read_back(three) == before + 2
+
+
+def test_who_changes_the_record_just_now_is_waited_for(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the row would be as last applied, and the change nothing that the next reading has to look at."""
+    key = known(three)
+    one, fetch = three.systems["erp"], MemoryRemote.fetch
+    with three.store.connect(three.store.roles.hub) as user, ThreadPoolExecutor(1) as pool:
+
+        def fetched(remote: MemoryRemote, *asked: Any) -> Any:
+            user.execute("UPDATE crm.company SET name = 'Not the master''s'")
+            return fetch(remote, *asked)
+
+        three.crm("UPDATE crm.company SET email = 'g@example.org'")
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryRemote, "fetch", fetched)
+            pushed = pool.submit(three.push_again, "erp")
+            for _ in range(600):
+                if pushed.done() or three.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                              " AND datname = current_database()"):
+                    break
+                time.sleep(0.05)
+            assert not pushed.done()
+            user.commit()
+            assert pushed.result() is not None
+    assert three.one("SELECT name FROM crm.company") == "Atelier"
+    assert (one.rows[key]["name"], one.rows[key]["email"]) == ("Atelier", "g@example.org")
 
 
 @pytest.mark.parametrize("column", ["email", "name"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from connectors.page import DAMAGED_COLUMNS, Page
+from pipelines.runs import news as module
 from pipelines.runs.news import Seen
 
 
@@ -32,3 +36,47 @@ def test_several_rows_of_one_key_are_no_news_for_each_other() -> None:
     assert news(seen, ("1", "phone"), ("1", "mail"), ("2", "phone")) == ["phone", "mail", "phone"]
     assert news(seen, ("1", "phone"), ("1", "mail"), ("2", "phone")) == []
     assert news(seen, ("1", "phone"), ("1", "mail 2"), ("2", "phone")) == ["mail 2"]
+
+
+def stated(*rows: tuple[str, str, str]) -> Page:
+    """Rows of party, value and state."""
+    return replace(page(*[row[:2] for row in rows]), states=tuple(row[2] for row in rows))
+
+
+def names(seen: Seen, *rows: tuple[str, str, str]) -> list[str]:
+    return list(seen.news(stated(*rows), ["party"]).frame["value"])
+
+
+def test_a_row_is_news_once_and_again_in_another_state_whatever_it_holds() -> None:
+    seen = Seen()
+    assert names(seen, ("1", "a", "1@1"), ("2", "b", "2@1")) == ["a", "b"]
+    assert names(seen, ("1", "a", "1@1"), ("2", "b", "2@1")) == []
+    assert names(seen, ("1", "a", "1@3"), ("2", "c", "2@1")) == ["a", "c"], "it may have been something else in between"
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_state_is_known_for_a_while_and_for_good_when_it_was_read_again(
+        monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+    seen, now = Seen(), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    seen.note(stated(("1", "a", "1@1")), ["party"]) if ours else seen.news(stated(("1", "a", "1@1")), ["party"])
+    assert seen.knows("1@1")
+    assert not seen.knows("1@2")
+    now[0] += module.AGAIN
+    assert not seen.knows("1@1")
+    assert names(seen, ("1", "a", "1@1")) == []
+    now[0] += 1e6
+    assert seen.knows("1@1")
+    seen.note(stated(("1", "a", "1@1")), ["party"])
+    assert seen.knows("1@1")
+    seen.forget()
+    assert not seen.knows("1@1")
+
+
+def test_too_many_states_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    seen = Seen()
+    for number in range(4):
+        seen.news(stated(("1", "a", f"1@{number}")), ["party"])
+    assert len(seen.states) <= 2 + 1
+    assert names(seen, ("1", "a", "1@3")) == [], "its content is known still"
