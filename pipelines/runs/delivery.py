@@ -8,7 +8,7 @@ looked for; killed after it, nothing is missing. Nothing is written by a process
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -104,6 +104,7 @@ def _delivered(hub: Hub, flow: Flow, plan: IntoPlan, resource: Resource, can: Ca
 class Call:
     """One call to a system: its sends, their intents, what is known of them by place, and what it ended with."""
 
+    run_id: int
     part: Sequence[Send]
     intents: Sequence[int]
     receipts: dict[int, Receipt] = field(default_factory=dict)
@@ -115,7 +116,7 @@ def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, r
     """Notes intents and writes, at most `can.batch` of one operation; what is to be noted of it is in the result."""
     with hub.small.begin() as connection:
         must_lead(connection, durably=True)  # an intent that a power cut took would be a write that nobody looks for
-        call = Call(part, _intend(connection, plan, run_id, part))
+        call = Call(run_id, part, _intend(connection, plan, run_id, part))
     changes = [_change(plan, resource, send) for send in part]
     try:
         _write(hub, remote, resource, changes, range(len(part)), call.receipts, whole=can.whole_batch)
@@ -127,7 +128,7 @@ def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, r
 def note_call(hub: Hub, plan: IntoPlan, call: Call) -> list[Answered]:
     """Notes what the system said, also where the call ended with a fault, which is raised then: of a batch that was
     halved, some may have been written."""
-    answered = _noted(hub, plan, call.part, call.intents, call.receipts)
+    answered = _noted(hub, plan, call)
     if call.fault is not None:
         raise call.fault
     return answered
@@ -147,9 +148,9 @@ def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Chang
         _write(hub, remote, resource, changes, half, receipts, whole=True)
 
 
-def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int], receipts: Mapping[int, Receipt]
-           ) -> list[Answered]:
+def _noted(hub: Hub, plan: IntoPlan, call: Call) -> list[Answered]:
     """Notes the receipts, links what was made, and drops the intents that have none."""
+    part, intents, receipts = call.part, call.intents, call.receipts
     answered = [Answered(part[place], intents[place], receipt) for place, receipt in sorted(receipts.items())]
     unsent = [intent for place, intent in enumerate(intents) if place not in receipts]
     taken = [one.as_sent() for one in answered if one.receipt.state == "delivered"]
@@ -157,7 +158,7 @@ def _noted(hub: Hub, plan: IntoPlan, part: Sequence[Send], intents: Sequence[int
         _note(connection, [one.intent for one in answered], [one.receipt for one in answered])
         _note(connection, unsent, [Receipt("retry", code="not_sent")] * len(unsent), dropped=True)
         link_made(connection, plan, [send for send in taken if send.operation == "create"])
-        agree_on(connection, plan, [send for send in taken if send.operation != "create"])
+        agree_on(connection, plan, [send for send in taken if send.operation != "create"], call.run_id)
     return answered
 
 

@@ -37,15 +37,16 @@ from pipelines.stages.sending import Send, as_json
 from pipelines.stages.staging import staged_type
 
 
-def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:
+def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send], run_id: int | None = None) -> None:
     """Updates and ends that were delivered: the base of the sent fields is what was sent, and nothing of it is pending.
 
     The remote image of these fields is what we sent until the row was read again, whoever reads it; no fingerprint, so
-    that it will be. Of a row that came back exactly as it had to, it is so already.
+    that it will be. Of a row that came back exactly as it had to, it is so already. `run_id`: the push that wrote: what
+    an older run holds of the row is no news any more.
     """
     if not sends:
         return
-    rows = _rows(connection, plan, sends)
+    rows = _rows(connection, plan, sends) | {"run": run_id}
     connection.execute(plan.once("agree", lambda: _agreed(plan)), rows)
     if any(send.operation == "delete" for send in sends):
         x, t = plan.crosswalk, _sent(plan)
@@ -59,6 +60,7 @@ def _agreed(plan: IntoPlan) -> Update:
     x, t = plan.crosswalk, _sent(plan)
     values: dict[str, Any] = {
         "fingerprint": null(), "base_set": t.c.base_set,
+        "run_id": func.coalesce(bindparam("run", type_=BigInteger), x.c.run_id),
         "pending": _less(x, t), "sent": case((t.c.exact, x.c.sent), else_=_more(x, t)),
         "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
     }

@@ -40,7 +40,7 @@ from pipelines.stages.conflicts import disputed_fields
 from pipelines.stages.creates import create_as_decided, create_matched
 from pipelines.stages.decide import APPLIED
 from pipelines.stages.held import close_held, hold
-from pipelines.stages.match import HIGH, LOW, match_rows, of_run
+from pipelines.stages.match import HIGH, LATEST, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
@@ -107,7 +107,8 @@ class IntoApply:
     def close_cycles(self, connection: Connection) -> None:
         """Sets the links of the rows that the last pass took in; in the same transaction."""
         self.clear(connection)
-        self._match(connection, {"low": -1, "high": 1 << 62}, waiting=True, lenient=False, run=(0, self.run[1]))
+        self._match(connection, {"low": -1, "high": 1 << 62}, waiting=True, lenient=False,
+                    run=(LATEST, self.run[1]))
         self.undecided = self.updates.apply(connection, self.disputed)["review"]
 
     def park_rest(self, connection: Connection) -> Counter[Outcome]:

@@ -2,7 +2,7 @@
 
 For a row the first of these that holds decides its class::
 
-    superseded   the entry, or a newer full read, holds newer news
+    superseded   the entry, a newer run or a newer full read holds newer news
     entry        the crosswalk knows the key (through this feed)
     sibling      ... through another feed of the same id space
     parked       a link waits for a record that does not exist yet, or a create whose answer was lost for its row
@@ -52,6 +52,9 @@ LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteg
 """The range (low, high] of row numbers that the statement looks at."""
 RUN, OUTDATED = bindparam("run", type_=BigInteger), bindparam("outdated", type_=Boolean)
 """The run, and whether the feed has read something newer in full; `of_run` gives them."""
+
+LATEST = 1 << 62
+"""Instead of a run's id: no entry is that run's, and none is of a later one."""
 
 
 def of_run(plan: IntoPlan, run: tuple[int, int | None]) -> dict[str, Any]:
@@ -109,7 +112,9 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
         outer.append(fit)
         fits.append((rule, fit))
 
-    older = or_(func.coalesce(x.c.mark > s.c.mark, false()), OUTDATED)
+    # A run that waited for a person holds old news of what was read or written since, which marks need not tell.
+    overtaken = and_(x.c.mark.is_(None), s.c.mark.is_(None), func.coalesce(x.c.run_id > RUN, false()))
+    older = or_(func.coalesce(x.c.mark > s.c.mark, false()), overtaken, OUTDATED)
     chosen = func.coalesce(linked, *[fit.c.one for _, fit in fits]) if fits else linked
     verdict = _Verdict()
     verdict.add(and_(x.c.run_id == RUN, x.c.row_no == s.c.row_no), "done")
