@@ -131,8 +131,6 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
             if not staging.small:
                 _index(connection, plans, plan, tables)
-                if not _all_are_new(connection, tables):
-                    _index_fate(connection, tables)
             elements = plan.into.each is not None and plan.owner is not None
             aside.append(set_elements_aside(connection, plan, tables, pairs, twice, run) if elements else Aside())
             twice.append(not alone and again())
@@ -145,10 +143,6 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
             connection.execute(refusing)
     if changes:
         tell_changes(connection, plans, staging)
-    if not staging.small:
-        for _, tables in pairs:
-            if not _all_are_new(connection, tables):  # some by now
-                _index_fate(connection, tables)
     return [Decided(*_outcomes(connection, tables), same + gone.same, gone.refused)
             for (_, tables), same, gone in zip(pairs, repeated, aside, strict=True)]
 
@@ -184,19 +178,11 @@ def _index(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, 
         Index(None, tables.rows.c.key).create(connection, checkfirst=True)
     for index in value_indexes(plan, tables, plans):
         index.create(connection, checkfirst=True)
+    Index(None, tables.fate.c.row_no).create(connection)
     # How many rows there are matters, and which columns are all alike; not the most common values of each.
     connection.execute(text("SET LOCAL default_statistics_target = 10"))
     for table in (tables.rows, tables.fate):
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
-
-
-def _index_fate(connection: Connection, tables: IntoStaging) -> None:
-    """What apply looks decisions up by; where every row is new it looks none up."""
-    Index(None, tables.fate.c.row_no).create(connection, checkfirst=True)
-
-
-def _all_are_new(connection: Connection, tables: IntoStaging) -> bool:
-    return not connection.scalar(select(exists().where(tables.fate.c["class"] != "new")))
 
 
 def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: bool, twins: list[Answer]) -> int:
