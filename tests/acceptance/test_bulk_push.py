@@ -45,8 +45,9 @@ def test_every_record_is_made_once_and_read_back(three: Three, flow: str) -> Non
     each_is_there_once(three)
 
 
-@pytest.mark.parametrize("left", [20, 40, 90, *(
-    pytest.param(left, marks=pytest.mark.slow) for left in (10, 30, 50, 60, 70, 80, 100, 120, 140, 170, 200, 230))])
+@pytest.mark.parametrize("left", [
+    20, 40, 90, *(pytest.param(left, marks=pytest.mark.slow) for left in (60, 140, 200)),
+    *(pytest.param(left, marks=pytest.mark.long) for left in (10, 30, 50, 70, 80, 100, 120, 170, 230))])
 def test_killed_at_any_statement_everything_is_made_once(three: Three, left: int) -> None:
     new_companies(three)
     three.life.left = left
@@ -57,7 +58,7 @@ def test_killed_at_any_statement_everything_is_made_once(three: Three, left: int
 
 @pytest.mark.parametrize(("flow", "at", "answer"), [
     ("erp", 1, "lost"), ("erp", 1, "down"), ("erp", 2, "killed_after"),
-    *(pytest.param(flow, at, answer, marks=pytest.mark.slow)
+    *(pytest.param(flow, at, answer, marks=pytest.mark.slow if (flow, at) == ("books", 1) else pytest.mark.long)
       for flow, at in (("erp", 0), ("books", 1), ("books", 2))
       for answer in ("lost", "never", "late", "down", "retry", "killed_before", "killed_after")),
 ])

@@ -17,7 +17,8 @@ from tests.memory_systems import Answer
 __all__ = ["module_three", "three"]
 
 ENDS: tuple[Answer, ...] = ("lost", "never", "late", "killed_before", "killed_after")
-EACH = [pytest.param(flow, answer, marks=[] if (flow, answer) == ("erp", "lost") else pytest.mark.slow)
+EACH = [pytest.param(flow, answer, marks=[] if (flow, answer) == ("erp", "lost") else
+                     pytest.mark.slow if flow == "erp" or answer in ("lost", "killed_after") else pytest.mark.long)
         for flow in FLOWS for answer in ENDS]
 """Each system, and each way in which the answer to a write is lost."""
 

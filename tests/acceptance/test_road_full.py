@@ -345,6 +345,7 @@ def test_a_full_file_whose_header_leaves_a_quote_open_changes_nothing(road: Road
     assert refused.problem["message"] == "a quote is opened in the header line and never closed"
 
 
+@pytest.mark.slow
 def test_more_absent_entries_than_a_statement_has_parameters(road: Road) -> None:
     road.run("companies", HEAD, *rows(*range(70_000)))
     waiting = road.run("companies", HEAD, *rows(1), state="review")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mappings.language.project import require_project
 from pipelines.hub import Hub
 from pipelines.runs.replay import replay
@@ -113,6 +115,7 @@ def test_replayed_rows_keep_the_order_they_came_in(road: Road) -> None:
     assert road.names() == ["tuesday"]
 
 
+@pytest.mark.slow
 def test_more_parked_rows_come_in_at_once_than_a_statement_has_parameters(road: Road) -> None:
     count = 66_000
     run_id = road.run("matched", "CODE;NAME;NOTES", "0;Zero;").run_id

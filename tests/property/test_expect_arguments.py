@@ -39,13 +39,13 @@ def entries(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return name, {word: draw(anything) for word in (*(known.needs if known else ()), *chosen)}
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(entries())
 def test_faults_are_sentences(entry: tuple[str, dict[str, Any]]) -> None:
     assert all(isinstance(fault, str) and fault for fault in faults_of(*entry, COLUMNS))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(entries())
 def test_what_passes_the_check_is_judged_or_refused_in_words(entry: tuple[str, dict[str, Any]]) -> None:
     name, arguments = entry

@@ -56,14 +56,14 @@ def expected(kept: list[dict[str, Any]], field: str, fits: Any) -> list[int]:
     return [place for place, row in enumerate(kept) if row[field] is not None and not fits(row[field])]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rows, labels, st.sampled_from(list(TYPES)))
 def test_not_null(kept: list[dict[str, Any]], first: int, field: str) -> None:
     refused = check(kept, first, "expect_column_values_to_not_be_null", {"column": field})
     assert refused == [place for place, row in enumerate(kept) if row[field] is None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows, labels, st.sampled_from(list(TYPES)), st.data())
 def test_in_set(kept: list[dict[str, Any]], first: int, field: str, data: st.DataObject) -> None:
     own = [row[field] for row in kept if row[field] is not None]
@@ -76,7 +76,7 @@ def test_in_set(kept: list[dict[str, Any]], first: int, field: str, data: st.Dat
     assert refused == expected(kept, field, lambda value: value not in allowed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows, labels, st.sampled_from(["limit", "number", "day"]), st.booleans(), st.booleans(), st.data())
 def test_between(
     kept: list[dict[str, Any]], first: int, field: str, strict_min: bool, strict_max: bool, data: st.DataObject
@@ -94,7 +94,7 @@ def test_between(
     ))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rows, labels, st.sampled_from([r"^[a-z]\d?$", r"^(?=.*\d)", "a|É", r"^.{0,2}$", r"[^a-z]", "(?i)^B"]))
 def test_regex(kept: list[dict[str, Any]], first: int, regex: str) -> None:
     lines = [{**row, "name": row["name"] and row["name"].replace("\n", "")} for row in kept]
