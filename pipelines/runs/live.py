@@ -220,7 +220,7 @@ class _Live:
             if before.intents:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
-            known = None if said else seen.knows  # who says that something changed may mean what gives no other state
+            known = None if said else seen.reading()  # a call may mean what gives its row no other state
             source = NewsSource(remote.read(resource, since, known), flow.into[0].key, seen)
             try:
                 if not source.look() and since is not None:

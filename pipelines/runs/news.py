@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from connectors.page import PAGE_ROWS, Page
-from connectors.remote import Key, Position, RemoteSource
+from connectors.remote import Key, Known, Position, RemoteSource
 from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
@@ -27,6 +27,8 @@ REMEMBERED = 50_000
 AGAIN = 15.0
 """Seconds after which a row that changed, there or by us, is read once more: what stands elsewhere (a number that was
 added to a new party a moment later) gives it no other state."""
+AT_ONCE = 10
+"""Such rows in one read."""
 FEW = 500
 """Rows of news that are kept in memory, and may be read twice."""
 
@@ -67,9 +69,20 @@ class Seen:
         for state in page.states:
             self.states.setdefault(state, again)
 
-    def knows(self, state: Hashable) -> bool:
-        """Whether a row need not be read that is in this state."""
-        return self.states.get(state, 0.0) > time.monotonic()
+    def reading(self) -> Known:
+        """What a read that begins now may leave out. Of the rows that are to be read once more it gets AT_ONCE: what
+        many of them cost would keep news waiting."""
+        now, left = time.monotonic(), AT_ONCE
+
+        def known(state: Hashable) -> bool:
+            nonlocal left
+            until = self.states.get(state)
+            if until is None or until > now:
+                return until is not None
+            left -= 1
+            return left < 0
+
+        return known
 
     def settle(self, hub: Hub, flow: Flow) -> None:
         """After a run has taken in what was seen."""

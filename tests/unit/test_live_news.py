@@ -60,17 +60,17 @@ def test_a_state_is_known_for_a_while_and_for_good_when_it_was_read_again(
     seen, now = Seen(), [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     seen.note(stated(("1", "a", "1@1")), ["party"]) if ours else seen.news(stated(("1", "a", "1@1")), ["party"])
-    assert seen.knows("1@1")
-    assert not seen.knows("1@2")
+    assert seen.reading()("1@1")
+    assert not seen.reading()("1@2")
     now[0] += module.AGAIN
-    assert not seen.knows("1@1")
+    assert not seen.reading()("1@1")
     assert names(seen, ("1", "a", "1@1")) == []
     now[0] += 1e6
-    assert seen.knows("1@1")
+    assert seen.reading()("1@1")
     seen.note(stated(("1", "a", "1@1")), ["party"])
-    assert seen.knows("1@1")
+    assert seen.reading()("1@1")
     seen.forget()
-    assert not seen.knows("1@1")
+    assert not seen.reading()("1@1")
 
 
 def test_too_many_states_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,3 +80,19 @@ def test_too_many_states_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) ->
         seen.news(stated(("1", "a", f"1@{number}")), ["party"])
     assert len(seen.states) <= 2 + 1
     assert names(seen, ("1", "a", "1@3")) == [], "its content is known still"
+
+
+def test_of_many_rows_that_are_read_once_more_a_read_gets_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, now = Seen(), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    rows = [(str(number), "a", f"{number}@1") for number in range(5)]
+    seen.note(stated(*rows), ["party"])
+    now[0] += module.AGAIN
+    asked = []
+    for _ in range(3):
+        known = seen.reading()
+        again = [row for row in rows if not known(row[2])]
+        seen.news(stated(*again), ["party"])
+        asked.append([row[0] for row in again])
+    assert asked == [["0", "1"], ["2", "3"], ["4"]]
