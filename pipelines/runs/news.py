@@ -25,9 +25,9 @@ from pipelines.stages.unread import settled_keys
 
 REMEMBERED = 50_000
 AGAIN = 15.0
-"""Seconds after which a row that changed, there or by us, is read once more: what stands elsewhere (a number that was
-added to a new party a moment later) gives it no other state."""
-AT_ONCE = 10
+"""Seconds after which a row that changed there is read once more: what stands elsewhere (a number that was added to a
+new party a moment later) gives it no other state."""
+AT_ONCE = 500
 """Such rows in one read."""
 FEW = 500
 """Rows of news that are kept in memory, and may be read twice."""
@@ -41,7 +41,8 @@ class Seen:
 
     `version`: the column with the row's version, and `prints`: the fingerprints, of a flow that writes. Then `versions`
     has the fingerprint and version of each row that was taken in and left nothing open, as `settle` found; those that
-    `settle` has not asked about yet are `unsettled`. `states`: until when a row need not be read in a state.
+    `settle` has not asked about yet are `unsettled`. `states`: until when a row need not be read in a state; `due`:
+    when a row that changed there is read once more.
     """
 
     hashes: dict[str, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Seen:
     prints: Prints | None = None
     versions: dict[str, tuple[int, str]] = field(default_factory=dict)
     states: dict[Hashable, float] = field(default_factory=dict)
+    due: dict[str, float] = field(default_factory=dict)
     unsettled: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def news(self, page: Page, key: Sequence[Column]) -> Page:
@@ -59,15 +61,21 @@ class Seen:
             new |= np.array([state not in self.states for state in page.states], dtype=bool)
         self._note(page, keys, hashes)
         again = time.monotonic() + AGAIN
-        self.states.update({state: math.inf if state in self.states else again for state in page.states})
+        for one, state in zip(keys if page.states else (), page.states, strict=True):
+            if state in self.states:
+                self.states[state] = math.inf
+            else:
+                self.states[state] = self.due[one] = again
         return page if new.all() else page.only(new)
 
     def note(self, page: Page, key: Sequence[Column]) -> None:
         """The rows of a page that was taken in otherwise, after they were written: no news when they are read."""
-        self._note(page, *self._told(page, key))
-        again = time.monotonic() + AGAIN
-        for state in page.states:
-            self.states.setdefault(state, again)
+        keys, hashes = self._told(page, key)
+        self._note(page, keys, hashes)
+        now = time.monotonic()
+        for one, state in zip(keys if page.states else (), page.states, strict=True):
+            until = self.due.get(one, 0.0)  # our write puts off no second reading of what changed there
+            self.states[state] = until if until > now else math.inf
 
     def reading(self) -> Known:
         """What a read that begins now may leave out. Of the rows that are to be read once more it gets AT_ONCE: what
@@ -108,6 +116,7 @@ class Seen:
             self.forget()
         if len(self.states) > REMEMBERED:
             self.states.clear()
+            self.due.clear()
         self.hashes.update(zip(keys, hashes, strict=True))
         if self.prints is None or self.version not in page.frame.columns:
             return
@@ -122,6 +131,7 @@ class Seen:
         """After a run that did not take the rows in: they have to come again."""
         self.hashes.clear()
         self.states.clear()
+        self.due.clear()
         self.versions.clear()
         self.unsettled.clear()
 

@@ -54,23 +54,23 @@ def test_a_row_is_news_once_and_again_in_another_state_whatever_it_holds() -> No
     assert names(seen, ("1", "a", "1@3"), ("2", "c", "2@1")) == ["a", "c"], "it may have been something else in between"
 
 
-@pytest.mark.parametrize("ours", [False, True])
-def test_a_state_is_known_for_a_while_and_for_good_when_it_was_read_again(
-        monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+def test_a_state_is_known_for_a_while_and_for_good_when_it_was_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, now = Seen(), [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    seen.note(stated(("1", "a", "1@1")), ["party"]) if ours else seen.news(stated(("1", "a", "1@1")), ["party"])
+    seen.news(stated(("1", "a", "1@1")), ["party"])
     assert seen.reading()("1@1")
     assert not seen.reading()("1@2")
+    now[0] += 1
+    seen.note(stated(("1", "ours", "1@2"), ("2", "ours", "2@2")), ["party"])
     now[0] += module.AGAIN
     assert not seen.reading()("1@1")
-    assert names(seen, ("1", "a", "1@1")) == []
+    assert not seen.reading()("1@2"), "it changed there before we wrote it"
+    assert seen.reading()("2@2"), "only we have changed it"
+    assert names(seen, ("1", "ours", "1@2")) == []
     now[0] += 1e6
-    assert seen.reading()("1@1")
-    seen.note(stated(("1", "a", "1@1")), ["party"])
-    assert seen.reading()("1@1")
+    assert seen.reading()("1@2")
     seen.forget()
-    assert not seen.reading()("1@1")
+    assert not seen.reading()("1@2")
 
 
 def test_too_many_states_are_forgotten_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_of_many_rows_that_are_read_once_more_a_read_gets_a_few(monkeypatch: pyt
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(module, "AT_ONCE", 2)
     rows = [(str(number), "a", f"{number}@1") for number in range(5)]
-    seen.note(stated(*rows), ["party"])
+    seen.news(stated(*rows), ["party"])
     now[0] += module.AGAIN
     asked = []
     for _ in range(3):
