@@ -1,9 +1,8 @@
-"""What is Tryton's own: its log of deletions, its types and links, its warnings, its logins, its sessions."""
+"""What is Tryton's own: its types and links, its warnings, its logins, its sessions."""
 
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from connectors.remote import Change, LoginRefused, Position, Receipt, Remote, Resource
+from connectors.remote import Change, LoginRefused, Receipt, Remote, Resource
 from connectors.tryton.answer import Refused
 from connectors.tryton.open import TrytonRemote, open_tryton
 from connectors.tryton.session import Session
@@ -43,130 +42,6 @@ def made(remote: Remote, resource: Resource, *rows: dict[str, str]) -> list[tupl
 def in_database(server: TrytonServer, statement: str, *values: object) -> list[Any]:
     with closing(sqlite3.connect(server.database_file, timeout=30)) as database, database:
         return database.execute(statement, values).fetchall()
-
-
-# what was deleted
-
-def test_deleted_rows_are_gone_with_the_next_read(remote: TrytonRemote, others: Session) -> None:
-    exact = replace(PARTY, overlap=0.0)
-    keys = made(remote, PARTY, *({"name": f"n° {number}"} for number in range(120)))  # ids of one, two and three digits
-    for key in keys[:2]:
-        others.write("model.party.party.delete", [int(key[0])])
-    position = end_of(remote.read(exact, None))
-    deleted = [*keys[3:9], keys[50], *keys[100:]]
-    others.write("model.party.party.delete", [int(key[0]) for key in deleted])
-    made(remote, PARTY, {"name": "one more"})
-    source = remote.read(exact, position)
-    assert source.gone == ()
-    after = end_of(source)
-    assert sorted(source.gone) == sorted([keys[1], *deleted]), "the one with the stamp of the position again, none older"
-    others.write("model.party.party.delete", [int(keys[2][0])])
-    again = remote.read(exact, Position(json.loads(json.dumps(dict(after.mark)))))
-    end_of(again)
-    assert sorted(again.gone) == sorted([keys[2], *deleted])
-
-
-def test_a_read_of_everything_tells_nothing_as_gone(remote: TrytonRemote, others: Session) -> None:
-    [key] = made(remote, CATEGORY, {"name": "short-lived"})
-    others.write("model.product.category.delete", [int(key[0])])
-    source = remote.read(CATEGORY, None)
-    end_of(source)
-    assert source.gone == ()
-
-
-def test_deletions_of_other_models_are_not_ours(remote: TrytonRemote, others: Session) -> None:
-    position = end_of(remote.read(CATEGORY, None))
-    [key] = made(remote, PARTY, {"name": "not a category"})
-    others.write("model.party.party.delete", [int(key[0])])
-    source = remote.read(CATEGORY, position)
-    end_of(source)
-    assert key not in source.gone
-
-
-def test_a_number_that_was_given_again_is_not_gone(remote: TrytonRemote, others: Session, tryton: TrytonServer) -> None:
-    [key, _] = made(remote, CATEGORY, {"name": "first"}, {"name": "beside"})
-    position = end_of(remote.read(CATEGORY, None))
-    others.write("model.product.category.delete", [int(key[0])])
-    in_database(tryton, "INSERT INTO product_category (id, name) VALUES (?, 'second')", int(key[0]))
-    source = remote.read(CATEGORY, position)
-    end_of(source)
-    assert key not in source.gone
-
-
-def test_without_the_right_to_read_the_log_the_rest_is_read(
-    tryton: TrytonServer, others: Session, caplog: pytest.LogCaptureFixture
-) -> None:
-    access = in_database(tryton, "SELECT a.id FROM ir_model_access a WHERE a.model = 'ir.model.log'")[0][0]
-    [group] = others.write("model.res.group.create", [{"name": "log readers"}])
-    others.write("model.res.user.create", [{"name": "Nobody", "login": "nobody", "password": "kein-Zutritt-7"}])
-    in_database(tryton, 'UPDATE ir_model_access SET "group" = ? WHERE id = ?', group, access)
-    others.write("model.ir.model.access.create", [
-        {"model": "ir.model.log", "perm_read": False, "perm_write": False, "perm_create": False, "perm_delete": False}])
-    remote = open_tryton(tryton.settings(user="nobody", password="kein-Zutritt-7", password_file=None))
-    try:
-        with caplog.at_level(logging.WARNING):
-            source = remote.read(CATEGORY, None)
-            source = remote.read(CATEGORY, end_of(source))
-            end_of(source)
-        assert source.gone == ()
-        assert "deletions are not told" in caplog.text
-    finally:
-        in_database(tryton, "DELETE FROM ir_model_access WHERE model = 'ir.model.log' AND id <> ?", access)
-        in_database(tryton, 'UPDATE ir_model_access SET "group" = NULL WHERE id = ?', access)
-        remote.close()
-
-
-# what changed
-
-@pytest.mark.parametrize("listed", [5_000, 2])
-def test_rows_that_are_known_are_not_read_again_until_they_change(
-        remote: TrytonRemote, others: Session, monkeypatch: pytest.MonkeyPatch, listed: int) -> None:
-    monkeypatch.setattr("connectors.tryton.reading.LISTED", listed)  # some are listed at once
-    position = end_of(remote.read(PARTY, None))
-    keys = made(remote, PARTY, *({"name": f"known {number}"} for number in range(4)))
-    seen: set[object] = set()
-
-    def news() -> list[tuple[str, str]]:
-        rows = []
-        for page in remote.read(PARTY, position, seen.__contains__).pages():
-            seen.update(page.states)
-            rows += [(key, name) for key, name in zip(page.frame["id"], page.frame["name"], strict=True)
-                     if (key,) in keys]
-        return rows
-
-    every = [(key, f"known {number}") for number, (key,) in enumerate(keys)]
-    assert sorted(news()) == sorted(every)
-    assert news() == []
-    others.write("model.party.party.write", [int(keys[2][0])], {"name": "edited"})
-    assert (keys[2][0], "edited") in news()
-    seen.update(remote.fetch(PARTY, keys).states)
-    assert news() == []
-
-
-def test_of_several_rows_with_one_key_none_is_left_out(remote: TrytonRemote, others: Session) -> None:
-    codes = Resource("party.identifier", ("party",), ("party", "code"))
-    [key] = made(remote, PARTY, {"name": "of two numbers"})
-    position = end_of(remote.read(codes, None))
-    others.write("model.party.identifier.create", [
-        {"party": int(key[0]), "type": None, "code": code} for code in ("one", "two")])
-    pages = [list(remote.read(codes, position, lambda _: True).pages()) for _ in range(2)]
-    assert [sorted(page.frame.loc[page.frame["party"] == key[0], "code"]) for [page] in pages] == [["one", "two"]] * 2
-
-
-def test_a_read_of_changes_without_news_lists_what_changed_and_what_was_deleted(
-        remote: TrytonRemote, monkeypatch: pytest.MonkeyPatch) -> None:
-    made(remote, CATEGORY, {"name": "as it was"})
-    position, calls = end_of(remote.read(CATEGORY, None)), list[str]()
-    call = Session.read
-    monkeypatch.setattr(Session, "read", lambda self, method, *rest, **more: calls.append(method) or call(
-        self, method, *rest, **more))
-    seen = {state for page in remote.read(CATEGORY, position).pages() for state in page.states}
-    calls.clear()
-    source = remote.read(CATEGORY, position, seen.__contains__)
-    assert [len(page) for page in source.pages()] == []
-    assert calls[:2] == ["model.product.category.search_read", "model.ir.model.log.search_read"]
-    assert not any(call.endswith(".read") for call in calls), calls
-    assert source.position == position
 
 
 # types, links, sets
