@@ -130,9 +130,10 @@ class _Live:
             reads = reads or (called and is_hint(self.hub, state.flow))
             if not reads and not called:
                 continue
+            began = time.monotonic()
             due = self._handle(state, reads=reads, called=called)
             if reads and state.poll is not None:
-                state.next_poll = time.monotonic() + state.poll
+                state.next_poll = next_poll(state.poll, began, time.monotonic())
             self._send(due)
 
     def _is_time(self, state: _FlowState, heard: Mapping[str, Collection[object]]) -> bool:
@@ -240,7 +241,6 @@ class _Live:
         note_hints(hub, said, result)
         return _moved(result)
 
-
     def _no_news(self, state: _FlowState, source: NewsSource) -> None:
         """Remembers how far was read, and tells the store now and then: whoever comes next need not read so much."""
         state.since = source.position
@@ -255,6 +255,12 @@ def _moved(result: RunResult) -> Counter[str]:
     if result.state == "failed":
         counts[f"problem: {(result.problem or {}).get('message')}"] += 1
     return counts
+
+
+def next_poll(poll: float, began: float, ended: float) -> float:
+    """When to read again after a read: what it took does not put off the next one, but a quarter of `poll` is always
+    left to what goes out, and to the system."""
+    return max(began + poll, ended + poll / 4)
 
 
 def _poll(hub: Hub, flow: Flow) -> float | None:
