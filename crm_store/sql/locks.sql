@@ -57,7 +57,7 @@ BEGIN
     END IF;
     EXECUTE format($make$
         CREATE OR REPLACE FUNCTION sync.%1$I() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $f$
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET enable_hashjoin = on AS $f$
         DECLARE
             ids bigint[]; old_types text[]; new_types text[]; fields text[];
         BEGIN

@@ -44,7 +44,7 @@ BEGIN
     IF changed IS NOT NULL THEN
         EXECUTE format($make$
             CREATE OR REPLACE FUNCTION sync.%1$I() RETURNS trigger
-            LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $f$
+            LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off SET enable_hashjoin = on AS $f$
             DECLARE by_feed integer := CASE WHEN sync.is_hub() THEN nullif(current_setting('navette.feed', true), '') END;
             BEGIN %2$s RETURN NULL; END $f$;
             CREATE TRIGGER queue_changed AFTER UPDATE ON crm.%3$I

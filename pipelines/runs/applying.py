@@ -40,7 +40,7 @@ from pipelines.runs.attempt import attempt, durable
 from pipelines.runs.closing import Into, close_intos
 from pipelines.runs.cursor import Phase
 from pipelines.runs.landed import Applying
-from pipelines.runs.lanes import LANES, Lanes
+from pipelines.runs.lanes import LANES, ROUND, Lanes
 from pipelines.runs.position import position_kept
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
@@ -159,7 +159,7 @@ class Apply:
                       self._all_new(number))
         fit = lanes.fit(self.connection, self.cursor.row)
         while fit and len(ends) >= LANES:
-            fit = lanes.create(self.connection, [self.cursor.row, *ends[:LANES]], self.cursor, self._ours_since)
+            fit = lanes.create(self.connection, [self.cursor.row, *ends[:ROUND]], self.cursor, self._ours_since)
             self._fill_gap(number)
             ends = [end for end in ends if end > self.cursor.row]
             self._tell()

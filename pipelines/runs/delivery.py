@@ -94,7 +94,7 @@ def _at_once(work: Callable[[Remote, Sequence[Send]], list[Answered]], remotes: 
 
 def _delivered(hub: Hub, flow: Flow, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
                part: Sequence[Send]) -> list[Answered]:
-    call = make_call(hub, plan, resource, can, run_id, remote, part)
+    call = make_call(hub, plan, resource, can, remote, begin_call(hub, plan, run_id, part))
     for place in exact_among(hub, flow, plan, part, call.receipts):
         part[place].exact = True
     return note_call(hub, plan, call)
@@ -111,15 +111,25 @@ class Call:
     fault: Exception | None = None
 
 
-def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, run_id: int, remote: Remote,
-              part: Sequence[Send]) -> Call:
-    """Notes intents and writes, at most `can.batch` of one operation; what is to be noted of it is in the result."""
+def begin_call(hub: Hub, plan: IntoPlan, run_id: int, part: Sequence[Send]) -> Call:
+    """Notes the intents of what is to be written in one call."""
     with hub.small.begin() as connection:
         must_lead(connection, durably=True)  # an intent that a power cut took would be a write that nobody looks for
-        call = Call(run_id, part, _intend(connection, plan, run_id, part))
-    changes = [_change(plan, resource, send) for send in part]
+        return Call(run_id, part, _intend(connection, plan, run_id, part))
+
+
+def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, remote: Remote, call: Call, *,
+              later: bool = False) -> Call:
+    """Writes what was begun, at most `can.batch` of one operation; what is to be noted of it is in the result.
+
+    `later`: not at once after it was begun, so that another process may lead by now, and look for the rows itself.
+    """
     try:
-        _write(hub, remote, resource, changes, range(len(part)), call.receipts, whole=can.whole_batch)
+        if later:
+            with hub.small.begin() as connection:
+                must_lead(connection)
+        changes = [_change(plan, resource, send) for send in call.part]
+        _write(hub, remote, resource, changes, range(len(changes)), call.receipts, whole=can.whole_batch)
     except Exception as fault:
         call.fault = fault
     return call

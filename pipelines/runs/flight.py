@@ -2,13 +2,13 @@
 
 ::
 
-    the system   │ intents 1, write 1 ──▶ read 1 │ intents 2, write 2 ─────────────▶ read 2 │ intents 3 …
-    this thread  │ (makes 2 ready)     ▲ note 1  │ take 1 in, make 3 ready   ▲ note 2        │ take 2 in …
+    the system   │ write 1 ──────▶ read 1            │ write 2 ──────────────▶ read 2            │ write 3 …
+    this thread  │ (makes 2 ready) note 1, intents 2 │ take 1 in, make 3 ready note 2, intents 3 │ take 2 in …
 
-One thread makes all calls, one after the other: two at once would gain nothing from most systems. A call begins with
-its intents, and only when the receipts of the one before are noted: killed anywhere, one batch at most is to be looked
-for. What was made is read back before the next write, as ever: an edit of somebody else's in between would pass for
-what the system made of ours.
+One thread makes all calls, one after the other: two at once would gain nothing from most systems. The intents of a call
+are noted behind the receipts of the one before: killed anywhere, one batch at most is to be looked for. What was made
+is read back before the next write, as ever: an edit of somebody else's in between would pass for what the system made
+of ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from connectors.page import Page
 from connectors.remote import Capabilities, Remote, Resource
 from pipelines.hub import Hub
-from pipelines.runs.delivery import Call, make_call
+from pipelines.runs.delivery import Call, begin_call, make_call
 from pipelines.stages.outbox import Marker
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send
@@ -86,11 +86,12 @@ def is_one_call_of_creates(sends: Sequence[Send], can: Capabilities) -> bool:
 
 def create_calls(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
                  sends: Sequence[Send]) -> tuple[Callable[[], Call], Callable[[Call], Page | None]]:
-    """What writes these sends, and what reads back those that were made and did not come with the receipt."""
-    good = [send for send in sends if send.fault is None]
+    """What writes these sends, whose intents are noted now, and what reads back those that were made and did not come
+    with the receipt."""
+    begun = begin_call(hub, plan, run_id, [send for send in sends if send.fault is None])
 
     def write() -> Call:
-        return make_call(hub, plan, resource, can, run_id, remote, good)
+        return make_call(hub, plan, resource, can, remote, begun, later=True)
 
     def read(call: Call) -> Page | None:
         keys = [one.key for one in call.receipts.values()

@@ -28,6 +28,8 @@ from pipelines.stages.resolve import LINKED
 from pipelines.stages.turn import close_gate, share_turn
 
 LANES = 2
+ROUND = 2 * LANES
+"""Batches that are created while the gate is closed once: lanes wait for one another at its end only."""
 LOCK_TIMEOUT = "5s"
 
 

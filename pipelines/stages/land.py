@@ -2,9 +2,9 @@
 
 ::
 
-    reader thread        two lanes              main thread                  writer thread
-    source pages       ─▶ which are the same? ─▶ decode ─▶ expect ─▶ faults ─▶ COPY (rows, held, raw pages)
-    keys, fingerprints                                                         match the rows of the page
+    reader thread        two lanes               a thread   main thread         two writers
+    source pages       ─▶ which are the same? ─▶ decode ──▶ expect ─▶ faults ─▶ COPY (rows, held), match them
+    keys, fingerprints                                                       └▶ raw pages
 
 Only rows whose raw content differs from the one last applied (or that have no entry yet) are decoded.
 """
@@ -116,7 +116,7 @@ def land(what: Landing, progress: Progress) -> Landed:
     landed = Landed([IntoLanded() for _ in what.plans], last_row=[0] * len(what.plans))
     workers = [_IntoLanding(what, number) for number in range(len(what.plans))]
     with ExitStack() as stack:
-        writer, connections = _hands(what, stack)
+        writer, keeper, connections = _hands(what, stack)
         lanes = _lanes(what, connections)
         if all(same.empty for same in lanes[0]):  # a first load: nothing to look up, and no pages to hold for it
             lanes = lanes[:1]
@@ -124,8 +124,8 @@ def land(what: Landing, progress: Progress) -> Landed:
         def look_up(read: tuple[Page, pd.Series, list[ReadPart]], lane: int) -> list[pd.Index[int]]:
             return [part.changed(same) for part, same in zip(read[2], lanes[lane], strict=True)]
 
-        pages = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
-        read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in pages)
+        source = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
+        read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in source)
 
         def looked() -> Iterator[Looked]:
             if what.connection is not None:
@@ -143,10 +143,18 @@ def land(what: Landing, progress: Progress) -> Landed:
                 progress("landing", landed.rows_read)
                 yield Looked(page.frame, parts, changed)
 
-        for page in gathered(looked(), GATHERED_ROWS):
-            kept = [worker.take(part, rows, into, writer) for worker, part, rows, into in
-                    zip(workers, page.parts, page.changed, landed.intos, strict=True)]
-            writer.pages(what.staging, _rows_of(page.frame, kept))
+        def decode(page: Looked, _: int = 0) -> list[Decoded | None]:
+            return [worker.decode(part, rows)
+                    for worker, part, rows in zip(workers, page.parts, page.changed, strict=True)]
+
+        pages = gathered(looked(), GATHERED_ROWS)
+        taken: Iterator[tuple[Looked, list[Decoded | None]]] = ((page, decode(page)) for page in pages)
+        if what.connection is None:  # one page ahead; two at once would take the interpreter's lock from each other
+            taken = stack.enter_context(closing(in_lanes(pages, decode, 1)))
+        for page, decoded in taken:
+            kept = [worker.take(part, of_part, into, writer) for worker, part, of_part, into in
+                    zip(workers, page.parts, decoded, landed.intos, strict=True)]
+            keeper.pages(what.staging, _rows_of(page.frame, kept))
         for into, told in zip(landed.intos, zip(*lanes, strict=True), strict=True):
             into.same_once = all(same.once for same in told)
             for same in told:
@@ -155,12 +163,13 @@ def land(what: Landing, progress: Progress) -> Landed:
     return landed
 
 
-def _hands(what: Landing, stack: ExitStack) -> tuple[Scribe, list[Connection]]:
-    """Who writes, and the connections that pages are looked up on."""
+def _hands(what: Landing, stack: ExitStack) -> tuple[Scribe, Scribe, list[Connection]]:
+    """Who writes what was decoded, who keeps raw rows, and the connections that pages are looked up on."""
     if what.connection is not None:
-        return Scribe(what.connection), [what.connection]
-    writer = stack.enter_context(Writer(stack.enter_context(what.engine.connect())))
-    return writer, [stack.enter_context(what.engine.connect()) for _ in range(LOOK_UPS)]
+        scribe = Scribe(what.connection)
+        return scribe, scribe, [what.connection]
+    writer, keeper = [stack.enter_context(Writer(stack.enter_context(what.engine.connect()))) for _ in range(2)]
+    return writer, keeper, [stack.enter_context(what.engine.connect()) for _ in range(LOOK_UPS)]
 
 
 def _lanes(what: Landing, connections: list[Connection]) -> list[tuple[SameRows, ...]]:
@@ -281,20 +290,27 @@ class _IntoLanding:
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
 
-    def take(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> pd.Index[int]:
-        """Decodes and stages the changed rows; returns the row numbers of the source whose raw content must be kept."""
-        variables, page = self.what.variables, read.part
-        keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes
+    def decode(self, read: ReadPart, changed: pd.Index[int]) -> Decoded | None:
+        """The changed rows, decoded; None without any. In a thread of its own."""
+        page = read.part
         if not len(changed):
-            return changed
+            return None
         frame = page.frame if len(changed) == len(page.frame) else page.frame.loc[changed]
-        decoded = decode_into(
-            frame, self.into, self.plan.entity, variables=variables, codes=self.what.codes,
+        return decode_into(
+            frame, self.into, self.plan.entity, variables=self.what.variables, codes=self.what.codes,
             decimal=self._decimal(), key_shapes=self.plan.key_shapes,
         )
+
+    def take(self, read: ReadPart, decoded: Decoded | None, landed: IntoLanded, writer: Scribe) -> pd.Index[int]:
+        """Judges and stages decoded rows; returns the row numbers of the source whose raw content must be kept."""
+        page = read.part
+        keys, marks, stamps, hashes = read.keys, read.marks, read.stamps, read.hashes
+        if decoded is None:
+            return page.frame.index[:0]
         faults = decoded.faults
-        taken = frame.index[~decoded.skipped.to_numpy(dtype=bool)]
-        landed.outcomes["skipped"] += len(frame) - len(taken)
+        rows = decoded.skipped.index
+        taken = rows[~decoded.skipped.to_numpy(dtype=bool)]
+        landed.outcomes["skipped"] += len(rows) - len(taken)
         self._refuse_orphans(read, taken, faults)
         good = taken.difference(faults.rows, sort=False)
         if self.expects and len(good):
