@@ -25,9 +25,9 @@ def settings_text(data: Path, *, port: int, socket_dir: Path, tcp: bool) -> str:
     Settings that are not about size: `jit` costs more than it gives on batches of 50,000 rows; `random_page_cost` is
     a solid-state disk's; `wal_compression` would be pglz's here, and cost more than all else where each page that is
     touched is written whole after a checkpoint (2.5 s of 3 s for 10,000 changed records); `wal_buffers` hold what two
-    lanes write between two rounds of the log's writer, for which they would wait a fifth of the time; statements and values stay
-    out of the log (they hold personal data and, for roles, passwords); `synchronous_commit` stays on, since a committed
-    batch must survive a power cut.
+    lanes write between two rounds of the log's writer, for which they would wait a fifth of the time; statements and
+    values stay out of the log (they hold personal data and, for roles, passwords); `synchronous_commit` stays on, since
+    a committed batch must survive a power cut.
     """
     memory = psutil.virtual_memory().total // _MB
     free = shutil.disk_usage(data).free // _MB
