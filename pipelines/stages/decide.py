@@ -189,7 +189,7 @@ def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, agai
     """Sets repeated keys and twins aside; returns how many of the repeated were among `same`."""
     lost = _repeated_keys(connection, tables) if again else 0
     if plan.into.match and not plan.into.aliases:
-        set_twins_aside(connection, plan, tables, [some() for some in twins])
+        set_twins_aside(connection, plan, tables, twins)
     return lost
 
 

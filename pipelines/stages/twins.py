@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -29,8 +30,10 @@ from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
 
 
-def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: list[bool]) -> None:
-    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides.
+def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: Sequence[Callable[[], bool]]
+                    ) -> None:
+    """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides. `alike`:
+    for each rule, the answer to `some_alike`, which is asked for only where it matters.
 
     They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
     meanwhile may fit one of them, and the next run of the same file would take that one in.
@@ -52,7 +55,7 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
     news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
     if connection.scalar(news.limit(1)) is None:
         return
-    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some]:
+    for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some()]:
         names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
         values = [sides(plan, plan.record, s, name, links)[1] for name in names]
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
