@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pkgutil import iter_modules
+
 import pytest
 
 from mappings.check.expectations import EVERY, KNOWN, REFUSED, judges_rows
-from pipelines.stages.expectations.library import load, part
+from pipelines.stages.expectations.library import implemented, load, part
 
 OURS = {"id", "result_format", "catch_exceptions", "rendered_content", "windows", "batch_id", "library_metadata"}
 """What Navette sets itself, or has no use for."""
 
 
 def test_every_expectation_of_the_library_is_known_or_refused_with_a_reason() -> None:
+    for module in iter_modules(part("expectations.core").__path__):
+        part(f"expectations.core.{module.name}")
     names = set(part("expectations.registry").list_registered_expectation_implementations())
     assert set(KNOWN) | set(REFUSED) == names
     assert not set(KNOWN) & set(REFUSED)
@@ -20,7 +24,7 @@ def test_every_expectation_of_the_library_is_known_or_refused_with_a_reason() ->
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_parameters_are_those_of_the_library(name: str) -> None:
-    known, fields = KNOWN[name], part("expectations.registry").get_expectation_impl(name).__fields__
+    known, fields = KNOWN[name], implemented(name).__fields__
     assert {word for word, held in fields.items() if held.required} <= set(known.needs)
     assert set(fields) - OURS == {*known.needs, *known.takes, *EVERY}
     assert {*known.columns, *known.values, *known.one_of} <= {*known.needs, *known.takes}
@@ -28,7 +32,7 @@ def test_parameters_are_those_of_the_library(name: str) -> None:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_an_expectation_is_judged_where_the_library_can(name: str) -> None:
-    metric = getattr(part("expectations.registry").get_expectation_impl(name), "map_metric", None)
+    metric = getattr(implemented(name), "map_metric", None)
     if metric is None:
         assert not KNOWN[name].rows
         return

@@ -27,8 +27,15 @@ from mappings.errors import ConfigurationError
 _SELDOM_USED = ("altair", "scipy.stats")
 """What the library imports for a chart and for tests of distributions: half the time of its import."""
 
-_UNUSED = re.compile(r"great_expectations\.datasource\.fluent\.(?!invalid_|sql_)\w+_datasource")
-"""Data sources: models of pydantic by the dozen, a third of the time of its import. It takes any class for one."""
+_EACH = "great_expectations.expectations.core."
+"""The package with a module for each expectation, of the same name."""
+
+_UNUSED = re.compile(
+    r"great_expectations\.datasource\.fluent\.(?!invalid_|sql_)\w+_datasource"
+    rf"|{re.escape(_EACH)}(expect|unexpected)_\w+"
+)
+"""Data sources and expectations: models of pydantic by the dozen, half the time of its import. It takes any class for
+one; an expectation that is asked for is imported then."""
 
 _LOADING = Lock()
 """Two threads at a time would take each other's stand-ins away."""
@@ -86,7 +93,7 @@ def _stand_ins() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in deferred:
+        for name in [*deferred, *(name for name in sys.modules if name.startswith(_EACH))]:
             del sys.modules[name]  # others, and the stand-in itself, find the module
 
 
@@ -128,7 +135,7 @@ def expectation(name: str, arguments: Mapping[str, Any], *, batch: str, where: s
     """The expectation `name` on the batch with that id. Raises ConfigurationError when the library refuses it."""
     given = {word: value for word, value in arguments.items() if word != "condition_parser"}
     try:
-        made = part("expectations.registry").get_expectation_impl(name)
+        made = implemented(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if isinstance(given.get("row_condition"), str):
@@ -140,6 +147,15 @@ def expectation(name: str, arguments: Mapping[str, Any], *, batch: str, where: s
         raise ConfigurationError(
             f"{name}: {_reason(refused)}", where=where, todo="correct this line of `expect`"
         ) from None
+
+
+@cache
+def implemented(name: str) -> Any:
+    """The class of the expectation `name`, imported now."""
+    registry = part("expectations.registry")
+    with _LOADING:
+        import_module(_EACH + name)
+    return registry.get_expectation_impl(name)
 
 
 def rule_of(judged: Expectation, said: Mapping[str, Any]) -> str:
