@@ -56,10 +56,6 @@ _TYPES: dict[FieldType, type[TypeEngine[Any]]] = {
 }  # fmt: skip
 
 
-ROOM = {"fillfactor": 90}
-"""Space that inserts leave on a page, so that most changed rows stay on theirs, and no index hears of them."""
-
-
 @dataclass(frozen=True)
 class EntityTables:
     """The tables of all entities, by entity name; all in `metadata`. Ids come from the sequence crm.record_id."""
@@ -114,7 +110,7 @@ def _record_table(metadata: MetaData, entity: Entity) -> Table:
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=now),
         Column("updated_at", DateTime(timezone=True), nullable=False, server_default=now),
         Column("version", BigInteger, nullable=False, server_default=text("1")),
-        schema="crm", postgresql_with=ROOM,
+        schema="crm",
     )
     _one_of(table, "type", entity.types)
     _one_of(table, "family", entity.families)
@@ -191,5 +187,5 @@ def _crosswalk_table(metadata: MetaData, entity: Entity) -> Table:
         Column("pending", ARRAY(Text)),
         Column("sent", ARRAY(Text)),
         Index(shortened(f"crosswalk_{entity.name}_record"), "record_id"),
-        schema="sync", postgresql_with=ROOM,
+        schema="sync",
     )

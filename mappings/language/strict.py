@@ -48,6 +48,8 @@ def _as_list(value: Any) -> Any:
 
 DURATION = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
 Duration = Annotated[str, Field(pattern=DURATION), Expected("a time such as 2s, 500ms, 5m or 30d")]
+Interval = Annotated[str, Field(pattern=r"^(\d*[1-9]\d*(\.\d+)?|0+\.\d*[1-9]\d*)(ms|s|m|h|d)$"),
+                     Expected("a time such as 2s or 500ms, more than none")]
 
 TEXT: dict[str, Any] = {"type": ["string", "number"]}
 OneOrMore = ShortForm(_as_list)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from mappings.language.read import KINDS, Format, Records, Trailer, format_form
-from mappings.language.strict import Column, Columns, Duration, Expected, Names, OneOrMore, ShortForm, Strict
+from mappings.language.strict import Column, Columns, Expected, Interval, Names, OneOrMore, ShortForm, Strict
 
 
 class Key(Strict):
@@ -61,7 +61,7 @@ class Write(Strict):
 class Live(Strict):
     """Small changes at once, in both directions, beside the scheduled runs."""
 
-    poll: Duration | None = None  # how often a system that cannot call is asked; null: it calls (webhook, NOTIFY)
+    poll: Interval | None = None  # how often a system that cannot call is asked; null: it calls (webhook, NOTIFY)
 
 
 def live_form(value: Any) -> Any:

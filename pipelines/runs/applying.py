@@ -171,9 +171,9 @@ class Apply:
         return not self.intos[number].plan.references and counts.expected == {"created": counts.staged}
 
     def _fill_gap(self, number: int) -> None:
-        """Applies the batch that one lane left out while the other went on."""
+        """Applies the batches that some lanes left out while others went on."""
         while self.cursor.beyond:
-            self._rows(number, self.cursor.row, self.cursor.beyond[0][0])
+            self._rows(number, self.cursor.row, min(self.cursor.beyond[0][0], self.cursor.row + BATCH_ROWS))
 
     def _ends(self, rows: Select[Any] | CompoundSelect[Any], low: int, number: int) -> list[int]:
         """Row numbers at which batches end, so that each has BATCH_ROWS of `rows` beyond `low`: none when there are

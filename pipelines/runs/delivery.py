@@ -121,15 +121,12 @@ def begin_call(hub: Hub, plan: IntoPlan, run_id: int, part: Sequence[Send]) -> C
 def make_call(hub: Hub, plan: IntoPlan, resource: Resource, can: Capabilities, remote: Remote, call: Call, *,
               later: bool = False) -> Call:
     """Writes what was begun, at most `can.batch` of one operation; what is to be noted of it is in the result.
-
-    `later`: not at once after it was begun, so that another process may lead by now, and look for the rows itself.
-    """
+    `later`: not at once after it was begun."""
     try:
         if later:
-            with hub.small.begin() as connection:
-                must_lead(connection)
+            _begin_again(hub, call.intents)
         changes = [_change(plan, resource, send) for send in call.part]
-        _write(hub, remote, resource, changes, range(len(changes)), call.receipts, whole=can.whole_batch)
+        _write(hub, remote, resource, changes, range(len(changes)), call, whole=can.whole_batch)
     except Exception as fault:
         call.fault = fault
     return call
@@ -144,18 +141,27 @@ def note_call(hub: Hub, plan: IntoPlan, call: Call) -> list[Answered]:
     return answered
 
 
-def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range,
-           receipts: dict[int, Receipt], *, whole: bool) -> None:
-    """Writes the changes at these places; `receipts` has, by place, what is known also when this raises."""
+def _begin_again(hub: Hub, intents: Sequence[int]) -> None:
+    """Before a write that comes some time after its intents: another process may lead by now, and look for the rows
+    itself; while it does not, what it would wait for (`settle`) begins now."""
+    intent = tables.intent
+    with hub.small.begin() as connection:
+        must_lead(connection)
+        mine = intent.c.id == func.any(bindparam("mine", list(intents), ARRAY(BigInteger)))
+        connection.execute(update(intent).where(mine).values(at=func.now()))
+
+
+def _write(hub: Hub, remote: Remote, resource: Resource, changes: Sequence[Change], places: range, call: Call, *,
+           whole: bool) -> None:
+    """Writes the changes at these places; the call's receipts have what is known also when this raises."""
     told = remote.write(resource, [changes[place] for place in places])
     if not whole or len(places) == 1 or any(receipt.state != "refused" for receipt in told):
-        receipts.update(zip(places, told, strict=True))
+        call.receipts.update(zip(places, told, strict=True))
         return
     middle = len(places) // 2
     for half in (places[:middle], places[middle:]):
-        with hub.small.begin() as connection:
-            must_lead(connection)
-        _write(hub, remote, resource, changes, half, receipts, whole=True)
+        _begin_again(hub, [call.intents[place] for place in half])
+        _write(hub, remote, resource, changes, half, call, whole=True)
 
 
 def _noted(hub: Hub, plan: IntoPlan, call: Call) -> list[Answered]:

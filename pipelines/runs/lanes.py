@@ -14,7 +14,7 @@ who holds a parent of ours may be waiting for the gate, and of that circle the d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,15 +66,28 @@ class Lanes:
             began = journal(cursor.journal) if cursor.quiet else -1
             if began < 0:
                 return False
-            with ThreadPoolExecutor(LANES, thread_name_prefix="navette-lane") as pool:
-                lanes = [pool.submit(self._lane, low, high, began) for low, high in pairwise(ends)]
-            faults = [fault for lane in lanes if (fault := lane.result()) is not None]
+            faults = self._round(ends, began)
             for fault in faults:
                 if is_lost(fault):
                     raise fault
             cursor.become(Cursor.of(connection, self.run_id))
             cursor.journal = journal(began)
         return not faults
+
+    def _round(self, ends: list[int], journal: int) -> list[DBAPIError]:
+        """A batch for each range. After a fault, or when this is interrupted, none is begun: the gate may open then."""
+        faults: list[DBAPIError] = []
+        with ThreadPoolExecutor(LANES, thread_name_prefix="navette-lane") as pool:
+            batches = [pool.submit(self._lane, low, high, journal) for low, high in pairwise(ends)]
+            try:
+                for batch in batches:
+                    if not batch.cancelled() and (fault := batch.result()) is not None:
+                        faults.append(fault)
+                        _cancel(batches)
+            except BaseException:
+                _cancel(batches)
+                raise
+        return faults
 
     def _lane(self, low: int, high: int, journal: int) -> DBAPIError | None:
         """One batch, or the fault for which nothing of it was written."""
@@ -94,3 +107,8 @@ class Lanes:
         except DBAPIError as fault:
             return fault
         return None
+
+
+def _cancel(batches: list[Future[DBAPIError | None]]) -> None:
+    for batch in batches:
+        batch.cancel()

@@ -125,7 +125,7 @@ class _Live:
         for state in self.states:
             if self.stop.is_set():
                 return
-            reads = state.poll is not None and state.flow.direction != "out" and self._is_time(state, heard)
+            reads = state.poll is not None and self._is_time(state, heard)
             called = state.flow.read.hook and calls_wait(self.hub, state.flow)
             reads = reads or (called and is_hint(self.hub, state.flow))
             if not reads and not called:
@@ -258,14 +258,15 @@ def _moved(result: RunResult) -> Counter[str]:
 
 
 def next_poll(poll: float, began: float, ended: float) -> float:
-    """When to read again after a read: what it took does not put off the next one, but a quarter of `poll` is always
-    left to what goes out, and to the system."""
+    """When to read a flow again after a read: what that took does not put off the next one, but a quarter of `poll` is
+    left between two."""
     return max(began + poll, ended + poll / 4)
 
 
 def _poll(hub: Hub, flow: Flow) -> float | None:
-    """Seconds between two reads; None for a system that calls, and cannot be asked."""
+    """Seconds between two reads; None for a flow that only writes, and a system that calls, and cannot be asked."""
     live = flow.schedule.live if flow.schedule is not None else None
-    if live is None or live.poll is None or hub.project.systems[flow.system].connector == "file":
+    connector = hub.project.systems[flow.system].connector
+    if live is None or live.poll is None or flow.direction == "out" or connector == "file":
         return None
     return seconds(live.poll)

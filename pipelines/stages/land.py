@@ -168,7 +168,9 @@ def _hands(what: Landing, stack: ExitStack) -> tuple[Scribe, Scribe, list[Connec
     if what.connection is not None:
         scribe = Scribe(what.connection)
         return scribe, scribe, [what.connection]
-    writer, keeper = [stack.enter_context(Writer(stack.enter_context(what.engine.connect()))) for _ in range(2)]
+    # Of rows a page is two pieces of work: COPY, and match.
+    writer, keeper = [stack.enter_context(Writer(stack.enter_context(what.engine.connect()), behind))
+                      for behind in (3, 1)]
     return writer, keeper, [stack.enter_context(what.engine.connect()) for _ in range(LOOK_UPS)]
 
 
@@ -291,7 +293,7 @@ class _IntoLanding:
             writer.copy(self.tables.held, damaged_frame(part))
 
     def decode(self, read: ReadPart, changed: pd.Index[int]) -> Decoded | None:
-        """The changed rows, decoded; None without any. In a thread of its own."""
+        """The changed rows, decoded; None without any."""
         page = read.part
         if not len(changed):
             return None

@@ -92,13 +92,14 @@ class Scribe:
 
 
 class Writer(Scribe):
-    """COPYs, and what is to follow a COPY, in a thread of its own, two pages behind at most.
+    """COPYs, and what is to follow a COPY, in a thread of its own; at most `behind` pieces of work wait for it.
 
     Each piece of work is a transaction; the first error is raised at the next call.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, behind: int) -> None:
         super().__init__(connection)
+        self.behind = behind
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="navette-copy")
         self.waiting: list[Future[None]] = []
 
@@ -114,7 +115,7 @@ class Writer(Scribe):
 
     def do(self, work: Callable[[Connection], None]) -> None:
         """Does `work` after all that was given before."""
-        self._settle(3)
+        self._settle(self.behind)
         self.waiting.append(self.pool.submit(self._work, work))
 
     def _work(self, work: Callable[[Connection], None]) -> None:

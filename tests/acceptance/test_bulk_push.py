@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from tests.memory_desk import Three, module_three, three
-from tests.memory_systems import Answer
+from tests.memory_systems import Answer, MemoryRemote
 
 __all__ = ["module_three", "three"]
 
@@ -69,6 +72,55 @@ def test_whatever_becomes_of_one_call_everything_is_made_once(three: Three, flow
     assert three.one("SELECT count(*) FROM sync.outbox WHERE state = 'sending'") == 0 or answer.startswith("killed")
     three.rest()
     each_is_there_once(three)
+
+
+OPEN = "FROM sync.intent WHERE state = 'open'"
+
+
+def test_a_lost_answer_is_waited_for_from_the_write_on_however_long_the_last_batch_was_read_back(
+    three: Three, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading back takes an hour, and the next batch's intents are noted at its beginning."""
+    fetch, write, hours, written = MemoryRemote.fetch, MemoryRemote.write, list[float](), [0]
+
+    def fetching(remote: MemoryRemote, *asked: Any) -> Any:
+        for _ in range(100):  # a second, where no batch follows
+            if three.one(f"SELECT count(*) {OPEN} AND id > %s", written[0]):
+                break
+            time.sleep(0.01)
+        three.sees("UPDATE sync.intent SET at = at - interval '1 hour' WHERE state = 'open'")
+        return fetch(remote, *asked)
+
+    def writing(remote: MemoryRemote, *asked: Any) -> Any:
+        [(age, written[0])] = three.sees(f"SELECT extract(epoch FROM max(now() - at)) / 3600, max(id) {OPEN}")
+        hours.append(float(age))
+        return write(remote, *asked)
+
+    monkeypatch.setattr(MemoryRemote, "fetch", fetching)
+    monkeypatch.setattr(MemoryRemote, "write", writing)
+    new_companies(three)
+    three.push("erp")
+    assert len(hours) >= 4
+    assert max(hours) < 0.5
+
+
+def test_the_halves_of_a_refused_batch_count_from_their_own_write(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
+    hours: list[float] = []
+    write = MemoryRemote.write
+
+    def writing(remote: MemoryRemote, resource: Any, changes: Any) -> Any:
+        names = [change.values["name"] for change in changes]
+        mine = f"{OPEN} AND values ->> 'name' = ANY(%s)"
+        hours.append(float(three.one(f"SELECT extract(epoch FROM max(now() - at)) / 3600 {mine}", names)))
+        three.sees("UPDATE sync.intent SET at = at - interval '1 hour' WHERE state = 'open'")
+        return write(remote, resource, changes)
+
+    monkeypatch.setattr(MemoryRemote, "write", writing)
+    new_companies(three)
+    three.crm("UPDATE crm.company SET segment_note = 'FORBIDDEN' WHERE name = 'Co 5'")
+    three.push("books")
+    assert len(hours) > 4
+    assert max(hours) < 0.5
 
 
 def test_one_bad_record_does_not_keep_its_batch(three: Three) -> None:

@@ -93,7 +93,7 @@ def _stand_ins() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [*deferred, *(name for name in sys.modules if name.startswith(_EACH))]:
+        for name in [*deferred, *(name for name in list(sys.modules) if name.startswith(_EACH))]:
             del sys.modules[name]  # others, and the stand-in itself, find the module
 
 
