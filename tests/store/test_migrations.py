@@ -50,6 +50,15 @@ WHERE schemaname = 'sync' AND tablename NOT LIKE 'crosswalk%' AND tablename <> '
 """
 
 
+def test_every_entity_s_tables_leave_room_on_their_pages(store: Store) -> None:
+    """In stores that are there already, too: each migration sets it, with the triggers."""
+    with store.owner().connect() as connection:
+        full = connection.execute(text(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND reloptions IS DISTINCT FROM '{fillfactor=90}' AND"
+            " (relnamespace = 'crm'::regnamespace OR relname LIKE 'crosswalk%')")).all()
+    assert full == []
+
+
 def test_migrations_and_hub_tables_end_in_the_same_schema(store: Store, empty: Store) -> None:
     with store.owner().connect() as connection:
         migrated = {tuple(row) for row in connection.execute(text(CATALOGUE))}
