@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -32,17 +32,26 @@ def gaps(seen: Iterable[Parts], read: Read) -> list[Gap]:
     """What is missing between the first and the last file of each series, in order.
 
     `seen`: the parts of all files that came. A series is all files with the same other parts (the same company, say).
-    Dates make a series where `every` says how often.
+    Dates make a series where `every` says how often. A number that runs on from date to date makes one beside the
+    dates; one that comes with several dates (counted anew each day, or a company's) is a part as any other.
     """
-    part = _series_part(read)
-    if part is None or (part.kind == "date" and read.every is None):
+    came = [*seen]
+    main = _series_part(read)
+    if main is None:
         return []
-    step = _STEPS[read.every or "day"] if part.kind == "date" else _NUMBERS
+    running = _running(came, read)
     found: list[Gap] = []
-    for others, values in _series(seen, part.name).items():
-        known = {step.place(value) for value in values}
-        holes = (place for place in range(min(known), max(known)) if place not in known)
-        found += [Gap(part.name, step.shown(place), dict(others)) for place in islice(holes, MOST)]
+    for part in _parts(read):
+        aside = running if part.kind == "date" else _dates(read) if part.name in running else set()
+        if part.kind == "text" or not (part == main or part.name in running or main.name in running):
+            continue
+        if part.kind == "date" and read.every is None:
+            continue
+        step = _STEPS[read.every or "day"] if part.kind == "date" else _NUMBERS
+        for others, values in _series(came, part.name, aside).items():
+            known = {step.place(value) for value in values}
+            holes = (place for place in range(min(known), max(known)) if place not in known)
+            found += [Gap(part.name, step.shown(place), dict(others)) for place in islice(holes, MOST)]
     return found
 
 
@@ -57,8 +66,9 @@ def late(seen: Iterable[Parts], read: Read, now: datetime, *, last_arrival: date
     part = _series_part(read)
     passed = now.strftime("%H:%M") >= read.expected_by
     if part is None or part.kind != "date":
-        came = last_arrival is not None and last_arrival.astimezone(now.tzinfo).date() >= now.date()
-        return [Gap("", now.date().isoformat(), {})] if passed and not came else []
+        today = last_arrival is not None and last_arrival.astimezone(now.tzinfo).date() >= now.date()
+        return [Gap("", now.date().isoformat(), {})] if passed and not today else []
+    came = [*seen]
     every = read.every or "day"
     step = _STEPS[every]
     due = step.place(now.date().isoformat())
@@ -67,7 +77,7 @@ def late(seen: Iterable[Parts], read: Read, now: datetime, *, last_arrival: date
         due -= 1
     return [
         Gap(part.name, step.shown(due), dict(others))
-        for others, values in (_series(seen, part.name) or {(): []}).items()
+        for others, values in (_series(came, part.name, _running(came, read)) or {(): []}).items()
         if max((step.place(value) for value in values), default=due - 1) < due
     ]
 
@@ -77,11 +87,35 @@ def _series_part(read: Read) -> Part | None:
     return None if part is None or part.kind == "text" else part
 
 
-def _series(seen: Iterable[Parts], name: str) -> dict[tuple[tuple[str, str], ...], list[str]]:
+def _parts(read: Read) -> tuple[Part, ...]:
+    return parse_pattern(read.files).parts if read.files else ()
+
+
+def _dates(read: Read) -> set[str]:
+    return {part.name for part in _parts(read) if part.kind == "date"}
+
+
+def _running(seen: Collection[Parts], read: Read) -> set[str]:
+    """The numbers that run on from date to date: each came with one date only, and there were several."""
+    dates, found = _dates(read), set[str]()
+    for part in _parts(read):
+        if part.kind != "number" or not dates:
+            continue
+        of_number: dict[object, set[object]] = {}
+        for parts in seen:
+            rest = tuple(sorted((name, value) for name, value in parts.items() if name not in dates))
+            of_number.setdefault(rest, set()).add(tuple(parts.get(name) for name in sorted(dates)))
+        if all(len(some) == 1 for some in of_number.values()) and len({*map(str, of_number.values())}) > 1:
+            found.add(part.name)
+    return found
+
+
+def _series(seen: Iterable[Parts], name: str, aside: Collection[str]) -> dict[tuple[tuple[str, str], ...], list[str]]:
+    """The values of the part in each series; `aside`: parts that tell no series from another."""
     series: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for parts in seen:
         if name in parts:
-            others = tuple(sorted((key, value) for key, value in parts.items() if key != name))
+            others = tuple(sorted((key, value) for key, value in parts.items() if key != name and key not in aside))
             series.setdefault(others, []).append(parts[name])
     return series
 

@@ -159,6 +159,29 @@ def test_holes_in_a_numbered_series_are_found():
     assert [gap.value for gap in gaps([{"number": "9"}, {"number": "012"}, {"number": "11"}], NUMBERED)] == ["10"]
 
 
+def both(*values: str) -> list[dict[str, str]]:
+    """Parts of names with a day and a number: "05 10" for the fifth, number 10."""
+    return [{"day": f"2026-01-{day}", "number": number} for day, number in map(str.split, values)]
+
+
+@pytest.mark.parametrize("order", [None, "number"])
+def test_a_number_that_runs_on_from_day_to_day_makes_a_series_beside_the_days(order: str | None):
+    read = Read(files="a_{day:%Y%m%d}_{number:04d}.txt", order=order)
+    seen = both("05 0010", "06 0011", "08 0013")
+    assert [(gap.part, gap.value, gap.others) for gap in gaps(seen, read)] == [("number", "12", {})]
+    daily = read.model_copy(update={"every": "day"})
+    assert {(gap.part, gap.value) for gap in gaps(seen, daily)} == {("day", "2026-01-07"), ("number", "12")}
+    due = daily.model_copy(update={"expected_by": "06:00", "order": None})
+    assert [gap.value for gap in late(seen, due, at("2026-01-09T07:00"))] == ["2026-01-09"]
+
+
+def test_a_number_that_comes_with_several_days_is_a_part_as_any_other():
+    read = Read(files="a_{day:%Y%m%d}_{number:04d}.txt", every="day")
+    anew = both("05 1", "05 3", "06 1", "07 1", "07 3")
+    assert [(gap.value, gap.others) for gap in gaps(anew, read)] == [("2026-01-06", {"number": "3"})]
+    assert gaps(both("05 1", "05 3"), read) == [], "of one day nobody knows what the number counts"
+
+
 def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Paris"))
 
