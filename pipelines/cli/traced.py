@@ -21,7 +21,8 @@ def show_trace(found: Trace) -> None:
         line(f"{record['entity']} {record['id']}")
         for name, value in record["values"].items():
             if name not in _OWN:
-                line(f"    {name}: {shown(value)}")
+                # A link is a number to be given to another command: plain, like its record's above.
+                line(f"    {name}: {value if isinstance(value, int) else shown(value)}")
     for entry in found.entries:
         for each in entry.differences:
             line(said("trace_difference", flow=entry.flow, column=each.column, record=told(each.record),
