@@ -73,3 +73,10 @@ def must_lead(connection: Connection, *, durably: bool = False) -> None:
             "the connection that held the lock was cut, and another process may be at it by now; nothing was written",
             where=f"{mine.kind} {mine.name}", todo="nothing to do: what is to be sent waits for the next push",
         )
+
+
+def may_take_in(connection: Connection) -> None:
+    """Raises RetryLater where this thread led and no longer does: what it has read may be older than what another
+    process has taken in by now. As `must_lead` otherwise."""
+    if _mine.get(None) is not None:
+        must_lead(connection)

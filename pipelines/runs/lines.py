@@ -12,6 +12,7 @@ from mappings.language.flow import Flow
 from mappings.words import OUTCOMES
 from pipelines.hub import Hub
 from pipelines.runs.calls import claim
+from pipelines.runs.leadership import may_take_in
 from pipelines.runs.orders import Order
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.stages.plan import mapping_digest
@@ -28,7 +29,8 @@ def start_run(hub: Hub, order: Order) -> int:
 
 def insert_run(connection: Connection, hub: Hub, order: Order, *, at_once: bool = False) -> int:
     """The line of a run that begins; what it takes from the inbox is its own from here on. `at_once`: it ends in the
-    same transaction, or has not been."""
+    same transaction, or has not been. Raises RetryLater where another process may have taken the flow over."""
+    may_take_in(connection)
     run_id: int = connection.execute(_BEGUN, {
         "flow": order.flow.flow, "system": order.flow.system, "trigger": order.trigger, "full": order.full,
         "mark": order.mark, "source": order.name, "digest": order.digest, "mapping": str(_digest(hub, order.flow)),

@@ -221,6 +221,8 @@ class _Live:
             if before.intents:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
+            if since is None:
+                seen.forget()  # of everything that is there nothing is left out: it would count as gone
             known = None if said else seen.reading()  # a call may mean what gives its row no other state
             source = NewsSource(remote.read(resource, since, known), flow.into[0].key, seen)
             try:

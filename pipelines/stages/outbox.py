@@ -32,6 +32,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     tuple_,
     update,
 )
@@ -120,12 +121,14 @@ def set_aside(connection: Connection, feed: int, markers: Sequence[Marker], stat
               after: float | None = None) -> None:
     """Markers that were not delivered: `refused`, `unclear`, or `waiting` for `after` seconds (None: growing delays).
 
-    A record that changed since it was claimed waits anew instead: the change may be what was needed.
+    A record that changed since it was claimed waits anew instead: the change may be what was needed. Not where it is
+    unclear what became of it: sent again before that is settled, it would be there twice.
     """
     box = hub.outbox
     if not markers:
         return
-    same = tuple_(box.c.record_id, box.c.generation).in_([(m.record_id, m.generation) for m in markers])
+    as_claimed = [(marker.record_id, marker.generation) for marker in markers]
+    same = true() if state == "unclear" else tuple_(box.c.record_id, box.c.generation).in_(as_claimed)
     grown = func.least(func.power(2, func.least(box.c.tries, 20)), LONGEST.total_seconds())
     delay = grown if after is None else literal(after)
     connection.execute(

@@ -74,6 +74,22 @@ def test_whatever_becomes_of_one_call_everything_is_made_once(three: Three, flow
     each_is_there_once(three)
 
 
+@pytest.mark.parametrize("answer", ["lost", "late"])
+@pytest.mark.parametrize(("flow", "at_once"), [("erp", 50), ("shop", 2)])  # overlapping, and call by call
+def test_a_record_that_is_edited_while_its_answer_is_lost_is_not_made_again_by_the_same_push(
+    three: Three, flow: str, at_once: int, answer: Answer
+) -> None:
+    one = three.systems[flow]
+    one.batch = at_once
+    new_companies(three)
+    one.meanwhile = lambda: three.crm("UPDATE crm.company SET segment_note = 'edited' WHERE name = 'Co 1'") and None
+    one.answers.append(answer)
+    three.push(flow)
+    three.rest()
+    each_is_there_once(three)
+    assert three.one("SELECT segment_note FROM crm.company WHERE name = 'Co 1'") == "edited"
+
+
 OPEN = "FROM sync.intent WHERE state = 'open'"
 
 

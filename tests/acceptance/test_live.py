@@ -84,6 +84,21 @@ def test_edits_on_every_side_arrive_on_the_others(both: Both) -> None:
     assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
 
 
+@pytest.mark.parametrize("own", [0, 3])
+def test_rows_that_live_has_just_made_are_there_when_it_reads_everything(both: Both, own: int) -> None:
+    """The first read is of everything, and comes behind the first push: what that wrote is not gone."""
+    both.change_flow("books", "  match: [siret]\n", "  match: [siret]\n  absent: unlink\n")
+    both.crm("INSERT INTO crm.company (name, city, type) SELECT 'Co ' || n, 'Lyon', 'customer' FROM generate_series(1, 5) n")
+    both.books("INSERT INTO debtor (label, town) SELECT 'Own ' || n, 'Nancy' FROM generate_series(1, %s) n", own)
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), 5 + own)
+        whole = "SELECT count(*) FROM sync.run WHERE flow = 'books_companies' AND \"full\" AND ended_at IS NOT NULL"
+        eventually(lambda: both.one(whole) > 0, True)
+    assert both.sees("SELECT count(*) FROM sync.run WHERE state = 'review'") == [(0,)]
+    assert both.sees("SELECT count(*), count(absent_since) FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed"
+                     " WHERE f.flow = 'books_companies'") == [(5 + own, 0)]
+
+
 def test_a_read_without_news_leaves_no_run_behind(both: Both) -> None:
     filled(both)
     with living(both):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ import pytest
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
 from pipelines.runs import push
+from pipelines.runs.intake import run_flow
 from pipelines.runs.leadership import FLOW_LOCK
 from pipelines.runs.pushing import push_flow
 from tests.memory_desk import Three, module_three, siret, three
+from tests.memory_systems import MemoryRemote
 
 __all__ = ["module_three", "three"]
 
@@ -112,3 +114,42 @@ def test_without_its_lock_a_process_writes_nothing_even_if_nobody_took_over(
     assert three.systems["erp"].writes == 0
     push_flow(three.hub, "erp")
     assert three.systems["erp"].writes == 1
+
+
+@pytest.mark.parametrize("flow", ["erp", "shop"])  # with versions, and without
+def test_what_was_read_before_the_lock_was_lost_is_not_taken_in_behind_what_another_process_read(
+    three: Three, server: Any, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    fetch, held, go, ended = MemoryRemote.fetch, Event(), Event(), list[object]()
+    three.crm("INSERT INTO crm.company (name, city) VALUES ('Atelier', 'Paris')")
+
+    def hanging(remote: MemoryRemote, *asked: Any) -> Any:
+        page = fetch(remote, *asked)
+        if not held.is_set():
+            held.set()
+            assert go.wait(30)
+        return page
+
+    def first() -> None:
+        try:
+            ended.append(push_flow(three.hub, flow))
+        except RetryLater as error:
+            ended.append(error)
+
+    monkeypatch.setattr(MemoryRemote, "fetch", hanging)
+    thread = Thread(target=first)
+    thread.start()
+    assert held.wait(30)
+    cut_the_lock(three, server)
+    [key] = three.systems[flow].rows
+    three.systems[flow].edit(key, city="Brest")
+    hub = Hub(three.project, three.root / "home", replace(three.store), three.hub.tables)
+    assert [result.state for result in run_flow(hub, flow)] == ["done"]
+    hub.engine.dispose()
+    assert three.one("SELECT city FROM crm.company") == "Brest"
+    go.set()
+    thread.join(60)
+    assert [type(one) for one in ended] == [RetryLater]
+    assert three.one("SELECT city FROM crm.company") == "Brest"
+    three.rest()
+    assert {one.rows[key]["city"] for one in three.systems.values() for key in one.rows} == {"Brest"}
