@@ -71,7 +71,8 @@ class Source(Protocol):
 
     @property
     def detected(self) -> dict[str, str]:
-        """What the mapping did not pin and the file told: encoding, delimiter, decimal, header, sheet."""
+        """What the mapping did not pin and the file told: encoding, delimiter, decimal, header, sheet; after the last
+        page under `trailer`, a sentence: which of its sums could not be compared. That is a notice of the run."""
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """At most `rows` rows a page; raises RunStopped when the source turns out not to be whole."""

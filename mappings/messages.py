@@ -77,6 +77,8 @@ REASONS: dict[str, str] = {
 }
 
 VARIANTS: dict[str, tuple[str, str]] = {
+    "not_decimal": ("scale", "{field}: {value!r} is not a number without a decimal sign, which `scale: {scale}` asks"
+                    " for"),
     "waits_for": ("by", "{field}: waits for the one {entity} whose {by} is {value!r}"),
     "not_there": ("by", "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or"
                   " bring that record in and replay; `else: park` in `refers` lets the row wait for it, `else: blank`"
@@ -84,7 +86,7 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "twins": ("record", "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"),
 }
 """What a code says instead where one of its parameters is there: what is looked for by a field and not by a key; rows
-that are alike in what they fit and not by themselves."""
+that are alike in what they fit and not by themselves; a point that should not be written."""
 
 
 class _Blanks(dict[str, Any]):

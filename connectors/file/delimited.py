@@ -66,7 +66,7 @@ class DelimitedSource:
             blocks = self._blocks()
             if self.series.read.continues is None:  # there a blank row is a line of the row above
                 blocks = without_blank_end(blocks)
-            yield from paginate(self.series.over(blocks, self._raw, str(self.path)), self.columns, rows)
+            yield from paginate(self.series.over(blocks, self._raw, str(self.path), self.detected), self.columns, rows)
         except OSError as error:
             raise SourceUnreadable(
                 f"reading failed: {error.strerror or error}", where=str(self.path), todo="check the file and the disk"

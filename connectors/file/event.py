@@ -79,7 +79,7 @@ class EventSource:
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """As any source; a path that an object does not have is NA."""
-        yield from paginate(self.series.over(self._blocks(), self._raw, "inbox"), self.columns, rows)
+        yield from paginate(self.series.over(self._blocks(), self._raw, "inbox", self.detected), self.columns, rows)
 
     def _raw(self, cells: list[str]) -> str:
         return orjson.dumps(dict(zip(self.paths, cells, strict=False))).decode()

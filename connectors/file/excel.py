@@ -66,7 +66,7 @@ class ExcelSource:
         return self.series.all_columns
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
-        yield from paginate(self.series.over(self._blocks(), _raw, str(self.path)), self.columns, rows)
+        yield from paginate(self.series.over(self._blocks(), _raw, str(self.path), self.detected), self.columns, rows)
 
     def _blocks(self) -> Iterator[Block]:
         with _translated(self.path):

@@ -65,7 +65,7 @@ class FixedSource:
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:
-            blocks = self.series.over(self._blocks(), self._raw, str(self.path))
+            blocks = self.series.over(self._blocks(), self._raw, str(self.path), self.detected)
             yield from paginate((self._shown(block) for block in blocks), self.columns, rows)
         except OSError as error:
             raise SourceUnreadable(

@@ -49,7 +49,8 @@ class JsonlSource:
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:
-            yield from paginate(self.series.over(self._blocks(), self._raw, str(self.path)), self.columns, rows)
+            blocks = self.series.over(self._blocks(), self._raw, str(self.path), self.detected)
+            yield from paginate(blocks, self.columns, rows)
         except OSError as error:
             raise SourceUnreadable(
                 f"reading failed: {error.strerror or error}", where=str(self.path), todo="check the file and the disk"

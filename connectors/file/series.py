@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -47,8 +47,14 @@ class Series:
             return self.columns
         return (*self.columns, each.number)
 
-    def over(self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str) -> Iterator[Block]:
-        """The blocks with this flow's rows only; RunStopped at the end if the trailer tells of other rows."""
+    def over(
+        self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str, detected: MutableMapping[str, str]
+    ) -> Iterator[Block]:
+        """The blocks with this flow's rows only; RunStopped at the end if the trailer tells of other rows.
+
+        `detected`: the source's own; at the end it has under `trailer` which sums could not be compared, if any.
+        """
+        sign = self.read.decimal or detected.get("decimal")
         filling = Filling.of(self.read.continues, self.columns, where)
         totals = Totals.of(self.read.trailer, self.columns, where, self.spots)
         for block in blocks:
@@ -56,10 +62,10 @@ class Series:
             if filling is not None:
                 mine = filling.over(mine, raw)
             if totals is not None:
-                totals.add(mine)
+                totals.add(mine, sign)
             yield mine
-        if totals is not None:
-            totals.check()
+        if totals is not None and (unsure := totals.check(sign)) is not None:
+            detected["trailer"] = unsure
 
     def _of_this_flow(self, block: Block) -> Block:
         if self.kinds.all_rows:

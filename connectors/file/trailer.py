@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.file.block import Block
 from connectors.file.kinds import Spot, place_or_fault
+from mappings.codecs.cells import Cells, Mask, blank_to_null, contiguous, matches, nulled, present
+from mappings.codecs.numbers import canonical
 from mappings.errors import RunStopped
 from mappings.language.read import Trailer
 
-SUM = pa.decimal128(38, 6)
+SUM = pa.decimal256(60, 30)
+"""30 digits on each side of the point, and room for the sum of any number of rows."""
+EXACT = Context(prec=76)
+"""For sums: Python's own context rounds to 28 digits."""
+_FITS = r"^-?0*\d{0,30}(?:\.\d{0,30}0*)?$"
+_NOT_COMPARED = (
+    "{where}: the trailer's sum of {columns} was not compared: no amount could be read in {unread:,} of {rows:,} rows,"
+    " the first on line {line:,}; ask for the file again with these lines put right, or check the sum by hand"
+)
 
 
 @dataclass
 class Totals:
     """Running totals of one pass, compared with the trailer at its end.
 
-    Damaged lines count as rows. A sum is compared only if every row could be added up: a damaged line, or a cell that
-    is no number, has its own reject already.
+    Damaged lines count as rows. A sum is compared only if every row could be added up: what a damaged line, or a cell
+    that is no number, would add is not known.
     """
 
     where: str
@@ -32,7 +42,9 @@ class Totals:
     names: dict[int, str]
     rows: int = 0
     added: dict[int, Decimal] = field(default_factory=dict)
-    unsure: bool = False
+    unread: int = 0  # rows without an amount that could be read, for one sum or more
+    first: int = 0  # the line of the first of them
+    unsure: set[int] = field(default_factory=set)  # the sums that lack some amount
     last: list[str] | None = None
 
     @classmethod
@@ -49,35 +61,46 @@ class Totals:
         sums = {place(name, "sum"): place(at, "sum") for name, at in trailer.sum.items()}
         return cls(where, rows_at, sums, {place(name, "sum"): name for name in trailer.sum})
 
-    def add(self, block: Block) -> None:
+    def add(self, block: Block, sign: str | None) -> None:
+        """`sign`: the file's decimal sign, None where it is not known."""
         self.rows += block.total
-        self.unsure = self.unsure or bool(block.damaged)
         if block.trailers:
             self.last = block.trailers[-1]
+        strange = np.zeros(block.table.num_rows, dtype=bool)
         for place in self.sums:
-            total = add_up(block.table.column(place))
-            if total is None:
-                self.unsure = True
-            else:
-                self.added[place] = self.added.get(place, Decimal(0)) + total
+            total, unread = add_up(block.table.column(place), sign)
+            self.added[place] = EXACT.add(self.added.get(place, Decimal(0)), total)
+            if block.damaged or unread.any():
+                self.unsure.add(place)
+                strange |= unread
+        lines = [*block.lines[strange][:1].tolist(), *[one.line for one in block.damaged[:1]]]
+        if self.sums and lines:
+            self.first = self.first or min(lines)
+            self.unread += int(strange.sum()) + len(block.damaged)
 
-    def check(self) -> None:
-        """RunStopped if the trailer is missing or tells of other rows."""
+    def check(self, sign: str | None) -> str | None:
+        """The sentence that tells which sums could not be compared; RunStopped if the trailer is missing or differs."""
         if self.last is None:
             raise RunStopped(
                 f"the file has no trailer line after its {self.rows} rows: it may be cut short", where=self.where,
                 todo="ask for the file again; if the export has no trailer, remove `trailer` from the mapping",
             )
         if self.rows_at is not None:
-            told = _number(_cell(self.last, self.rows_at))
-            if told is None or told != self.rows:
-                self._differs("row count", _cell(self.last, self.rows_at), str(self.rows))
-        if self.unsure:
-            return
+            self._compare("row count", self.rows_at, Decimal(self.rows), sign)
         for place, at in self.sums.items():
-            told, found = _number(_cell(self.last, at)), self.added.get(place, Decimal(0))
-            if told is None or told != found:
-                self._differs(f"sum of {self.names[place]}", _cell(self.last, at), f"{found.normalize():f}")
+            if place not in self.unsure:
+                self._compare(f"sum of {self.names[place]}", at, self.added.get(place, Decimal(0)), sign)
+        if not self.unsure:
+            return None
+        columns = ", ".join(self.names[place] for place in self.sums if place in self.unsure)
+        return _NOT_COMPARED.format(where=self.where, columns=columns, unread=self.unread, rows=self.rows,
+                                    line=self.first)
+
+    def _compare(self, what: str, at: int, found: Decimal, sign: str | None) -> None:
+        told = self.last[at].strip() if self.last is not None and at < len(self.last) else ""
+        total, unread = add_up(pa.chunked_array([[told]], pa.large_string()), sign)
+        if not told or unread.any() or total != found:
+            self._differs(what, told, f"{found.normalize(EXACT):f}")
 
     def _differs(self, what: str, told: str, found: str) -> None:
         raise RunStopped(
@@ -86,34 +109,24 @@ class Totals:
         )
 
 
-def _cell(cells: list[str], place: int) -> str:
-    return cells[place].strip() if place < len(cells) else ""
+def add_up(column: pa.ChunkedArray, sign: str | None) -> tuple[Decimal, Mask]:
+    """The exact sum of a column of text, and the cells that are left out of it, for they are no numbers.
 
-
-_GROUPS = r"[\s\u00a0\u202f']"
-
-
-def _number(text: str) -> Decimal | None:
-    """A number with either decimal sign: the last of the two signs is the decimal one."""
-    plain = re.sub(_GROUPS, "", text)
-    comma = plain.rfind(",") > plain.rfind(".")
-    plain = plain.replace(".", "").replace(",", ".") if comma else plain.replace(",", "")
+    Cells are read as the codec `decimal` reads them; blank ones add nothing. A number that only has the other decimal
+    sign is one too: a field may read its column with a sign of its own.
+    """
+    cells = blank_to_null(contiguous(pc.utf8_trim_whitespace(column)))
+    numbers = canonical(cells, sign)
+    if sign is not None and numbers.null_count > cells.null_count:
+        numbers = contiguous(pc.coalesce(numbers, canonical(cells, None)))
     try:
-        return Decimal(plain)
-    except InvalidOperation:
-        return None
+        amounts = numbers.cast(SUM)
+    except pa.ArrowInvalid:  # at least one has more digits than any field keeps
+        numbers = _fitting(numbers)
+        amounts = numbers.cast(SUM)
+    return Decimal(pc.sum(amounts, min_count=0).as_py()), present(cells) & ~present(numbers)
 
 
-def add_up(column: pa.ChunkedArray) -> Decimal | None:
-    """The exact sum of a column of text with either decimal sign; blanks are zero; None if some cell is no number."""
-    plain = pc.replace_substring_regex(column, r"[\s\x{00a0}\x{202f}']", "")
-    plain = pc.replace_substring_regex(plain, r"^(.*),(\d*)$", r"\1.\2")  # the last comma is the decimal sign
-    plain = pc.replace_substring_regex(plain, r"[.,](\d+[.,])", r"\1")
-    plain = pc.if_else(pc.equal(plain, ""), "0", plain)
-    if not pc.all(pc.match_substring_regex(plain, r"^[+-]?\d{1,30}(\.\d{0,6})?$"), min_count=0).as_py():
-        return None
-    try:
-        total = pc.sum(pc.cast(pc.replace_substring_regex(plain, r"^\+|\.$", ""), SUM), min_count=0).as_py()
-    except pa.ArrowInvalid:
-        return None
-    return Decimal(total)
+def _fitting(numbers: Cells) -> Cells:
+    fitting: Cells = nulled(numbers, ~matches(numbers, _FITS))
+    return fitting

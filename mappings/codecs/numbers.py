@@ -2,7 +2,7 @@
 
 ::
 
-    345016.68   345016,68   345 016,68   1.234.567,89   1,234,567.89   12'345.60   (150,00)   150,00-   1E+05
+    345016.68   345 016,68   1.234.567,89   1,234,567.89   12'345.60   (150,00)   150,00-   150,00+   1E+05
 
 Spaces and apostrophes between groups of three are always read past; so is the sign that is not the decimal sign. Where
 neither the mapping nor the file says which sign is the decimal one, a single comma or point is (`1,234` is a little
@@ -44,6 +44,7 @@ _SIGNS = (  # what a number may carry beside digits, groups and the decimal sign
     ((b"\xe2",), "^[\u2212\u2013]", "-"),
     ((b"(",), r"^\((.+)\)$", r"-\1"),
     ((b"-",), r"^([^-].*)-$", r"-\1"),
+    ((b"+",), r"^([^-+(].*)\+$", r"\1"),
     ((b"+",), r"^\+ ?", ""),
     ((b"- ",), "^- ", "-"),
 )
@@ -53,9 +54,12 @@ INTEGER_RANGE = (-(2**63), 2**63 - 1)
 def decode_decimal(cells: Cells, rule: Rule) -> Reading:
     """decimal128(28, scale of the field). `scale` reads numbers written without a point; `round` rounds half up."""
     scale = rule.spec.scale
-    numbers = _shifted(cells, rule.map.scale) if rule.map.scale is not None else canonical(cells, rule.sign)
+    numbers = canonical(cells, rule.sign)
+    params: dict[str, str] = {"decimal": rule.sign or "."}
+    if rule.map.scale is not None:
+        numbers, params = _shifted(numbers, rule.map.scale), {"scale": str(rule.map.scale)}
     strange = present(cells) & ~present(numbers)
-    refusals = [Refusal(strange, "not_decimal", {"decimal": rule.sign or "."})] if strange.any() else []
+    refusals = [Refusal(strange, "not_decimal", params)] if strange.any() else []
     fitted = to_decimal(numbers, scale, round_=rule.map.round)
     return Reading(fitted.values, (*refusals, *fitted.refusals))
 
@@ -140,12 +144,13 @@ def _is_far(digits: str) -> bool:
     return not INTEGER_RANGE[0] <= (-int(bare) if digits.startswith("-") else int(bare)) <= INTEGER_RANGE[1]
 
 
-def _shifted(cells: Cells, places: int) -> Cells:
-    """Numbers whose last `places` digits stand after a point that is not written; a written point is refused."""
-    digits = pc.replace_substring_regex(cells, r"^\+", "")
-    whole = matches(digits, r"^-?\d+$")
-    padded = pc.replace_substring_regex(nulled(digits, ~whole), r"^(-?)(\d+)$", r"\1" + "0" * places + r"\2")
-    return pc.replace_substring_regex(padded, rf"^(-?\d+)(\d{{{places}}})$", r"\1.\2") if places else padded
+def _shifted(numbers: Cells, places: int) -> Cells:
+    """Canonical numbers whose last `places` digits stand after a point that is not written; a written one: null."""
+    whole = nulled(numbers, ~matches(numbers, r"^-?\d+$"))
+    if not places:
+        return whole
+    padded = pc.replace_substring_regex(whole, r"^(-?)(\d+)$", r"\1" + "0" * places + r"\2")
+    return pc.replace_substring_regex(padded, rf"^(-?\d+)(\d{{{places}}})$", r"\1.\2")
 
 
 def to_decimal(numbers: Cells, scale: int, *, round_: bool) -> Reading:

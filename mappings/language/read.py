@@ -142,6 +142,12 @@ class Read(Strict):
     derive: dict[str, AnyText] = Field(default={})  # columns made of the file's: new name to the text they are
 
     @property
+    def decimal(self) -> Literal[".", ","] | None:
+        """The decimal sign that the mapping pins for the whole file."""
+        form = self.format and (self.format.csv or self.format.fixed or self.format.excel)
+        return form.decimal if form else None
+
+    @property
     def mark_columns(self) -> tuple[Column, ...]:
         """The columns that tell which of two rows of one key is newer: `version`, `stamp`. PostgreSQL's `xmin` tells
         two states of a row apart, not which is newer: transactions end in another order than they begin."""

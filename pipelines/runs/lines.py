@@ -90,8 +90,10 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
         for line in lines
     }
     ended = run["ended_at"] or run["landed_at"] or run["started_at"]
+    detected = dict(run["detected"] or {})
+    notices = [detected.pop("trailer")] if "trailer" in detected else []
     took = seconds if seconds is not None else (ended - run["started_at"]).total_seconds()
     return RunResult(
         run_id=run_id, flow=run["flow"], state=run["state"], seconds=took, into=into, source=run["source"] or "",
-        full=run["full"], rows_read=run["rows_read"], problem=run["problem"], detected=run["detected"] or {},
+        full=run["full"], rows_read=run["rows_read"], problem=run["problem"], notices=notices, detected=detected,
     )

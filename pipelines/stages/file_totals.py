@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.file.outbound.port import Trailer
-from connectors.file.trailer import add_up
+from connectors.file.trailer import EXACT, add_up
 from mappings.errors import RunStopped
 from mappings.language.flow import Flow
 from pipelines.stages.file_rows import FilePage, FilePlan
@@ -26,14 +26,15 @@ class Totals:
     def add(self, page: FilePage) -> None:
         """Raises RunStopped where a column that is summed up holds something else than numbers."""
         for name in self.sums:
-            added = add_up(pa.chunked_array([page.cells[name]])) if name in page.cells else Decimal(0)
-            if added is None:
+            if name not in page.cells:
+                continue
+            added, strange = add_up(pa.chunked_array([page.cells[name]]), None)
+            if strange.any():
                 raise RunStopped(f"{name} cannot be summed up for the trailer: some of its cells are no numbers",
                                  where=f"flow {self.flow.flow}", todo="sum another column, or leave the sum out")
-            self.sums[name] += added
-            if name in page.cells:
-                behind = pc.utf8_length(pc.replace_substring_regex(page.cells[name], "^[^.,]*[.,]?", ""))
-                self.decimals[name] = max(self.decimals[name], pc.max(behind).as_py() or 0)
+            self.sums[name] = EXACT.add(self.sums[name], added)
+            behind = pc.utf8_length(pc.replace_substring_regex(page.cells[name], "^[^.,]*[.,]?", ""))
+            self.decimals[name] = max(self.decimals[name], pc.max(behind).as_py() or 0)
 
     def trailer(self, filed: FilePlan, rows: int) -> Trailer:
         """Its cells, by place."""

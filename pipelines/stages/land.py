@@ -368,11 +368,5 @@ class _IntoLanding:
                          dtype="string[pyarrow]")
 
     def _decimal(self) -> Literal[".", ","] | None:
-        found = _pinned_decimal(self.what.flow) or self.what.source.detected.get("decimal")
+        found = self.what.flow.read.decimal or self.what.source.detected.get("decimal")
         return "," if found == "," else "." if found == "." else None
-
-
-def _pinned_decimal(flow: Flow) -> str | None:
-    form = flow.read.format
-    chosen = form and (form.csv or form.fixed or form.excel)
-    return chosen.decimal if chosen else None

@@ -24,6 +24,7 @@ def test_one_number_in_many_forms(written):
     assert read([written], DECIMAL) == [D("345016.68")]
     unsigned = written.lstrip("+")
     assert read(["-" + unsigned, f"({unsigned})", unsigned + "-"], DECIMAL) == [D("-345016.68")] * 3
+    assert read([unsigned + "+"], DECIMAL) == [D("345016.68")]
 
 
 def test_a_single_separator_is_the_decimal_sign_where_nothing_says_which_is():
@@ -64,7 +65,7 @@ def test_blank_is_no_number(written):
 
 
 @pytest.mark.parametrize(
-    "written", ["x", "-", ".", ",", "1 23", "12 34 567", "1..2", "0x10", "nan", "1e999", "٣", "1_0", "5%"]
+    "written", ["x", "-", ".", ",", "1 23", "12 34 567", "1..2", "0x10", "nan", "1e999", "٣", "1_0", "5%", "+5+", "-5+", "(5)+", "5-+"]
 )
 def test_what_is_no_number(written):
     assert read([written, "1"], DECIMAL) == ["NOT_DECIMAL", D(1)]
@@ -87,6 +88,15 @@ def test_numbers_too_large_for_the_store_are_refused():
     assert read([largest + ".994", largest + ".995"], DECIMAL, round=True) == [D(largest + ".99"), "OUT_OF_RANGE"]
 
 
+@pytest.mark.parametrize("scale", [0, 2])
+def test_a_point_that_should_not_be_written_is_told_as_such(scale):
+    decoded = decode({"X": ["12.5"]}, {"f": {"from": "X", "scale": scale}}, {"f": DECIMAL})
+    fault = decoded.faults.frame.iloc[0]
+    assert render(fault.code, json.loads(fault.params) | {"field": "f", "value": "12.5"}) == (
+        f"f: '12.5' is not a number without a decimal sign, which `scale: {scale}` asks for"
+    )
+
+
 def test_numbers_written_without_their_point():
     assert read(["+000034501668", "-5", "0", "12", "1.5"], DECIMAL, scale=2) == [
         D("345016.68"),
@@ -95,6 +105,11 @@ def test_numbers_written_without_their_point():
         D("0.12"),
         "NOT_DECIMAL",
     ]
+    assert read(["000000000150-", "(150)", "\u2212150", "- 150", "1E+2", "12 345", "150+", ""], DECIMAL, scale=2) == [
+        D("-1.50"), D("-1.50"), D("-1.50"), D("-1.50"), D(1), D("123.45"), D("1.50"), None
+    ]
+    assert read(["5-", "(5)", "1.5-", "1E-2", "150-x"], DECIMAL, scale=2) == [D("-0.05"), D("-0.05")] + ["NOT_DECIMAL"] * 3
+    assert read(["1.234", "1,234", "12,0"], DECIMAL, ",", scale=2) == [D("12.34"), "NOT_DECIMAL", "NOT_DECIMAL"]
     assert read(["12345"], DECIMAL, scale=3) == ["TOO_MANY_DECIMALS"]
     assert read(["12"], DECIMAL, scale=0) == [D(12)]
 

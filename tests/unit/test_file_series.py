@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from decimal import Context
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from connectors.file.open import open_source
+from connectors.file.trailer import add_up
 from connectors.page import Source
 from mappings.errors import ConfigurationError, RunStopped
 from mappings.language.read import Read
@@ -112,6 +116,62 @@ def test_fixed_places_are_cut_by_character_and_the_trailer_is_checked(tmp_path: 
         cut = opened(tmp_path, fixed_text(("C1", "Dupré", "000100"), ("C2", "Été", "250"), **wrong), "b.txt", **FIXED)
         with pytest.raises(RunStopped, match="trailer"):
             numbered(cut)
+
+
+@pytest.mark.parametrize(("cents", "total"), [
+    ("00150-", "0000100-"), ("(150)", "   (100)"), ("-00150", "-0000100"), ("", "00000050"),
+])
+def test_signs_behind_and_brackets_add_up_in_fixed_places_too(tmp_path: Path, cents: str, total: str):
+    rows = (("C1", "a", cents), ("C2", "b", "000050"))
+    source = opened(tmp_path, fixed_text(*rows, total=total), "a.txt", **FIXED)
+    assert len(numbered(source)) == 2
+    assert "trailer" not in source.detected
+    with pytest.raises(RunStopped, match=r"sum of cents of '00000101', the file has (-100|50)\n"):
+        numbered(opened(tmp_path, fixed_text(*rows, total="00000101"), "b.txt", **FIXED))
+
+
+def test_an_amount_in_fixed_places_that_cannot_be_read_leaves_the_sum_unsure_and_the_rows_counted(tmp_path: Path):
+    rows = (("C1", "a", "000050"), ("C2", "b", "00x150"))
+    source = opened(tmp_path, fixed_text(*rows), "a.txt", **FIXED)
+    assert len(numbered(source)) == 2
+    assert "no amount could be read in 1 of 2 rows, the first on line 2;" in source.detected["trailer"]
+    with pytest.raises(RunStopped, match="row count of '00003'"):
+        numbered(opened(tmp_path, fixed_text(*rows, count="00003"), "b.txt", **FIXED))
+
+
+def test_the_first_line_without_an_amount_is_told_across_blocks_and_only_for_the_sums_that_lack_it(tmp_path: Path):
+    text = "k;a;b\nD;1;1\nD;x;2\nD;3;3\nD;x;4\nT;9;10\n"
+    read = {"trailer": {"by": "k", "is": "T", "sum": {"a": "a", "b": "b"}}}
+    for size in (8, 1 << 20):
+        source = replace(opened(tmp_path, text, **read), block_bytes=size)  # type: ignore[type-var]
+        numbered(source)
+        told = source.detected["trailer"]
+        assert "sum of a was not compared: no amount could be read in 2 of 4 rows, the first on line 3;" in told
+    with pytest.raises(RunStopped, match="sum of b of '11', the file has 10"):
+        numbered(opened(tmp_path, text.replace("T;9;10", "T;9;11"), **read))
+
+
+@pytest.mark.parametrize(("sign", "amounts", "total"), [
+    (",", ["1.234", "1,5"], "1235.5"), (".", ["1,234", "1.5"], "1235.5"), (",", ["1.5", "1,5"], "3"),
+    (None, ["1.234", "1,5"], "2.734"), (None, ["0." + "0" * 29 + "1", "9" * 30, ""], "9" * 30 + "." + "0" * 29 + "1"),
+    (None, ["1e3", "+5", "1 000"], "2005"),
+])
+def test_amounts_are_read_as_decimals_are(sign: str | None, amounts: list[str], total: str):
+    assert str(add_up(pa.chunked_array([amounts], pa.large_string()), sign)[0].normalize(Context(prec=70))) == total
+
+
+def test_sums_of_many_digits_are_exact_across_blocks(tmp_path: Path):
+    text = "k;a\nD;" + "9" * 29 + "\nD;0.01\nT;" + "9" * 29 + ".01\n"
+    read = {"trailer": {"by": "k", "is": "T", "sum": {"a": "a"}}}
+    assert len(numbered(replace(opened(tmp_path, text, **read), block_bytes=8))) == 2  # type: ignore[type-var]
+    with pytest.raises(RunStopped, match=r"the file has 9{29}\.01"):
+        numbered(opened(tmp_path, text.replace(".01\n", ".02\n").replace("0.02\n", "0.01\n"), **read))
+
+
+def test_what_cannot_be_added_up_is_left_out_and_told():
+    amounts = ["1", "n/a", None, " ", "1e40", "9" * 31, "0." + "0" * 30 + "1", "0" * 40 + "2." + "0" * 40]
+    total, unread = add_up(pa.chunked_array([amounts[:3], amounts[3:]], pa.large_string()), ".")
+    assert (total, unread.tolist()) == (3, [False, True, False, False, True, True, True, False])
 
 
 def test_fixed_places_may_be_cut_in_bytes_in_the_middle_of_a_character(tmp_path: Path):

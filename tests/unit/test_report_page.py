@@ -162,6 +162,13 @@ def test_the_share_that_the_guard_allows_is_told_as_it_was_written(limit: float,
     assert line == f"company: 1 of 300 rows were rejected; the guard allows {said}."
 
 
+def test_notices_of_the_run_stand_on_its_page() -> None:
+    told = facts()
+    assert "not compared &lt;b&gt;" in run_page(
+        replace(told, result=replace(told.result, notices=["not compared <b>"])), "run_7.csv"
+    )
+
+
 def test_a_run_that_waits_is_told_by_the_command_in_the_same_sentences() -> None:
     tripped = [{"what": "empty", "into": "company", "count": 0, "of": 6, "limit": 0.0}]
     result = RunResult(7, "customers", "review", 0.1, {}, problem={"code": "guard", "tripped": tripped})
