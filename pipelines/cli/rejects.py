@@ -152,11 +152,16 @@ def _show(causes: list[CauseGroup]) -> None:
         if cause.flow != flow:
             flow = cause.flow
             line(flow)
-        at = "" if cause.first_line is None else f"  line {cause.first_line}" if cause.first_line == cause.last_line \
-            else f"  lines {cause.first_line} to {cause.last_line}"
-        named = f"{cause.code} {cause.field}".strip()
-        line(f"{cause.count:>9,}  {cause.outcome}  {cause.into}  {named}{at}")
+        line(cause_line(cause))
         line(f"           {cause.sentence}")
+
+
+def cause_line(cause: CauseGroup) -> str:
+    """How many rows are held for a cause, and where they stand."""
+    at = "" if cause.first_line is None else f"  line {cause.first_line}" if cause.first_line == cause.last_line \
+        else f"  lines {cause.first_line} to {cause.last_line}"
+    named = f"{cause.code} {cause.field}".strip()
+    return f"{cause.count:>9,}  {cause.outcome}  {cause.into}  {named}{at}"
 
 
 def _show_rows(rows: list[HeldRow]) -> None:

@@ -10,7 +10,6 @@ import typer
 from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
-from pipelines.cli.traced import told
 from pipelines.ops.sentences import guard_lines, said
 from pipelines.runs.result import RunResult
 
@@ -63,17 +62,20 @@ def run(
 
 
 def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Option("--full/--changes")] = None,
-            limit: Annotated[int, typer.Option(help="How many changed rows, and sends, to show.")] = 20,
+            limit: Annotated[int, typer.Option(help="How many changed rows, held rows and sends to show.")] = 20,
             json: JsonFlag = False) -> None:
     """Show what a run would do: the same counters, and before and after of each field; writes nothing.
 
-    Of a flow that writes also what would be sent: each cell as it is there, and as it would be. Exit: as `run`.
+    Also what the file told of itself (encoding, delimiter, ...), which rows would be rejected, parked or left to a
+    person and why, and both values of fields that have changed on both sides. Of a flow that writes also what would be
+    sent: each cell as it is there, and as it would be. Exit: as `run`.
 
     Examples:
 
       navette preview sage_customers --file CLI_FR_20261122.csv
       navette preview erp_customers --limit 100
     """
+    from pipelines.cli.previewed import show_preview
     from pipelines.hub import open_hub
     from pipelines.runs.preview import preview_flow
 
@@ -86,22 +88,8 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
             answer(seen.as_json())
         else:
             _table([seen.result])
-            for change in seen.changes:
-                line(f"{change['into']} {change['key']}: {change['outcome']}")
-                _moves(change["fields"])
-            if seen.due:
-                line(f"{seen.due:,} records are due to be sent")
-            for send in seen.sends:
-                line(f"would {send['operation']} {send['key'] or 'a new row'} (record {send['record_id']})")
-                _moves(send["cells"])
-                if send["problem"]:
-                    line(f"    but: {send['problem']}")
+            show_preview(seen)
     raise typer.Exit(seen.result.exit_code)
-
-
-def _moves(fields: dict[str, Any]) -> None:
-    for name, (before, after) in fields.items():
-        line(f"    {name}: {told(before)} -> {told(after)}")
 
 
 def _must_be_there(file: Path | None) -> None:

@@ -63,4 +63,6 @@ def event_lines(event: Traced) -> list[str]:
 
 def told(value: Any) -> str:
     """A value in a line; nothing is written as ∅."""
+    if isinstance(value, list):  # as its parts are written, whatever type they have: [5.00, EUR]
+        return f"[{', '.join(map(told, value))}]"
     return "∅" if value is None else str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
@@ -35,6 +35,9 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from mappings.messages import render
+
+if TYPE_CHECKING:
+    from pipelines.stages.waiting import Pairs  # pandas and pyarrow with it, which most commands do without
 
 NAMES = ("id", "run_id", "flow", "into", "entity", "outcome", "state", "code", "field", "causes", "key", "source",
          "line", "raw", "raw_text", "candidates", "waits_for", "since", "closed_at", "closed_by", "decision")
@@ -135,33 +138,48 @@ def staged_rows(connection: Connection, run_id: int, flow: str, labels: Sequence
         held = Table(f"{name}_held", metadata, autoload_with=connection)
         fate = Table(f"{name}_fate", metadata, autoload_with=connection)
         rows = Table(f"{name}_rows", metadata, autoload_with=connection)
-        same = (literal(run_id, BigInteger).label("run_id"), literal(flow, Text).label("flow"),
-                literal(label, Text).label("into"), literal("", Text).label("entity"))
-        never = cast(null(), DateTime(timezone=True))
-        rest = (never.label("since"), never.label("closed_at"), cast(null(), BigInteger).label("closed_by"),
-                cast(null(), JSONB).label("decision"))
-        parts.append(select(
-            held.c.row_no.label("id"), *same, held.c.outcome, literal("open", Text).label("state"), held.c.code,
-            held.c.field, held.c.causes, held.c.key, literal(source, Text).label("source"), held.c.line, held.c.raw,
-            held.c.raw_text, held.c.candidates, held.c.waits_for, *rest,
-        ).where(held.c.aside.is_not(True) if "aside" in held.c else true()))  # an older version's has it not
-        cause = func.jsonb_build_array(func.jsonb_build_object(
-            "code", fate.c.code, "field", func.coalesce(fate.c.field, ""), "params", fate.c.params, "value", null()
-        ))
-        parts.append(
-            select(
-                fate.c.row_no, *same, fate.c["class"], literal("open", Text).label("state"), fate.c.code, fate.c.field,
-                cause.label("causes"), rows.c.key, literal(source, Text).label("source"), rows.c.line,
-                cast(null(), JSON).label("raw"), cast(null(), Text).label("raw_text"),
-                cast(fate.c.candidates, ARRAY(BigInteger)), cast(null(), JSONB).label("waits_for"), *rest,
-            )
-            .join_from(fate, rows, rows.c.row_no == fate.c.row_no)
-            .where(fate.c["class"].in_(["rejected", "parked", "review"]))
-        )
-    if not parts:
-        return None
+        parts += _staged(run_id, flow, label, source, held, fate, rows)
+    return _every(parts) if parts else None
+
+
+def landed_rows(flow: str, pairs: Pairs, source: str) -> Select[Any]:
+    """The same of a run that has just landed, by the tables that it staged into; `run_id` is 0."""
+    return _every([part for plan, tables in pairs
+                   for part in _staged(0, flow, plan.label, source, tables.held, tables.fate, tables.rows)])
+
+
+def _every(parts: Sequence[Select[Any]]) -> Select[Any]:
     every = union_all(*parts).subquery("staged")
     return select(*[every.c[name] for name in NAMES])
+
+
+def _staged(run_id: int, flow: str, label: str, source: str, held: Table, fate: Table, rows: Table
+            ) -> list[Select[Any]]:
+    """What was refused while landing, and what the decision set aside."""
+    same = (literal(run_id, BigInteger).label("run_id"), literal(flow, Text).label("flow"),
+            literal(label, Text).label("into"), literal("", Text).label("entity"))
+    never = cast(null(), DateTime(timezone=True))
+    rest = (never.label("since"), never.label("closed_at"), cast(null(), BigInteger).label("closed_by"),
+            cast(null(), JSONB).label("decision"))
+    refused = select(
+        held.c.row_no.label("id"), *same, held.c.outcome, literal("open", Text).label("state"), held.c.code,
+        held.c.field, held.c.causes, held.c.key, literal(source, Text).label("source"), held.c.line, held.c.raw,
+        held.c.raw_text, held.c.candidates, held.c.waits_for, *rest,
+    ).where(held.c.aside.is_not(True) if "aside" in held.c else true())  # an older version's has it not
+    cause = func.jsonb_build_array(func.jsonb_build_object(
+        "code", fate.c.code, "field", func.coalesce(fate.c.field, ""), "params", fate.c.params, "value", null()
+    ))
+    return [
+        refused,
+        select(
+            fate.c.row_no, *same, fate.c["class"], literal("open", Text).label("state"), fate.c.code, fate.c.field,
+            cause.label("causes"), rows.c.key, literal(source, Text).label("source"), rows.c.line,
+            cast(null(), JSON).label("raw"), cast(null(), Text).label("raw_text"),
+            cast(fate.c.candidates, ARRAY(BigInteger)), cast(null(), JSONB).label("waits_for"), *rest,
+        )
+        .join_from(fate, rows, rows.c.row_no == fate.c.row_no)
+        .where(fate.c["class"].in_(["rejected", "parked", "review"])),
+    ]
 
 
 def read_rows(connection: Connection, query: Select[Any]) -> list[HeldRow]:

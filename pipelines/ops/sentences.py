@@ -50,6 +50,13 @@ SENTENCES: dict[str, str] = {
     "detected_title": "What the mapping left open and the file told",
     "detected_pin": "Pin it in the flow's `read: format:` where it must not change.",
     "no_causes_more": "{count} further causes are in {file}.",
+    # a preview
+    "preview_held": "Rows that would not be taken in, by cause",
+    "preview_more": "and {count} more",
+    "preview_conflicts": "{into}: fields that have changed on both sides, or differ where records first meet: {count}",
+    "preview_conflict_crm": "{field}: {ours} here, {theirs} there; the CRM's value stands",
+    "preview_conflict_remote": "{field}: {ours} here, {theirs} there; the row's value stands",
+    "preview_conflict_open": "{field}: {ours} here, {theirs} there; nobody has decided yet",
     # what to do with held rows
     "do_rejected": "navette rejects export {flow} writes the rejected rows as a file to correct;"
     " navette rejects replay {flow} admits them again after the mapping was put right.",

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Select, func, select
 
 from crm_store import hub_tables as hub
 from mappings.words import OUTCOMES
-from pipelines.ops.held_rows import CauseGroup, HeldRow, grouped, held_rows, read_rows, staged_rows
+from pipelines.ops.held_rows import HeldRow, grouped, held_rows, staged_rows
+from pipelines.ops.samples import Sampled, having, some_of_each
 from pipelines.ops.sentences import guard_lines, said
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.lines import result_of
@@ -21,14 +22,6 @@ SAMPLES = 5
 """Rows shown of each cause on the page; the CSV holds CSV_ROWS."""
 CSV_ROWS = 1_000
 MOST_CONFLICTS = 50
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """A cause with some of its rows."""
-
-    cause: CauseGroup
-    rows: list[HeldRow]
 
 
 @dataclass(frozen=True)
@@ -68,12 +61,12 @@ def read_facts(connection: Connection, run_id: int) -> RunFacts:
         counters = _would_be(connection, cursor, result.flow)
         query = staged_rows(connection, run_id, result.flow, [into.label for into in cursor.intos], result.source)
     causes = grouped(connection, query, most=MOST_CAUSES) if query is not None else []
-    rows = _some_of_each(connection, query) if query is not None and causes else []
+    rows = some_of_each(connection, query, CSV_ROWS) if query is not None and causes else []
     conflicts, count = _conflicts(connection, run_id)
     return RunFacts(
         result=result, started_at=run["started_at"], trigger=run["trigger"], counters=counters,
         guard=guard_lines((result.problem or {}).get("tripped", [])), problem=_problem(result),
-        causes=[Sampled(cause, _having(cause, rows)) for cause in causes], rows=rows, conflicts=conflicts,
+        causes=[Sampled(cause, having(cause, rows)[:SAMPLES]) for cause in causes], rows=rows, conflicts=conflicts,
         conflicts_count=count,
     )
 
@@ -100,30 +93,6 @@ def _problem(result: RunResult) -> list[str]:
         return []
     where = f"{problem['where']}: " if problem.get("where") else ""
     return [said("run_failed", message=f"{where}{problem.get('message', '')}"), *filter(None, [problem.get("todo")])]
-
-
-def _some_of_each(connection: Connection, query: Select[Any]) -> list[HeldRow]:
-    """The first rows of each first cause, CSV_ROWS in all: a common cause must not crowd out a rare one."""
-    rows = query.subquery("held_rows")
-    nth = func.row_number().over(
-        partition_by=[rows.c.into, rows.c.outcome, rows.c.code, rows.c.field], order_by=rows.c.id
-    ).label("nth")
-    ranked = select(rows.c.into, rows.c.id, nth).subquery("ranked")
-    picked = connection.execute(
-        select(ranked.c.into, ranked.c.id).order_by(ranked.c.nth, ranked.c.into, ranked.c.id).limit(CSV_ROWS)
-    ).all()
-    # Their raw content is fetched for these alone: sorting it with all the others would not fit into memory.
-    places = {(into, number): place for place, (into, number) in enumerate(picked)}
-    found = read_rows(connection, select(rows).where(rows.c.id.in_({number for _, number in picked})))
-    return sorted((row for row in found if (row.into, row.id) in places), key=lambda row: places[row.into, row.id])
-
-
-def _having(cause: CauseGroup, rows: list[HeldRow]) -> list[HeldRow]:
-    return [
-        row for row in rows
-        if (row.into, row.outcome) == (cause.into, cause.outcome)
-        and any((c.code, c.field) == (cause.code, cause.field) for c in row.causes)
-    ][:SAMPLES]
 
 
 def _conflicts(connection: Connection, run_id: int) -> tuple[list[Mapping[str, Any]], int]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Table,
     Text,
+    and_,
     any_,
     case,
     exists,
@@ -32,9 +33,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
-from pipelines.stages.plan import IntoPlan
+from pipelines.stages.plan import FieldPlan, IntoPlan
 from pipelines.stages.resolve import verdicts
-from pipelines.stages.staging import IntoStaging
+from pipelines.stages.staging import IntoStaging, index_lookups
 
 
 def disputed_fields(plan: IntoPlan) -> ColumnElement[Any]:
@@ -96,43 +97,55 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
     if not fought:
         return
     v = tables.once("verdicts", lambda: verdicts(plan, tables, m))
-    known, newer = hub.conflict.alias("known"), hub.conflict.alias("newer")
     for field in plan.fields:
         if field.name not in fought:
             continue
         told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
         winner = v.c[f"w_{field.name}"]
-        # What the system had said before its last word may be its word again: then that is news.
-        overtaken = exists().where(
-            newer.c.feed == known.c.feed, newer.c.key == known.c.key, newer.c.field == known.c.field,
-            newer.c.state == "open", newer.c.id > known.c.id,
-        )
-        open_already = exists().where(
-            known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
-            known.c.record_id == v.c.record_id, known.c.state == "open",
-            known.c.theirs.is_not_distinct_from(told["r"]), ~overtaken,
-        )
-        told_already: ColumnElement[bool] = open_already
-        if field.sent:
-            # What the CRM won is fought over until the system has taken it: the same fight, told once.
-            logged = hub.conflict.alias("logged")
-            told_already = or_(open_already, exists().where(
-                logged.c.feed == plan.feed, logged.c.key == s.c.key, logged.c.field == field.name,
-                logged.c.record_id == v.c.record_id, logged.c.state == "logged", winner == "crm",
-                logged.c.ours.is_not_distinct_from(told["c"]), logged.c.theirs.is_not_distinct_from(told["r"]),
-                logged.c.base.is_not_distinct_from(told["b"]),
-            ))
         values: dict[str, ColumnElement[Any]] = {
             "run_id": literal(run_id), "feed": literal(plan.feed), "key": s.c.key,
             "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
             "base": told["b"], "ours": told["c"], "theirs": told["r"], "winner": winner,
             "state": case((winner == "open", "open"), else_="logged"),
         }
-        rows = (
-            select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no)
-            .where(winner.is_not(None), ~told_already)
-        )
+        rows = select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no).where(is_news(plan, v, s, field))
         connection.execute(insert(hub.conflict).from_select(list(values), rows))
+
+
+def count_conflicts(connection: Connection, plan: IntoPlan, tables: IntoStaging, matched: FromClause) -> int:
+    """How many conflicts `log_conflicts` would tell of the linked rows of `matched`."""
+    s, v = tables.rows, verdicts(plan, tables, matched)
+    each = [func.count().filter(is_news(plan, v, s, field)) for field in plan.fields]
+    count = select(sum(each, literal(0))).select_from(v.join(s, s.c.row_no == v.c.row_no))
+    with index_lookups(connection):
+        return int(connection.scalar(count) or 0)
+
+
+def is_news(plan: IntoPlan, v: FromClause, s: FromClause, field: FieldPlan) -> ColumnElement[bool]:
+    """Whether a row's verdict `v` has a winner for the field, in a conflict that no run has told before."""
+    known, newer = hub.conflict.alias("known"), hub.conflict.alias("newer")
+    told = {side: _told(v, side, field.columns) for side in ("b", "c", "r")}
+    winner = v.c[f"w_{field.name}"]
+    # What the system had said before its last word may be its word again: then that is news.
+    overtaken = exists().where(
+        newer.c.feed == known.c.feed, newer.c.key == known.c.key, newer.c.field == known.c.field,
+        newer.c.state == "open", newer.c.id > known.c.id,
+    )
+    told_already: ColumnElement[bool] = exists().where(
+        known.c.feed == plan.feed, known.c.key == s.c.key, known.c.field == field.name,
+        known.c.record_id == v.c.record_id, known.c.state == "open",
+        known.c.theirs.is_not_distinct_from(told["r"]), ~overtaken,
+    )
+    if field.sent:
+        # What the CRM won is fought over until the system has taken it: the same fight, told once.
+        logged = hub.conflict.alias("logged")
+        told_already = or_(told_already, exists().where(
+            logged.c.feed == plan.feed, logged.c.key == s.c.key, logged.c.field == field.name,
+            logged.c.record_id == v.c.record_id, logged.c.state == "logged", winner == "crm",
+            logged.c.ours.is_not_distinct_from(told["c"]), logged.c.theirs.is_not_distinct_from(told["r"]),
+            logged.c.base.is_not_distinct_from(told["b"]),
+        ))
+    return and_(winner.is_not(None), ~told_already)
 
 
 def _told(v: FromClause, side: str, columns: tuple[str, ...]) -> ColumnElement[Any]:

@@ -81,6 +81,20 @@ def test_what_would_keep_a_record_from_being_sent_is_told(both: Both) -> None:
     assert "gone there" in lost["problem"]
 
 
+def test_what_both_sides_have_changed_is_counted_as_the_run_does_and_told_once(both: Both) -> None:
+    filled(both)
+    both.erp("UPDATE customer SET name = 'There', city = 'There' WHERE siret = %s", SIRETS[0])
+    both.crm("UPDATE crm.company SET city = 'Here' WHERE siret = %s", SIRETS[0])
+    first = preview_flow(both.hub, "erp_companies")
+    assert [set(one["conflicts"]) for one in first.changes] == [{"city"}]
+    assert {name: first.changes[0]["conflicts"]["city"][name] for name in ("ours", "theirs")} == {
+        "ours": "Here", "theirs": "There"}
+    assert first.result.into["company"]["conflicts"] == 1
+    run = both.run("erp_companies")
+    assert run.into["company"]["conflicts"] == 1
+    assert preview_flow(both.hub, "erp_companies").result.total("conflicts") == 0
+
+
 def test_no_more_is_shown_than_asked_for_and_the_count_stays_true(both: Both) -> None:
     for name in ("A", "B", "C"):
         both.crm("INSERT INTO crm.company (name, type) VALUES (%s, 'customer')", name)

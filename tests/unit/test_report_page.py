@@ -16,8 +16,9 @@ import pytest
 from mappings.messages import REASONS, VARIANTS
 from pipelines.cli.running import problem_lines
 from pipelines.ops.held_rows import Cause, CauseGroup, HeldRow
+from pipelines.ops.samples import Sampled
 from pipelines.ops.sentences import SENTENCES, guard_lines, said
-from pipelines.reports.facts import RunFacts, Sampled
+from pipelines.reports.facts import RunFacts
 from pipelines.reports.page import index_page, run_page
 from pipelines.reports.picture import BAR_WIDTH, BARS, picture_of
 from pipelines.reports.sheet import COLUMNS, run_sheet
