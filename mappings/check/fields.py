@@ -8,12 +8,12 @@ from mappings.check.literal_values import literal_problem, unfit_values
 from mappings.check.places import FlowPlace, IntoPlace, Problems, Step
 from mappings.check.reading import zone_problem
 from mappings.check.regexes import regex_problem
-from mappings.check.time_formats import time_format_problem
+from mappings.check.time_formats import time_format_problem, written_format_problem
 from mappings.codecs.conversion import conversion_problem
 from mappings.codecs.durations import SECONDS
 from mappings.codecs.registry import CODECS, codec_name
 from mappings.language.entity import FieldSpec
-from mappings.language.field import FieldMap
+from mappings.language.field import FieldMap, Out
 from mappings.language.text import Text
 from mappings.language.words import did_you_mean, listed
 
@@ -137,6 +137,9 @@ def _times(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
     for position, form in enumerate(line.format or ()):
         if codec in ("date", "datetime") and (problem := time_format_problem(form)):
             yield place.value("fields", name, "format", position).problem(f"{name}: {problem}")
+    written = line.out.format if isinstance(line.out, Out) else None
+    if written is not None and codec in ("date", "datetime") and (problem := written_format_problem(written)):
+        yield place.value("fields", name, "out", "format").problem(f"{name}.out: {problem}")
 
 
 def _fixed(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:

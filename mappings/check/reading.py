@@ -7,6 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from mappings.check.places import FlowPlace, Problems
+from mappings.check.time_formats import time_format_problem
 from mappings.language.cron import cron_problem
 from mappings.language.file_pattern import FilePattern, parse_pattern
 from mappings.language.read import Format, Read, Records
@@ -103,6 +104,8 @@ def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[s
 def _rows(place: FlowPlace, read: Read) -> Problems:
     if read.stamp_format is not None and read.stamp is None and read.version is None:
         yield place.key("read", "stamp_format").problem("read.stamp_format needs `stamp`, the column it describes")
+    if read.stamp_format is not None and (problem := time_format_problem(read.stamp_format, numbers=())):
+        yield place.value("read", "stamp_format").problem(f"read.stamp_format: {problem}")
     fixed = read.format is not None and read.format.fixed is not None
     for key, by in (("records", read.records and read.records.by), ("trailer", read.trailer and read.trailer.by)):
         if isinstance(by, tuple) and not fixed:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 NUMBERS = ("epoch", "epoch_ms", "excel")
 _TRIED = datetime(2026, 11, 22, 13, 45, 59)  # a moment whose every part differs
+# The letters of other tools, French ones too; a letter alone counts only where no other stands beside it.
+_LETTERS = re.compile(
+    r"(?P<year>yyyy|aaaa)|(?P<short>yy|aa)|(?P<month>mmmm?)|(?P<minute>mi)|(?P<mm>mm)|(?P<day>dd|jj)|(?P<hour>hh(24)?)"
+    r"|(?P<fraction>s{3,6}|f{3,6})|(?P<second>ss)|(?<![a-z])(?P<one>[ymdjhis])(?![a-z])", re.IGNORECASE)
+_WRITTEN = {"year": "%Y", "short": "%y", "minute": "%M", "day": "%d", "hour": "%H", "fraction": "%f", "second": "%S"}
+_ALONE = {"y": "short", "m": "mm", "d": "day", "j": "day", "h": "hour", "i": "minute", "s": "second"}
 
 
-def time_format_problem(form: str) -> str | None:
-    """What is wrong with a strptime format; None where dates written in it are read back."""
-    if form in NUMBERS:
+def time_format_problem(form: str, numbers: Sequence[str] = NUMBERS) -> str | None:
+    """What is wrong with a strptime format; None where dates written in it are read back. `numbers`: words that may
+    stand instead."""
+    if form in numbers:
         return None
     if "%" not in form:
-        near = re.sub(r"(?i)yyyy", "%Y", form)
-        near = re.sub(r"yy|YY", "%y", near)
-        near = re.sub(r"(?<!%)(dd|DD|jj|JJ)", "%d", near)
-        near = re.sub(r"MM", "%m", near, count=1)
-        near = near.replace("HH", "%H").replace("hh", "%H").replace("mm", "%M").replace("ss", "%S").replace("SS", "%S")
-        hint = f", as in {near!r}" if "%" in near else f", or one of {', '.join(NUMBERS)}"
-        return f"{form!r} is no date format: write strptime directives{hint}"
+        return _no_directive(form, numbers)
     try:
         back = datetime.strptime(_TRIED.strftime(form), form)
     except ValueError as error:
@@ -28,3 +30,41 @@ def time_format_problem(form: str) -> str | None:
     if back.date() != _TRIED.date():
         return f"{form!r} does not tell the whole date: it needs day, month and year"
     return None
+
+
+def written_format_problem(form: str) -> str | None:
+    """What is wrong with a format that is only written; it may tell a part of the date."""
+    return _no_directive(form, NUMBERS) if "%" not in form and form not in NUMBERS else None
+
+
+def _no_directive(form: str, numbers: Sequence[str]) -> str:
+    near = _near(form)
+    hint = f", as in {near!r}" if "%" in near else f", or one of {', '.join(numbers)}" if numbers \
+        else ", as in '%Y-%m-%d'"
+    return f"{form!r} is no date format: write strptime directives{hint}"
+
+
+def _near(form: str) -> str:
+    """The directives that were probably meant by dd/mm/yyyy, yyyy-MM-dd HH:mm or jj/mm/aaaa."""
+    found = list(_LETTERS.finditer(form))
+    kinds = [_kind(part) for part in found]
+    pieces, end = [], 0
+    for place, (part, kind) in enumerate(zip(found, kinds, strict=True)):
+        pieces += [form[end:part.start()], _directive(part[0], kind, kinds[:place], kinds[place + 1:])]
+        end = part.end()
+    return "".join([*pieces, form[end:]])
+
+
+def _kind(part: re.Match[str]) -> str:
+    if part["one"] is not None:
+        return "year" if part["one"] == "Y" else _ALONE[part["one"].lower()]
+    return part.lastgroup or ""
+
+
+def _directive(text: str, kind: str, before: Sequence[str], after: Sequence[str]) -> str:
+    """What mm means is told by what stands beside it: minutes behind hours or before seconds, else the month."""
+    if kind == "mm":
+        return "%M" if before[-1:] == ["hour"] or after[:1] == ["second"] else "%m"
+    if kind == "month":  # by its name
+        return "%B" if len(text) == 4 else "%b"
+    return _WRITTEN[kind]
