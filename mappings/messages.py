@@ -45,6 +45,7 @@ REASONS: dict[str, str] = {
     "bytes": "the line holds bytes that are not {encoding}",
     "quote": "a quote is opened and never closed",
     "record": "the line is not a JSON object: {detail}",
+    "list": "{field}: {value!r} is no JSON: {detail}",
     "width": "the line is {found} characters wide, {expected} are expected",
     "uncorrected": "the cells of this damaged line are still empty: fill them from its text",
     "continues": "the line continues a row that could not be read (line {above}; 0: there is none)",

@@ -19,13 +19,14 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from connectors.file.block import CELL, Damage, damaged_frame
+from connectors.file.block import CELL
 from connectors.file.json_text import parsed
-from connectors.page import Integers, Page
+from connectors.page import Integers, Page, none_damaged
 
 MISSING = object()
 ITSELF = "."
 """The path of the element itself, where a list holds plain values."""
+BROKEN = ["row", "parent", "line", "value", "detail"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Children:
     """The elements of a page's lists as a page of their own.
 
     `page`: rows numbered on, `lines` those of the parents; `parents` (int64, labelled like `page.frame`): the row
-    number of each element's parent.
+    number of each element's parent. `broken`: cells that hold no list, with columns row, parent (its row number), line,
+    value and detail (what is wrong).
     """
 
     page: Page
     parents: pd.Series
+    broken: pd.DataFrame
 
 
 def at_path(value: Any, path: str) -> Any:
@@ -98,12 +101,13 @@ def expand(page: Page, each: str, columns: Sequence[str], *, first: int = 1) -> 
     """The rows that the elements of the lists in column `each` are.
 
     `columns`: what is wanted of them: paths into the element, `.` for the element itself, ^NAME for the parent's
-    column. Rows are numbered from `first`; a parent without the list has none. A cell that is no JSON is a damaged row.
+    column. Rows are numbered from `first`; a parent without the list has none. A cell that is no JSON uses up a number
+    too.
     """
     elements: list[Any] = []
     holders: list[int] = []  # places of the parents in the page
     numbers: list[int] = []
-    broken: list[tuple[int, Damage]] = []
+    broken: list[tuple[int, int, int, str, str]] = []
     number = first
     lists = page.frame[each] if each in page.frame.columns else pd.Series([], dtype="string[pyarrow]")
     for place in np.flatnonzero(lists.notna() & (lists != "")).tolist():
@@ -111,8 +115,7 @@ def expand(page: Page, each: str, columns: Sequence[str], *, first: int = 1) -> 
         try:
             value = parsed(text.encode())
         except ValueError as error:
-            line = int(page.lines[place])
-            broken.append((number, Damage(0, line, "record", {"detail": str(error)}, text)))
+            broken.append((number, int(page.frame.index[place]), int(page.lines[place]), text, str(error)))
             number += 1
             continue
         found = value if isinstance(value, list) else [value]
@@ -129,4 +132,4 @@ def expand(page: Page, each: str, columns: Sequence[str], *, first: int = 1) -> 
         elif name[1:] in page.frame.columns:
             frame[name] = page.frame[name[1:]].array.take(taken)
     parents = pd.Series(page.frame.index.to_numpy()[taken], index=index, dtype="int64")
-    return Children(Page(frame, page.lines[taken], damaged_frame(broken)), parents)
+    return Children(Page(frame, page.lines[taken], none_damaged()), parents, pd.DataFrame(broken, columns=BROKEN))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 UNSTORABLE = "\0"
 """A cell that cannot be text (bytes that are not UTF-8, lone surrogates) becomes this: it is refused as not_text."""
+SHOWN = "\u2400"
+"""What stands for UNSTORABLE where a refused row is kept and shown: no database stores NUL."""
 
 
 def resolve_column(frame_columns: Sequence[str], column: Column) -> str | None:

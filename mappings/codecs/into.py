@@ -14,7 +14,7 @@ from mappings.codecs.cells import Mask
 from mappings.codecs.columns import columns_needed, resolve_column, source_columns
 from mappings.codecs.conditions import accepted
 from mappings.codecs.field import FieldReading, Given, decode_field
-from mappings.codecs.keys import read_keys
+from mappings.codecs.keys import Keys, read_keys
 from mappings.codecs.values import Codes
 from mappings.faults import Faults
 from mappings.language.derived import Derived, in_source, is_part, roots
@@ -63,11 +63,9 @@ def decode_into(
     taken = accepted(frame, into.when, variables)
     rows = _Rows(frame.index, taken)
     faults = Faults()
-    keys, missing, broken = read_keys(frame, into.key, variables)
-    labels = ", ".join(map(_shown, into.key))
-    shown = rows.series(keys, whole=True)
-    faults.add(frame.index[missing & taken], field=labels, code="no_key")
-    faults.add(frame.index[broken & taken], field=labels, code="not_text")
+    keys = read_keys(frame, into.key, variables)
+    shown = rows.series(keys.keys, whole=True)
+    _refuse_keys(keys, into.key, taken, frame.index, faults)
     given = Given(frame if taken.all() else frame[taken], variables, codes, decimal)
     names = tuple(frame.columns)
     columns: dict[str, pd.Series] = {}
@@ -82,6 +80,19 @@ def decode_into(
             kept[name] = rows.series(pa.array(reading.kept)).fillna(False).astype(bool)
         _report(reading, name, given.frame.index, faults)
     return Decoded(pd.DataFrame(columns, index=frame.index), shown, kept, pd.Series(~taken, frame.index), faults)
+
+
+def _refuse_keys(keys: Keys, columns: Sequence[Column], taken: Mask, labels: pd.Index[Any], faults: Faults) -> None:
+    """Each row whose key cannot be read, with the parts that are to blame."""
+    missing = keys.missing & taken
+    if missing.any():
+        blank = np.column_stack(keys.blank)
+        for lacking in np.unique(blank[missing], axis=0):  # few: the ways in which a key of some parts can lack them
+            named = ", ".join(_shown(column) for column, lacks in zip(columns, lacking, strict=True) if lacks)
+            faults.add(labels[missing & (blank == lacking).all(axis=1)], field=named, code="no_key")
+    for column, part, broken in zip(columns, keys.parts, keys.broken, strict=True):
+        value = pd.Series(pd.arrays.ArrowStringArray(part), index=labels)
+        faults.add(labels[broken & taken], field=_shown(column), code="not_text", value=value)
 
 
 def is_there(frame_columns: Sequence[str], field_map: FieldMap) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, Mask, blank_to_null, holds, nulled, present, repeat
+from mappings.codecs.cells import TEXT, Cells, Mask, any_of, blank_to_null, holds, nulled, present, repeat
 from mappings.codecs.columns import trimmed_cells, unstorable
 from mappings.codecs.derived import text_by_name
 from mappings.language.derived import by_name, roots
@@ -26,24 +27,39 @@ def keys_of(frame: pd.DataFrame, columns: Sequence[Column], variables: Mapping[s
     A key cannot be read when a part that comes from a column is blank, when all parts are, or when a part holds
     characters that the store cannot hold.
     """
-    keys, _, _ = read_keys(frame, columns, variables)
+    keys = read_keys(frame, columns, variables).keys
     return pd.Series(pd.arrays.ArrowStringArray(keys), index=frame.index, name="key", dtype="string[pyarrow]")
 
 
-def read_keys(
-    frame: pd.DataFrame, columns: Sequence[Column], variables: Mapping[str, str]
-) -> tuple[Cells, Mask, Mask]:
-    """The keys (null where unread), where one is missing, and where one holds what cannot be stored."""
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a page (null where unread), the parts that they are of, and by part where it is blank although the
+    key needs it, and where it holds what cannot be stored."""
+
+    keys: Cells
+    parts: list[Cells]
+    blank: list[Mask]
+    broken: list[Mask]
+
+    @property
+    def missing(self) -> Mask:
+        """Where the key lacks a part."""
+        return any_of(len(self.keys), self.blank)
+
+
+def read_keys(frame: pd.DataFrame, columns: Sequence[Column], variables: Mapping[str, str]) -> Keys:
+    """The keys of the rows; see `keys_of` for which of them cannot be read."""
     parts = [trimmed_cells(frame, column, variables) for column in columns]
-    filled = [present(blank_to_null(part)) for part in parts]
-    missing = ~np.logical_or.reduce(filled)
-    for column, has in zip(columns, filled, strict=True):
-        if not by_name(column):
-            missing |= ~has
-    keys = joined([part.fill_null("") for part in parts])
-    damaged = unstorable(keys)
-    broken = np.zeros(len(frame), bool) if damaged is None else damaged & ~missing
-    return nulled(keys, missing | broken), missing, broken
+    empty = [~present(blank_to_null(part)) for part in parts]
+    nowhere, none = np.zeros(len(frame), bool), np.logical_and.reduce(empty)
+    named = [by_name(column) for column in columns]
+    # What the file's name lacks is to blame where nothing else could be.
+    blank = [lacks if not of_name else none if all(named) else nowhere
+             for lacks, of_name in zip(empty, named, strict=True)]
+    missing = any_of(len(frame), blank)
+    broken = [nowhere if (damaged := unstorable(part)) is None else damaged & ~missing for part in parts]
+    keys = nulled(joined([part.fill_null("") for part in parts]), missing | any_of(len(frame), broken))
+    return Keys(keys, parts, blank, broken)
 
 
 def joined(parts: Sequence[Cells]) -> Cells:

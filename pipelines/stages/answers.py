@@ -2,7 +2,7 @@
 
 A held row that is refused again stays the one it was, whatever its key is now, so that a file may be corrected again
 and again; only where another row is held under that key the old one closes. So it is with elements of nested lists. A
-damaged line of an export that nobody filled in is that damaged line again.
+damaged line of an export that nobody filled in is that damaged line again, and SHOWN the character that was refused.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from sqlalchemy import Connection, func, select, update
 from connectors.file.neutral import ANSWERS, KEPT, LINE, are_numbers
 from connectors.page import Page
 from crm_store import hub_tables as hub
+from mappings.codecs.cells import cells_of, holds
+from mappings.codecs.columns import SHOWN, UNSTORABLE
 from pipelines.stages.held import not_newer
 from pipelines.stages.staging import Staging
 
@@ -31,8 +33,17 @@ def split_answers(page: Page) -> tuple[Page, pd.Series]:
         return page, _numbers(said)
     frame = page.frame.drop(columns=ours)
     said = pd.concat([page.frame[ANSWERS], said]) if ANSWERS in ours else said
-    plain = replace(page, frame=frame)
+    plain = replace(page, frame=_unstorable_again(frame, page.frame[ANSWERS]) if ANSWERS in ours else frame)
     return _damaged_again(plain, page.frame[LINE]) if LINE in ours else plain, _numbers(said)
+
+
+def _unstorable_again(frame: pd.DataFrame, said: pd.Series) -> pd.DataFrame:
+    """In rows that answer held ones, what stands for characters that cannot be stored is refused as these were."""
+    answering = said.notna() & (said != "")
+    spoilt = [name for name in frame.columns if holds(cells_of(frame[name]), SHOWN.encode())]
+    return frame.assign(**{
+        name: frame[name].where(~answering, frame[name].str.replace(SHOWN, UNSTORABLE)) for name in spoilt
+    })
 
 
 def _numbers(said: pd.Series) -> pd.Series:

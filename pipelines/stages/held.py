@@ -7,6 +7,7 @@ one key in one run both stay readable: the second is `key#2`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from mappings.codecs.columns import SHOWN, UNSTORABLE
 from mappings.codecs.derived import text_by_name
 from mappings.faults import Faults
 from mappings.language.derived import by_name, roots
@@ -48,6 +50,9 @@ from pipelines.stages.staging import Staging, unpack
 
 NAMES = ("row_no", "line", "key", "mark", "outcome", "code", "field", "causes", "raw", "raw_text", "candidates",
          "waits_for")
+
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # the escape itself, not one in JSON text within the text
 
 
 def damaged_frame(part: Part) -> pd.DataFrame:
@@ -61,7 +66,7 @@ def damaged_frame(part: Part) -> pd.DataFrame:
         "row_no": damaged["row"].to_numpy(), "source_no": damaged.get("source_no", damaged["row"]).astype("Int64"),
         "line": damaged["line"].to_numpy(), "outcome": "rejected",
         "code": damaged["code"].to_numpy(), "causes": [json_text(cause) for cause in causes],
-        "raw_text": damaged["raw"].astype("string").str.replace("\x00", "\u2400").to_numpy(),
+        "raw_text": damaged["raw"].astype("string").str.replace(UNSTORABLE, SHOWN).to_numpy(),
     })
 
 
@@ -94,7 +99,8 @@ def _texts(record: dict[Any, Any]) -> dict[str, str]:
 
 def json_text(value: object) -> str:
     """JSON that PostgreSQL's jsonb can hold: no NUL, no lone surrogate; the symbol for NUL shows where it stood."""
-    return orjson.dumps(value, default=str).decode().replace("\\u0000", "\u2400")
+    text = orjson.dumps(value, default=str).decode()
+    return _NUL.sub(rf"\1{SHOWN}", text) if "\\u0000" in text else text
 
 
 def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) -> dict[int, str]:

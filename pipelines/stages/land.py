@@ -264,7 +264,7 @@ class _IntoLanding:
     def read(self, page: Page) -> ReadPart:
         """What can be told of a page without the store; pages come in order, in the reader's thread."""
         part = part_of(page, self.into, [str(column) for column in self.prints.columns], self.last_row)
-        for numbers in (part.damaged["row"], part.frame.index):
+        for numbers in (part.damaged["row"], part.frame.index, *(() if part.broken is None else (part.broken["row"],))):
             if len(numbers):
                 self.last_row = max(self.last_row, int(numbers.max()))
         keys = keys_of(part.frame, self.into.key, self.what.variables)
@@ -281,16 +281,27 @@ class _IntoLanding:
                 stamps.loc[part.parents].set_axis(part.frame.index))
 
     def count(self, read: ReadPart, changed: pd.Index[int], landed: IntoLanded, writer: Scribe) -> None:
-        """Counts what need not be decoded: rows that are the same, and damaged lines, which are staged."""
+        """Counts what need not be decoded: rows that are the same, and what could not be read, which is staged."""
         part = read.part
         if self.expects and len(changed):
             load_ahead()
         landed.outcomes["unchanged"] += len(part.frame) - len(changed)
-        landed.unread_keys += len(part.damaged)
-        landed.rows_read += len(part.frame) + len(part.damaged)
-        landed.outcomes["rejected"] += len(part.damaged)
+        landed.unread_keys += part.unread
+        landed.rows_read += len(part.frame) + part.unread
+        landed.outcomes["rejected"] += part.unread
         if len(part.damaged):
             writer.copy(self.tables.held, damaged_frame(part))
+        if part.broken is not None:
+            writer.copy(self.tables.held, self._broken(part, part.broken))
+
+    def _broken(self, part: Part, broken: pd.DataFrame) -> pd.DataFrame:
+        """Staging rows of `held` for lists that are none, each with the whole row that holds it: there it is put right.
+        """
+        faults, rows = Faults(), broken.set_index("row")
+        for detail, alike in rows.groupby("detail"):
+            faults.add(alike.index, field=self.into.each or "", code="list", value=alike["value"], detail=detail)
+        keys = pd.Series(pd.NA, index=rows.index, dtype="string[pyarrow]")
+        return faulty_frame(part.of_broken, faults, keys, self._marks(part.of_broken)[0])
 
     def decode(self, read: ReadPart, changed: pd.Index[int]) -> Decoded | None:
         """The changed rows, decoded; None without any."""

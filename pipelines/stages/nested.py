@@ -10,20 +10,34 @@ import numpy.typing as npt
 import pandas as pd
 
 from connectors.file.nested import expand
-from connectors.page import Page
+from connectors.page import Page, none_damaged
 from mappings.language.flow import Into
 
 
 @dataclass(frozen=True)
 class Part:
     """A page as one into sees it. `raw` holds the source's own rows; `parents` (by row) the row of `raw` behind each
-    element of a nested list, None where the rows are the source's own."""
+    element of a nested list, None where the rows are the source's own; `broken` the cells that hold no list (see
+    connectors.file.nested.Children), None where there are none."""
 
     frame: pd.DataFrame
     lines: npt.NDArray[np.int64]
     damaged: pd.DataFrame
     raw: pd.DataFrame
     parents: pd.Series | None = None
+    broken: pd.DataFrame | None = None
+
+    @property
+    def unread(self) -> int:
+        """How many rows or lists could not be read."""
+        return len(self.damaged) + (0 if self.broken is None else len(self.broken))
+
+    @property
+    def of_broken(self) -> Part:
+        """The lists that are none, each as a row without columns."""
+        assert self.broken is not None
+        rows = self.broken.set_index("row")
+        return Part(rows[[]], rows["line"].to_numpy(), none_damaged(), self.raw, rows["parent"])
 
 
 def part_of(page: Page, into: Into, columns: Sequence[str], last_row: int) -> Part:
@@ -37,6 +51,5 @@ def part_of(page: Page, into: Into, columns: Sequence[str], last_row: int) -> Pa
     numbers = np.arange(first, first + len(page.damaged), dtype=np.int64)
     damaged = page.damaged.assign(source_no=page.damaged["row"], row=numbers)
     children = expand(page, into.each, columns, first=first + len(damaged))
-    broken = children.page.damaged
-    both = broken if damaged.empty else damaged if broken.empty else pd.concat([damaged, broken], ignore_index=True)
-    return Part(children.page.frame, children.page.lines, both, page.frame, children.parents)
+    broken = None if children.broken.empty else children.broken
+    return Part(children.page.frame, children.page.lines, damaged, page.frame, children.parents, broken)

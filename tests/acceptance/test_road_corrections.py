@@ -12,6 +12,7 @@ import python_calamine
 import xlsxwriter
 
 from pipelines.ops.export import export_held
+from pipelines.ops.rejects import open_rows
 from pipelines.runs.intake import run_flow
 from pipelines.runs.replay import replay
 from pipelines.runs.settling import settle_run
@@ -321,3 +322,53 @@ def test_elements_that_are_refused_again_stay_the_rejects_they_were(road: Road) 
     text = written.path.read_text().replace('"n":"z"', '"n":"2"').replace('"n":""', '"n":"3"')
     road.run("nested", *text.splitlines(), name="elements_corrected.jsonl")
     assert road.held() == [("rejected", "D1|yy", "not_integer")]
+
+
+def test_a_row_with_characters_that_cannot_be_stored_stays_the_reject_it_was(road: Road) -> None:
+    road.run("nested", '{"no": "A\\u0000B", "lines": []}', name="spoilt_key.jsonl")
+    assert road.held() == [("rejected", None, "not_text")]
+    (row,) = open_rows(road.hub, "nested")
+    assert row.causes[0].sentence == "no: 'A␀B' holds characters that cannot be stored"
+    (written,) = export_held(road.hub, "nested", road.root / "files" / "spoilt_key_back.jsonl")
+    road.run("nested", *written.path.read_text().splitlines(), name="again.jsonl")
+    replay(road.hub, "nested")
+    assert [row.id for row in open_rows(road.hub, "nested")] == [row.id]
+    assert road.hub_sees("SELECT number FROM crm.document") == []
+    road.run("nested", *written.path.read_text().replace("A␀B", "AB").splitlines(), name="corrected.jsonl")
+    assert (road.held(), road.hub_sees("SELECT number FROM crm.document")) == ([], [("AB",)])
+
+
+def test_an_element_with_characters_that_cannot_be_stored_stays_the_reject_it_was(road: Road) -> None:
+    road.run("nested", '{"no": "D8", "lines": [{"n": "1\\u0000"}]}', name="spoilt_element.jsonl")
+    (row,) = open_rows(road.hub, "nested")
+    (written,) = export_held(road.hub, "nested", road.root / "files" / "spoilt_element_back.jsonl")
+    road.run("nested", *written.path.read_text().splitlines(), name="again.jsonl")
+    replay(road.hub, "nested")
+    assert [(each.id, each.raw) for each in open_rows(road.hub, "nested")] == [(row.id, row.raw)]
+    text = written.path.read_text().replace("\\u0000", "")
+    assert told(road.run("nested", *text.splitlines(), name="corrected.jsonl"), "document_line") == {"created": 1}
+    assert road.held() == []
+
+
+def test_a_nested_list_that_is_none_is_held_with_its_row_and_corrected_there(road: Road) -> None:
+    road.run("nested", '{"no": "D6", "lines": "text"}', '{"no": "D7", "lines": [{"n": "1"}]}', name="no_list.jsonl")
+    (row,) = open_rows(road.hub, "nested")
+    assert (row.into, row.raw) == ("document_line", {"no": "D6", "lines": "text"})
+    assert row.causes[0].sentence.startswith("lines: 'text' is no JSON: ")
+    (written,) = export_held(road.hub, "nested", road.root / "files" / "no_list_back.jsonl")
+    for _ in range(2):
+        result = road.run("nested", *written.path.read_text().splitlines(), name="again.jsonl")
+        assert (told(result, "document"), told(result, "document_line")) == ({"unchanged": 1}, {"rejected": 1})
+        replay(road.hub, "nested")
+        assert [each.id for each in open_rows(road.hub, "nested")] == [row.id]
+    text = written.path.read_text().replace('"lines":"text"', '"lines":[{"n":"4"},{"n":"5"}]')
+    assert told(road.run("nested", *text.splitlines(), name="corrected.jsonl"), "document_line") == {"created": 2}
+    assert road.held() == []
+    assert road.hub_sees("SELECT position FROM crm.document_line ORDER BY 1") == [(1,), (4,), (5,)]
+
+
+def test_a_list_that_is_none_beside_a_damaged_line_takes_nothing_of_it(road: Road) -> None:
+    road.run("nested", "{broken", '{"no": "D6", "lines": "text"}', name="both_wrong.jsonl")
+    rows = {(row.into, row.raw_text, str(row.raw)) for row in open_rows(road.hub, "nested")}
+    assert rows == {("document", "{broken", "None"), ("document_line", "{broken", "None"),
+                    ("document_line", None, "{'no': 'D6', 'lines': 'text'}")}

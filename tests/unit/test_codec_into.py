@@ -92,7 +92,19 @@ def test_a_key_with_a_blank_column_part_is_refused_and_a_blank_variable_is_not()
     frame = page({"K": ["1", " ", None]})
     assert keys_of(frame, ["$company", "K"], {"company": ""}).tolist() == ["|1", pd.NA, pd.NA]
     decoded = decode_into(frame, into({}, ["$company", "K"]), entity({}), variables={"company": ""}, codes={})
-    assert faults(decoded) == [(2, "$company, K", "no_key"), (3, "$company, K", "no_key")]
+    assert faults(decoded) == [(2, "K", "no_key"), (3, "K", "no_key")]
+
+
+def test_a_key_that_lacks_parts_is_told_which():
+    frame = page({"J": ["VE", "", "", "VE"], "P": ["", "1", "", "1\0"], "L": ["1", "1", "", "\0"]})
+    decoded = decode_into(frame, into({}, ["J", "P", "L"]), entity({}), variables={}, codes={})
+    assert sorted(faults(decoded)) == [(1, "P", "no_key"), (2, "J", "no_key"), (3, "J, P, L", "no_key"),
+                                       (4, "L", "not_text"), (4, "P", "not_text")]
+
+
+def test_a_key_of_the_files_name_alone_is_told_whole_where_the_name_lacks_it():
+    decoded = decode_into(page({"K": ["1"]}), into({}, ["$a", "$b"]), entity({}), variables={"a": "", "b": ""}, codes={})
+    assert faults(decoded) == [(1, "$a, $b", "no_key")]
 
 
 def test_rows_that_when_leaves_out_are_skipped_without_faults_and_keep_their_keys():

@@ -86,13 +86,14 @@ def test_elements_of_a_list_are_rows_that_know_their_parent(tmp_path: Path):
     assert all(kind == pd.StringDtype("pyarrow") for kind in children.page.frame.dtypes)
 
 
-def test_plain_elements_are_reached_by_a_dot_and_broken_json_is_a_damaged_row(tmp_path: Path):
+def test_plain_elements_are_reached_by_a_dot_and_broken_json_refuses_the_list(tmp_path: Path):
     page = page_of(tmp_path, ORDER, "no", "tags")
     assert expand(page, "tags", [".", "^no"]).page.frame.to_numpy().tolist() == [["x", "7"], ["y", "7"]]
     cells = page.frame.assign(tags=pd.array(['["a"]', "[oops", ""], dtype="string[pyarrow]"))
     broken = expand(Page(cells, page.lines, page.damaged), "tags", ["."])
     assert broken.page.frame.index.tolist() == [1]
-    assert broken.page.damaged[["row", "line", "code", "raw"]].to_numpy().tolist() == [[2, 2, "record", "[oops"]]
+    assert broken.page.damaged.empty
+    assert broken.broken[["row", "parent", "line", "value"]].to_numpy().tolist() == [[2, 2, 2, "[oops"]]
 
 
 def test_a_list_that_no_row_has_gives_no_rows(tmp_path: Path):
