@@ -49,7 +49,7 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
         tell_changes(connection, plans, staging)
         for counts, would in zip(cursor.intos, expected(connection, staging), strict=True):
             counts.expected = dict(would)
-    return LandedRun(plans, staging, cursor, tripped)
+    return LandedRun(plans, staging, cursor, tripped, landed.marks.notice(order.flow.read))
 
 
 def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,

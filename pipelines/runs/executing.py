@@ -62,14 +62,16 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
             return result
     run_id = start_run(hub, order)
     staging: Staging | None = None
+    notices: list[str] = []
     try:
         plans = plans_of(hub, order)
         staging = staging_for(run_id, plans)
         with hub.engine.begin() as connection:
             staging.create(connection)
         landed = _land(hub, order, run_id, plans, staging, progress, told=preview is not None)
+        notices += [landed.notice] if landed.notice else []
         if preview is not None or landed.tripped:
-            return _set_aside(hub, run_id, landed, began, preview)
+            return replace(_set_aside(hub, run_id, landed, began, preview), notices=notices)
         _apply(hub, order, run_id, landed, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
@@ -81,7 +83,7 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)
-        return result_of(connection, run_id, time.monotonic() - began)
+        return replace(result_of(connection, run_id, time.monotonic() - began), notices=notices)
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,

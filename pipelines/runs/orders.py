@@ -51,6 +51,7 @@ class LandedRun:
     staging: Staging
     cursor: Cursor
     tripped: list[Tripped]
+    notice: str | None = None
 
     @property
     def pairs(self) -> Pairs:

@@ -35,7 +35,7 @@ from pipelines.stages.answers import split_answers
 from pipelines.stages.decide import Matching
 from pipelines.stages.expectations.library import load_ahead
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
-from pipelines.stages.marks import marks_of
+from pipelines.stages.marks import MarksSeen, marks_of
 from pipelines.stages.nested import Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.prints import Prints, read_by
@@ -73,6 +73,7 @@ class Landed:
     rows_read: int = 0
     last_row: list[int] = field(default_factory=list)
     expectations: list[IntoResults] = field(default_factory=list)
+    marks: MarksSeen = field(default_factory=MarksSeen)
     failures: list[dict[str, Any]] = field(default_factory=list)  # whole-run expectations that are not met
 
 
@@ -137,6 +138,9 @@ def land(what: Landing, progress: Progress) -> Landed:
                 landed.rows_read += len(page.frame) + len(page.damaged)
                 for worker, part, rows, into in zip(workers, parts, changed, landed.intos, strict=True):
                     worker.count(part, rows, into, writer)
+                own = next((part for part in parts if part.part.parents is None), None)
+                if own is not None and what.row_marks is None:
+                    landed.marks.look(page.frame, own.marks, what.flow.read)
                 landed.last_row = [worker.last_row for worker in workers]
                 if len(answers):
                     writer.copy(what.staging.answers, _answers_staged(what, page, answers))

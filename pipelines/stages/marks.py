@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +12,29 @@ from mappings.codecs.into import resolve_column
 from mappings.language.read import Read
 
 _INTEGER = r"^\s*\d{1,18}\s*$"
+
+
+@dataclass
+class MarksSeen:
+    """Whether any mark of a run could be read; until one could, `written` counts the cells that hold one."""
+
+    written: int = 0
+    known: bool = False
+
+    def look(self, frame: pd.DataFrame, marks: pd.Series, read: Read) -> None:
+        """Takes the next rows, and the order marks that were found in them."""
+        name = resolve_column(tuple(frame.columns), read.mark_columns[0]) if read.mark_columns else None
+        if self.known or name is None:
+            return
+        self.known = bool(marks.notna().any())
+        self.written += 0 if self.known else int((frame[name].str.strip() != "").fillna(False).sum())
+
+    def notice(self, read: Read) -> str | None:
+        """What is to be told of a run none of whose marks could be read."""
+        if self.known or not self.written:
+            return None
+        return (f"not one of {self.written:,} marks in {read.mark_columns[0]} could be read, so that older rows"
+                " overwrite newer ones: write read.stamp_format as the source has them")
 
 
 def marks_of(frame: pd.DataFrame, read: Read, file_mark: int | None) -> tuple[pd.Series, pd.Series]:
