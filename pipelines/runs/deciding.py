@@ -49,7 +49,18 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
         tell_changes(connection, plans, staging)
         for counts, would in zip(cursor.intos, expected(connection, staging), strict=True):
             counts.expected = dict(would)
-    return LandedRun(plans, staging, cursor, tripped, landed.marks.notice(order.flow.read))
+    return LandedRun(plans, staging, cursor, tripped, _notices(order, plans, landed, cursor))
+
+
+def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: Cursor) -> list[str]:
+    """What people would not see by the counters: marks that say nothing, and absence that does not count."""
+    marks = landed.marks.notice(order.flow.read)
+    return [*([marks] if marks else []), *[
+        f"{plan.label}: {counts.unread_keys:,} keys could not be read, so that what is absent was left as it is;"
+        " correct these rows, or the mapping, and run the file again"
+        for plan, counts in zip(plans, cursor.intos, strict=True)
+        if counts.unread_keys and action_of(plan, order.full) != "ignore"
+    ]]
 
 
 def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,

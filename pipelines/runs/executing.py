@@ -69,9 +69,9 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
         with hub.engine.begin() as connection:
             staging.create(connection)
         landed = _land(hub, order, run_id, plans, staging, progress, told=preview is not None)
-        notices += [landed.notice] if landed.notice else []
+        notices = landed.notices
         if preview is not None or landed.tripped:
-            return replace(_set_aside(hub, run_id, landed, began, preview), notices=notices)
+            return _with(notices, _set_aside(hub, run_id, landed, began, preview))
         _apply(hub, order, run_id, landed, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
@@ -83,7 +83,11 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)
-        return replace(result_of(connection, run_id, time.monotonic() - began), notices=notices)
+        return _with(notices, result_of(connection, run_id, time.monotonic() - began))
+
+
+def _with(notices: list[str], result: RunResult) -> RunResult:
+    return replace(result, notices=[*result.notices, *notices])
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,

@@ -51,7 +51,7 @@ class LandedRun:
     staging: Staging
     cursor: Cursor
     tripped: list[Tripped]
-    notice: str | None = None
+    notices: list[str] = field(default_factory=list)  # what people are told of it beside its counters
 
     @property
     def pairs(self) -> Pairs:

@@ -160,7 +160,7 @@ def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: flo
     into = apply_small(replace(applying, works=road.works, durable=order.trigger not in REPEATED,
                                rows_read=landed.rows_read, detected=detected), connection)
     return RunResult(run_id, order.flow.flow, "done", time.monotonic() - began, into, source=order.name,
-                     rows_read=landed.rows_read, detected=detected, notices=[run.notice] if run.notice else [])
+                     rows_read=landed.rows_read, detected=detected, notices=run.notices)
 
 
 def _road(hub: Hub, connection: Connection, order: Order) -> _Road:

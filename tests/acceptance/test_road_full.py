@@ -97,6 +97,14 @@ def test_what_a_full_file_no_longer_has_is_archived_and_comes_back_with_everythi
     assert road.hub_sees("SELECT id, name, postal_code, created_at FROM crm.company WHERE name = 'Company 2'") == before
 
 
+def test_where_a_key_cannot_be_read_nothing_is_gone_and_the_run_says_so(road: Road) -> None:
+    road.run("companies", HEAD, *rows(1, 2, 3))
+    result = road.run("companies", HEAD, *rows(1), ";Company 2;59000;")
+    assert (archived(road), keys(road)) == ([], ["1", "2", "3"])
+    assert result.notices == ["company: 1 keys could not be read, so that what is absent was left as it is; correct these"
+                              " rows, or the mapping, and run the file again"]
+
+
 def test_what_comes_back_with_other_values_has_them(road: Road) -> None:
     road.run("companies", HEAD, *rows(1, 2))
     road.run("companies", HEAD, *rows(1))
