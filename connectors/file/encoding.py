@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from connectors.file.neutral import MARK, OWN_PREFIX
 from mappings.errors import ConfigurationError, SourceUnreadable
 
 SAMPLE = 1 << 20
@@ -77,7 +78,9 @@ def settle(path: Path, pinned: str | None) -> tuple[str, int]:
         wide = marked is not None and marked.startswith(("utf-16", "utf-32"))
         if name in ("utf-16", "utf-32"):  # the mark says which; without one, as on Windows
             return (marked if wide and marked else f"{name}-le"), length if wide else 0
-        if wide and marked != name:
+        if marked == "utf-8" and any(own.encode() in head.partition(b"\n")[0] for own in (OWN_PREFIX, MARK)):
+            return marked, length  # our own export, as a spreadsheet saves it: the mark says what it has become
+        if marked is not None and marked != name:
             raise SourceUnreadable(
                 f"the file begins with the mark of {marked}, but encoding: {pinned} is pinned",
                 where=str(path), todo="remove `encoding` from the mapping, or check the export",

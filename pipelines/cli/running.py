@@ -44,11 +44,14 @@ def run(
       navette run sage_customers --file CLI_FR_20261122.csv --json
       navette run --all
     """
+    from mappings.errors import ConfigurationError
     from pipelines.hub import open_hub
     from pipelines.runs.intake import run_all, run_flow
 
     with errors_told(json):
         hub = open_hub(settings.project)
+        if all_ and (flow or file or full is not None or supersede):
+            raise ConfigurationError("--all runs every flow as it says itself", todo="name one flow, or --all alone")
         _must_be_there(file)
         with progress_shown(flow or "all flows", quiet=json) as progress:
             if all_:
@@ -126,7 +129,7 @@ def show_results(flow: str | None, results: list[RunResult], json: bool) -> None
     if json:
         answer(summed(flow, results))
     elif not results:
-        out.print(f"{flow or 'all flows'}: no file waits, nothing to do")
+        out.print(f"{flow or 'all flows'}: no new file waits, nothing to do")
     else:
         _table(results)
 

@@ -277,6 +277,13 @@ def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:
     retire(found, folder, system.done if good else system.failed, marker=system.marker)
 
 
+def retire_settled(hub: Hub, flow: Flow, source: str) -> None:
+    """Moves the file of a run that was settled, if it lies in its drop folder as it was read; under the flow's lock."""
+    for found in waiting(hub, flow):
+        if str(found.path) == source and _taken(hub, flow, digest := content_digest(found.path), found):
+            _retire(hub, flow, found, digest)
+
+
 def flows_reading(project: Project, flow: Flow, name: str) -> list[str]:
     """Every flow of the system whose pattern fits the file's name."""
     from mappings.language.file_pattern import parse_pattern

@@ -18,6 +18,7 @@ from pipelines.runs.cursor import Cursor
 from pipelines.runs.deciding import decide_again
 from pipelines.runs.executing import continue_run
 from pipelines.runs.inbox import note_ends
+from pipelines.runs.intake import retire_settled
 from pipelines.runs.lines import fail, result_of
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import Progress, quiet
@@ -61,6 +62,7 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
                 update(tables.file).where(tables.file.c.run_id == run_id, tables.file.c.state == "review")
                 .values(state=state)
             )
+        retire_settled(hub, hub.flow(run["flow"]), run["source"])
     note_ends(hub, hub.flow(run["flow"]))
     result.report = str(write_report(hub, run_id))
     if result.changed:

@@ -18,7 +18,7 @@ from pipelines.ops.conflicts import settle_conflict
 from pipelines.ops.rejects import open_counts
 from pipelines.ops.reviews import reviews
 from pipelines.runs.settling import settle_row, settle_run
-from tests.acceptance.ops_desk import OpsDesk, customer, make_desk
+from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
 
 @pytest.fixture
@@ -64,6 +64,16 @@ def test_a_run_that_the_guard_stopped_tells_what_tripped_and_why_rows_would_be_r
     settle_run(desk.hub, run.run_id, approve=True)
     assert not reviews(desk.hub).runs
     assert open_counts(desk.hub)["rejected"] == 30
+
+
+@pytest.mark.parametrize(("approve", "where"), [(True, "done"), (False, "failed")])
+def test_the_file_of_a_settled_run_leaves_the_drop_folder(desk: OpsDesk, approve: bool, where: str) -> None:
+    result = desk.customers(*[customer(f"C{number}", siret="123") for number in range(30)], customer("G1"))
+    desk.drop("CLI_FR_20261121.csv", HEADER, customer("G2"))
+    settle_run(desk.hub, result.run_id, approve=approve)
+    folder = desk.root / "drop" / "erp"
+    assert [path.name for path in folder.glob("*.csv")] == ["CLI_FR_20261121.csv"], "the next one waits for its run"
+    assert ["CLI_FR_20261120" in path.name for path in (folder / where).iterdir()] == [True]
 
 
 FIELDS: list[tuple[str, dict[str, str], dict[str, str], str, tuple[Any, ...], tuple[Any, ...]]] = [

@@ -46,6 +46,12 @@ def test_a_run_answers_with_every_outcome_by_name(road: Road, navette: Any) -> N
     assert counts["rows_read"] == 3
 
 
+def test_every_flow_is_run_as_it_says_itself(navette: Any) -> None:
+    for beside in (["companies"], ["--full"], ["--supersede"]):
+        code, told = navette("run", "--all", *beside)
+        assert (code, told["error"]) == (1, "--all runs every flow as it says itself")
+
+
 def test_review_held_back_supersede_and_settle_have_their_exit_codes(road: Road, navette: Any) -> None:
     whole, cut = road.write("whole.csv", [HEAD, *rows(*range(40))]), road.write("cut.csv", [HEAD, *rows(1)])
     assert navette("run", "companies", "--file", str(whole))[0] == 0

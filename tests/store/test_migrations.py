@@ -155,6 +155,24 @@ def test_what_holds_nothing_may_go(store: Store, write_project: WriteProject) ->
     assert "entity boat dropped: it had no records" in migrate(store, write_project())
 
 
+def test_a_field_that_was_cleared_may_go_with_what_was_once_agreed_on_it(store: Store, write_project: WriteProject) -> None:
+    """Renamed as the refusal says: a new field beside it, the values copied, the old one cleared."""
+    migrate(store, write_project({"entities/boat": BOAT}))
+    with store.hub().begin() as hub:
+        hub.execute(text("INSERT INTO crm.boat (id, name, draught) VALUES (7, 'Aurore', 1.234)"))
+        hub.execute(text("INSERT INTO sync.crosswalk_boat (id_space, key, feed, record_id, b_draught)"
+                         " VALUES (1, 'A', 1, 7, 1.234)"))
+    migrate(store, write_project({"entities/boat": BOAT + "  depth: {type: decimal, scale: 3}\n"}))
+    renamed = BOAT.replace("  draught: {type: decimal, scale: 3}\n", "") + "  depth: {type: decimal, scale: 3}\n"
+    with pytest.raises(ConfigurationError, match="1 records have a value in it"):
+        migrate(store, write_project({"entities/boat": renamed}))
+    with psycopg.connect(store.crm_url) as crm:
+        crm.execute("UPDATE crm.boat SET depth = draught, draught = NULL")
+    assert "boat: empty column draught dropped" in migrate(store, write_project({"entities/boat": renamed}))
+    with store.hub().connect() as hub:
+        assert hub.execute(text("SELECT depth::text FROM crm.boat")).scalar_one() == "1.234"
+
+
 def test_an_entity_with_records_is_not_dropped_with_its_file(store: Store, write_project: WriteProject) -> None:
     project = write_project({"entities/boat": BOAT})
     migrate(store, project)

@@ -10,6 +10,7 @@ import pytest
 from connectors.file.fec import COLUMNS
 from connectors.file.open import open_source
 from connectors.page import Source
+from mappings.errors import SourceUnreadable
 from mappings.language.read import Read
 
 TEXT = "Code;Société;Ville\n1;Œuvre d'été;L'Haÿ-les-Roses\n2;Hôtel “Noël”;Besançon\n3;Où ça – là-bas;Dié\n"
@@ -66,6 +67,19 @@ def test_a_pinned_encoding_is_not_told_as_found(tmp_path: Path):
     assert "encoding" not in source.detected
     assert "delimiter" not in source.detected
     assert cells(source)[0][2] == "L'Haÿ-les-Roses"
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16"])
+def test_a_mark_of_another_encoding_than_the_pinned_one_is_refused(tmp_path: Path, mark: str):
+    with pytest.raises(SourceUnreadable, match=r"begins with the mark of utf-.*, but encoding: cp1252 is pinned"):
+        opened(tmp_path, TEXT.encode(mark), format={"csv": {"encoding": "cp1252", "delimiter": ";"}})
+    opened(tmp_path, TEXT.encode("utf-8-sig"), format={"csv": {"encoding": "utf-8", "delimiter": ";"}})
+
+
+def test_an_export_of_ours_that_a_spreadsheet_saved_with_a_mark_is_what_the_mark_says(tmp_path: Path):
+    text = "CODE;NAME;navette_id;navette_reason\n1;Hé;7;\n"
+    source = opened(tmp_path, text.encode("utf-8-sig"), format={"csv": {"encoding": "cp1252", "delimiter": ";"}})
+    assert cells(source)[0][:2] == ["1", "Hé"]
 
 
 @pytest.mark.parametrize(
