@@ -25,7 +25,12 @@ def fingerprints(frame: pd.DataFrame, columns: Sequence[str], salt: int) -> NDAr
     seed = salt & 0xFFFF_FFFF_FFFF_FFFF
     if not columns:
         return np.full(len(frame), np.uint64(xxhash.xxh3_64_intdigest(b"", seed)), np.uint64).view(np.int64)
-    cells = [_escaped(cells_of(frame[column])) for column in columns]
+    return hashed([cells_of(frame[column]) for column in columns], seed)
+
+
+def hashed(columns: Sequence[Cells], seed: int) -> NDArray[np.int64]:
+    """XXH3-64 of the cells that stand beside each other in `columns`, one or more, as signed numbers."""
+    cells = [_escaped(column) for column in columns]
     rows = cells[0] if len(cells) == 1 else pc.binary_join_element_wise(*cells, pa.scalar(_BETWEEN, TEXT))
     rows = contiguous(rows)
     ends, text = offsets_of(rows).tolist(), memoryview(bytes_of(rows).data)

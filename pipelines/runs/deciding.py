@@ -35,7 +35,7 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     # To find out what would change costs half of what changing it does: only for who asks.
     changes = told or (order.guarded and order.flow.guard.updates is not None)
     decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes,
-                     once=[into.same_once for into in landed.intos])
+                     unlike=[into.unlike for into in landed.intos])
     cursor = Cursor(
         intos=[_counted(connection if not staging.small else None, *each) for each in
                zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],

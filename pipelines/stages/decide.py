@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import (
@@ -45,6 +46,7 @@ from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 from pipelines.stages.superseded import Aside, older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
+from pipelines.stages.unlike import Unlike
 from pipelines.stages.waiting import Pairs, as_linked, comes_in, hopeless_rows, refuse_for_links, value_indexes
 
 APPLIED = ("new", *LINKED)
@@ -115,19 +117,23 @@ def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stag
 
 
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None], *,
-           alone: bool = False, changes: bool = True, once: Sequence[bool] = ()) -> list[Decided]:
+           alone: bool = False, changes: bool = True, unlike: Sequence[Unlike] = ()) -> list[Decided]:
     """Completes every `fate` table, whose rows have been matched, by what depends on the run as a whole, and fills
-    every `wait` table. `alone`: each into has one row at most; `changes`: somebody asks how many would change; `once`:
-    for each into, whether no two of the rows that are the same have one key.
+    every `wait` table. `alone`: each into has one row at most; `changes`: somebody asks how many would change;
+    `unlike`: what landing saw of each into's rows.
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     repeated: list[int] = []
     aside: list[Aside] = []
     twice: list[bool] = []  # whether an into has keys that repeat
     with _asking(connection, staging) as ask:  # what can be asked of the staged rows alone, beside what is done here
-        asked = [ask(tables.once(("repeated", sure), partial(_some_repeated, tables, once=sure)))
-                 for (_, tables), sure in zip(pairs, once or [False] * len(pairs), strict=True)]
-        alike = [[ask(some) for some in pair[1].once("alike", partial(some_alike, *pair))] for pair in pairs]
+        seen = unlike or [Unlike()] * len(pairs)
+        asked = [_no if known.keys and known.none_same else
+                 ask(tables.once(("repeated", known.same), partial(_some_repeated, tables, once=known.same)))
+                 for (_, tables), known in zip(pairs, seen, strict=True)]
+        alike = [[_no if sure else ask(some) for some, sure in
+                  zip_longest(pair[1].once("alike", partial(some_alike, *pair)), known.rules)]
+                 for pair, known in zip(pairs, seen, strict=True)]
         for (plan, tables), again, twins in zip(pairs, asked, alike, strict=True):
             if not staging.small:
                 _index(connection, plans, plan, tables)
@@ -160,6 +166,10 @@ def expected(connection: Connection, staging: Staging) -> list[Counter[Outcome]]
 
 
 Answer = Callable[[], bool]
+
+
+def _no() -> bool:
+    return False
 
 
 @contextmanager

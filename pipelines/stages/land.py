@@ -43,6 +43,7 @@ from pipelines.stages.read_part import Looked, ReadPart, gathered
 from pipelines.stages.same import SameRows, same_rows
 from pipelines.stages.staging import Staging, everything_landed
 from pipelines.stages.threads import Scribe, Writer, in_lanes, read_ahead
+from pipelines.stages.unlike import Meeting, Unlike
 
 if TYPE_CHECKING:
     from pipelines.stages.expect import IntoResults, RowExpectations, RunExpectations
@@ -62,7 +63,7 @@ class IntoLanded:
     rows_read: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # rejected, skipped, unchanged: decided while landing
     unread_keys: int = 0  # rows whose key could not be read: absence does not count then
-    same_once: bool = False  # no two of the rows that are the same have one key, as far as is known
+    unlike: Unlike = field(default_factory=Unlike)
 
 
 @dataclass
@@ -159,8 +160,9 @@ def land(what: Landing, progress: Progress) -> Landed:
             kept = [worker.take(part, of_part, into, writer) for worker, part, of_part, into in
                     zip(workers, page.parts, decoded, landed.intos, strict=True)]
             keeper.pages(what.staging, _rows_of(page.frame, kept))
-        for into, told in zip(landed.intos, zip(*lanes, strict=True), strict=True):
-            into.same_once = all(same.once for same in told)
+        for worker, into, told in zip(workers, landed.intos, zip(*lanes, strict=True), strict=True):
+            into.unlike = worker.meeting.told(same=all(same.once for same in told),
+                                              none_same=not into.outcomes["unchanged"])
             for same in told:
                 same.close()
     judge_runs(what, workers, landed)
@@ -240,6 +242,7 @@ class _IntoLanding:
         self.prints = Prints.of(what.flow, self.plan, (self.owner_key or ()) if self.owned_by_element else ())
         self.expects, self.asked = bool(self.into.expect), False
         self.matching = Matching(self.plan, self.tables, what.run, small=what.staging.small)
+        self.meeting = Meeting(self.plan, self.tables)
         self.last_row = 0
 
     # Great Expectations takes seconds to import: only a run that has rows to judge pays for it.
@@ -339,7 +342,9 @@ class _IntoLanding:
             landed.unread_keys += int(keys.loc[faults.rows].isna().sum())
             writer.copy(self.tables.held, faulty_frame(page, faults, keys, marks))
         if len(good):
-            writer.copy(self.tables.rows, self._staged(page, decoded, good, keys, marks, stamps, hashes, lines))
+            staged = self._staged(page, decoded, good, keys, marks, stamps, hashes, lines)
+            self.meeting.meet(staged)
+            writer.copy(self.tables.rows, staged)
             low, high = int(good.min()) - 1, int(good.max())
             writer.do(lambda connection: self.matching(connection, low, high))
         return pd.Index(page.parents.loc[good].unique()) if page.parents is not None else good

@@ -16,6 +16,7 @@ from pipelines.hub import Hub
 from pipelines.ops.reviews import reviews
 from pipelines.runs.intake import run_flow
 from pipelines.runs.settling import settle_row
+from pipelines.stages import land
 from tests.conftest import write_files
 
 FLOW = """
@@ -131,3 +132,12 @@ def test_a_twin_that_is_linked_is_offered_for_the_other_as_well(twins: Callable[
     twins(f"1,Dupont,59000,{TWO_SIRETS[0]},,", f"2,Dupont bis,13000,{TWO_SIRETS[0]},,")
     settle_row(hub, number_of(hub, "1"), link=record)
     assert [names for _, names in offered(hub).values()] == [["Elsewhere"]]
+
+
+def test_twins_of_a_first_load_are_found_pages_apart(
+    twins: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "PAGE_ROWS", 2)
+    others = [f"{number},Name {number},{number},,," for number in range(10, 16)]
+    held = twins(f"1,North,1,{TWO_SIRETS[0]},,", *others, f"2,South,2,{TWO_SIRETS[0]},,")
+    assert held == dict.fromkeys("12", "siret")

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pipelines.ops.rejects import open_rows
+from pipelines.stages import land
 from pipelines.stages.same import ByKey, Known
 from tests.road_desk import COMPANIES, Road, roads, told
 
@@ -205,6 +206,13 @@ def test_a_repeated_key_counts_once_and_the_last_row_wins(road: Road) -> None:
     rows = [line("1", "First"), line("2", "Other"), line("1", "Second"), line("1", "Third")]
     assert road.counts("changes", HEAD, *rows) == {"created": 2, "superseded": 2}
     assert road.names() == ["Other", "Third"]
+
+
+def test_keys_that_repeat_pages_apart_in_a_first_load_count_once(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(land, "PAGE_ROWS", 2)
+    rows = [line("1", "First"), *[line(str(number), f"Other {number}") for number in range(2, 9)], line("1", "Last")]
+    assert road.counts("changes", HEAD, *rows) == {"created": 8, "superseded": 1}
+    assert "Last" in road.names()
 
 
 def test_the_last_row_wins_also_when_it_is_the_one_that_was_there_before(road: Road) -> None:
