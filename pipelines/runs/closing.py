@@ -94,12 +94,8 @@ def _absent(connection: Connection, what: Applying, intos: Sequence[IntoApply], 
     action = action_of(plan, what.full)
     if action == "ignore" or counts.unread_keys or is_older(plan, what.file_mark):
         return
-    parent = next(
-        ((p, i.tables) for p, i in zip(what.plans, intos, strict=True)
-         if plan.owner and p.id_space in plan.owner.spaces), None,
-    )
     into.clear(connection)
-    entries = absent_entries(plan, into.tables, what.full, parent, what.mark)
+    entries = absent_entries(plan, into.tables, what.full, into.pairs, what.mark)
     counts.archived, counts.unlinked = settle_absent(
         connection, what.run_id, plan, entries, action, into.work.h, what.source
     )

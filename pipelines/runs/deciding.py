@@ -113,6 +113,7 @@ def _settled(read: Counter[Outcome], decided: Decided) -> Counter[Outcome]:
 def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor,
            decided: list[Decided]) -> list[Tripped]:
     found: list[Tripped] = []
+    pairs = list(zip(plans, staging.intos, strict=True))
     for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
         if cursor.gone and plan is plans[0]:
             of_gone = gone_entries(plan, into, staging.gone).subquery()
@@ -121,10 +122,8 @@ def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], st
             ).one()
         action = action_of(plan, order.full)
         if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
-            parent = next(((p, t) for p, t in zip(plans, staging.intos, strict=True)
-                           if plan.owner and p.id_space in plan.owner.spaces), None)
             mark = None if marks_rows(order.flow) else order.mark
-            entries = absent_entries(plan, into, order.full, parent, mark).subquery()
+            entries = absent_entries(plan, into, order.full, pairs, mark).subquery()
             counts.absent, to_archive = connection.execute(
                 select(func.count(), func.count().filter(entries.c.archive)).select_from(entries)
             ).one()

@@ -3,6 +3,8 @@
 Every row whose key could be read counts as present, also when it was rejected, parked or superseded; a row that `when`
 left out does not. One unreadable key and nothing is absent. An absent entry is archived only if its system masters
 `archived`, and only when no other key of its record is present; else it is unlinked.
+
+A key that moved to another into or flow of the same id space is there: its old entry goes once the new one stands.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Row,
     Select,
     Table,
     Text,
@@ -32,6 +35,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.selectable import FromClause
 
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
@@ -39,6 +43,7 @@ from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
 from pipelines.stages.superseded import names_itself, newest, stands
+from pipelines.stages.waiting import Pairs
 
 Action = Literal["archive", "unlink", "ignore", "review"]
 
@@ -55,11 +60,12 @@ def is_older(plan: IntoPlan, mark: int | None) -> bool:
     return mark is not None and plan.full_mark is not None and mark < plan.full_mark
 
 
-def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tuple[IntoPlan, IntoStaging] | None,
-                   mark: int | None) -> Select[Any]:
-    """key, record_id and whether the record is to be archived, for each entry of the feed that is absent.
+def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, pairs: Pairs, mark: int | None) -> Select[Any]:
+    """key, record_id, whether the record is to be archived, and whether the key has moved, for each entry of the feed
+    that is absent.
 
-    `mark` is the file's, where entries have the marks of files: what a newer file of changes brought is not absent.
+    `pairs`: all intos of the run; `mark` is the file's, where entries have the marks of files: what a newer file of
+    changes brought is not absent.
     """
     x, record = plan.crosswalk.alias("x"), plan.record
     present = _present(tables, names_itself(tables) if plan.into.each is not None else None)
@@ -69,16 +75,21 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, parent: tupl
         twin.c.record_id == x.c.record_id, twin.c.feed == plan.feed, twin.c.key != x.c.key,
         exists().where(present.c.key == twin.c.key),
     )
+    beside = [(other, _present(theirs)) for other, theirs in pairs
+              if other.id_space == plan.id_space and other is not plan]
+    in_run = or_(false(), *[exists().where(keys.c.key == x.c.key) for _, keys in beside])
+    moved = or_(and_(in_run, _lives(plan, x, [other.feed for other, _ in beside])), _lives(plan, x, plan.witnesses))
     where: list[ColumnElement[bool]] = [x.c.feed == plan.feed, x.c.id_space == plan.id_space,
-                                        x.c.absent_since.is_(None), ~here]
+                                        x.c.absent_since.is_(None), ~here, or_(~in_run, moved)]
     if plan.key_pattern is not None:
         where.append(x.c.key.regexp_match(plan.key_pattern))
     if mark is not None:
         where.append(or_(x.c.mark.is_(None), x.c.mark <= mark))
     if not full:
-        where.append(_owner_named(plan, record, parent))
+        where.append(_owner_named(plan, record, pairs))
+    archive = and_(masters_archived(plan, record), ~other_here, ~moved)
     return (
-        select(x.c.key, x.c.record_id, and_(masters_archived(plan, record), ~other_here).label("archive"))
+        select(x.c.key, x.c.record_id, archive.label("archive"), moved.label("moved"))
         .join_from(x, record, record.c.id == x.c.record_id).where(*where)
     )
 
@@ -89,11 +100,19 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
     x, record = plan.crosswalk.alias("x"), plan.record
     present = _present(tables)
     return (
-        select(x.c.key, x.c.record_id, masters_archived(plan, record).label("archive"))
+        select(x.c.key, x.c.record_id, masters_archived(plan, record).label("archive"), false().label("moved"))
         .join_from(x, record, record.c.id == x.c.record_id)
         .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
                x.c.key.in_(select(gone.c.key)), ~exists().where(present.c.key == x.c.key))
     )
+
+
+def _lives(plan: IntoPlan, x: FromClause, feeds: Sequence[int]) -> ColumnElement[bool]:
+    """Whether the key of the entry `x` has one that is not absent through one of the feeds."""
+    other = plan.crosswalk.alias("elsewhere")
+    lives = exists().where(other.c.id_space == plan.id_space, other.c.key == x.c.key, other.c.feed.in_(feeds),
+                           other.c.absent_since.is_(None))
+    return lives if feeds else false()
 
 
 def _present(tables: IntoStaging, counts: ColumnElement[bool] | None = None,
@@ -118,11 +137,10 @@ def masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
     return case(*named, else_=mine["else"]) if named else mine["else"]
 
 
-def _owner_named(plan: IntoPlan, record: Table, parent: tuple[IntoPlan, IntoStaging] | None) -> ColumnElement[bool]:
+def _owner_named(plan: IntoPlan, record: Table, pairs: Pairs) -> ColumnElement[bool]:
     """The owner of the record is on a row of this run, and not only on one that came late."""
     assert plan.owner is not None
-    assert parent is not None
-    owner_plan, owner_tables = parent
+    owner_plan, owner_tables = next(pair for pair in pairs if pair[0].id_space in plan.owner.spaces)
     owner = owner_plan.crosswalk.alias("owner_x")
     named = _present(owner_tables, newest(owner_tables), owner_tables.held.c.late.is_not(True)).alias("named")
     return exists().where(
@@ -137,21 +155,32 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
     gone = connection.execute(entries).all()
     if not gone or action == "ignore":
         return 0, 0
+    moved = [each.key for each in gone if each.moved]
+    unlink_entries(connection, plan, moved, run_id)
+    gone = [each for each in gone if not each.moved]
     if action == "review":
-        import pandas as pd
-
-        causes = json_text([{"field": "", "code": "gone", "params": {}, "value": None}])
-        copy_frame(connection, held, pd.DataFrame({
-            "row_no": 0, "key": [key for key, _, _ in gone], "outcome": "review", "code": "gone", "causes": causes,
-            "candidates": ["{" + str(record_id) + "}" for _, record_id, _ in gone],
-        }))
-        hold(connection, run_id, plan.feed, held, source)
-        return 0, 0
-    archive = [(key, record_id) for key, record_id, owned in gone if owned and action == "archive"]
-    unlink = [key for key, _, owned in gone if not (owned and action == "archive")]
+        _ask(connection, run_id, plan, gone, held, source)
+        return 0, len(moved)
+    archive = [(each.key, each.record_id) for each in gone if each.archive and action == "archive"]
+    unlink = [each.key for each in gone if not (each.archive and action == "archive")]
     archive_entries(connection, plan, archive, run_id)
     unlink_entries(connection, plan, unlink, run_id)
-    return len(archive), len(unlink)
+    return len(archive), len(moved) + len(unlink)
+
+
+def _ask(connection: Connection, run_id: int, plan: IntoPlan, gone: Sequence[Row[Any]], held: Table, source: str
+         ) -> None:
+    """Sets what is absent aside for a person to decide."""
+    if not gone:
+        return
+    import pandas as pd
+
+    causes = json_text([{"field": "", "code": "gone", "params": {}, "value": None}])
+    copy_frame(connection, held, pd.DataFrame({
+        "row_no": 0, "key": [each.key for each in gone], "outcome": "review", "code": "gone", "causes": causes,
+        "candidates": ["{" + str(each.record_id) + "}" for each in gone],
+    }))
+    hold(connection, run_id, plan.feed, held, source)
 
 
 def archive_entries(connection: Connection, plan: IntoPlan, entries: Sequence[tuple[str, int]], run_id: int) -> None:

@@ -180,6 +180,17 @@ def entry_of(plan: IntoPlan, s: FromClause) -> LateralFromClause:
     )
 
 
+def agreement_of(plan: IntoPlan, s: FromClause, matched: FromClause) -> LateralFromClause:
+    """The entry whose base counts for each row of `s`: its own, or the last one of its key through another feed of the
+    id space. What the system said there is no edit of ours."""
+    x = plan.crosswalk.alias("agreements")
+    own = x.c.feed == plan.feed
+    return (
+        select(x).where(x.c.id_space == plan.id_space, x.c.key == s.c.key, x.c.record_id == matched.c.record_id)
+        .order_by(own.desc(), x.c.run_id.desc()).limit(1).correlate(s, matched).lateral("e")
+    )
+
+
 def _awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any]:
     """What a row waits for: the record of this entity with this key, in one of these spaces or by a field."""
     told: dict[str, Any] = {"entity": reference.entity, "by": reference.by}

@@ -65,6 +65,7 @@ class IntoPlan:
     feed: int
     id_space: int
     shared_space: bool  # other feeds use the same id space
+    witnesses: tuple[int, ...]  # feeds of other flows that use it and count what is absent: a key of theirs is there
     record: Table
     crosswalk: Table
     entities: Mapping[str, Entity]
@@ -174,9 +175,10 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
         entity = project.entities[into.entity]
         space = _id_space(connection, flow.system, flow.space_of(into), into.entity)
         feed, full_mark = _feed(connection, flow, into, space)
-        others = connection.scalar(
-            select(hub.feed.c.id).where(hub.feed.c.id_space == space, hub.feed.c.id != feed).limit(1)
-        )
+        others = connection.execute(
+            select(hub.feed.c.id, hub.feed.c.flow, hub.feed.c.label)
+            .where(hub.feed.c.id_space == space, hub.feed.c.id != feed)
+        ).all()
         owner = _owner(into, plans)
         fields = [_field(connection, name, spec, flow, entity, project) for name, spec in into.fields.items()]
         if owner is not None:
@@ -184,7 +186,9 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
             fields.append(FieldPlan(owner.column, by_key, (owner.column,), {"else": "this"}, reference=owner))
         plans.append(
             IntoPlan(
-                into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=others is not None,
+                into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=bool(others),
+                witnesses=tuple(other.id for other in others
+                                if other.flow != flow.flow and _tells_absence(project, other.flow, other.label)),
                 record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
@@ -236,6 +240,12 @@ def _feed(connection: Connection, flow: Flow, into: Into, space: int) -> tuple[i
     return connection.execute(
         select(table.c.id, table.c.full_mark).where(table.c.flow == flow.flow, table.c.label == into.label)
     ).one()
+
+
+def _tells_absence(project: Project, flow: str, label: str) -> bool:
+    """Whether the project still has this feed, and it counts what is absent."""
+    intos = project.flows[flow].into if flow in project.flows else ()
+    return any(into.absent != "ignore" for into in intos if into.label == label)
 
 
 def _key_shapes(into: Into, flow: Flow, project: Project) -> dict[str, tuple[int | str, ...]]:

@@ -1,6 +1,7 @@
 """Resolve: what becomes of each field of a linked record, as one SELECT that only decides.
 
-For one field, r is the row's value, c the record's, and the base is what both had when they last agreed::
+For one field, r is the row's value, c the record's, and the base is what both had when they last agreed; of a key that
+comes through another feed of its id space for the first time, what was agreed through that one::
 
     since the base       this system is master     crm or another is master    shared
     only r changed       c := r                    keep c, send it             c := r
@@ -58,7 +59,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from pipelines.stages.likeness import is_read_back, may_be_made_of
-from pipelines.stages.match import entry_of
+from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.staging import IntoStaging
 
@@ -113,11 +114,12 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     s, x = staging.rows, entry_of(plan, staging.rows)
     c = select(plan.record).where(plan.record.c.id == matched.c.record_id).limit(1).correlate(matched).lateral("c")
     columns: list[ColumnElement[Any]] = []
+    e = agreement_of(plan, staging.rows, matched) if plan.shared_space else x
     base = (
-        select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set, x.c.base_set != plan.base_set)
-        .limit(1).correlate(x).lateral("base")
+        select(hub.field_set.c.fields).where(hub.field_set.c.id == e.c.base_set, e.c.base_set != plan.base_set)
+        .limit(1).correlate(e).lateral("base")
     )
-    every = func.coalesce(x.c.base_set == plan.base_set, false())
+    every = func.coalesce(e.c.base_set == plan.base_set, false())
     read_back = is_read_back() if plan.writes else false()
     for field in plan.fields:
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
@@ -125,30 +127,31 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
         if plan.writes:
             ours_there = func.coalesce(literal(field.name, Text) == any_(x.c.sent), false())
-            made_of_it = [may_be_made_of(_theirs(field, column, s, matched), x.c[f"b_{column}"])
+            made_of_it = [may_be_made_of(_theirs(field, column, s, matched), e.c[f"b_{column}"])
                           for column in field.columns]
             echo = and_(known, ~silent, ours_there, or_(read_back, and_(*made_of_it)))
             columns.append(echo.label(f"p_{field.name}"))
         for column in field.columns:
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             theirs = case((silent, ours), else_=_theirs(field, column, s, matched))
-            agreed = x.c[f"b_{column}"]
+            agreed = e.c[f"b_{column}"]
             columns += [
                 ours.label(f"c_{column}"), theirs.label(f"r_{column}"), agreed.label(f"b_{column}"),
-                image_of(x, column, agreed).label(f"i_{column}"),
+                image_of(e, column, agreed).label(f"i_{column}"),
             ]
     back: ColumnElement[bool] = false()
     if plan.archives and all(field.name != "archived" for field in plan.fields):
-        back = and_(x.c.absent_since.is_not(None), c.c.archived_at.is_not(None))
+        back = and_(e.c.absent_since.is_not(None), c.c.archived_at.is_not(None))
+    agreed_on = matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
     return (
         select(
             matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
-            s.c.stamp, base.c.fields.label("known"), x.c.remote, func.coalesce(back, false()).label("back"),
+            s.c.stamp, case((x.c.key == e.c.key, base.c.fields)).label("known"), x.c.remote,
+            func.coalesce(back, false()).label("back"),
             func.coalesce(~x.c.is_primary, false()).label("alias"), *columns,
         )
         .select_from(
-            matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
-            .outerjoin(base, true())
+            (agreed_on if e is x else agreed_on.outerjoin(e, true())).outerjoin(base, true())
         )
         .where(matched.c["class"].in_(LINKED))
         .offset(0)
