@@ -35,6 +35,7 @@ masters:
   phone: {system: erp, lock: false}
   language: cmms
   city: crm
+  tags: crm
   vat_number: [erp, cmms]
   credit_limit: {customer: erp, supplier: cmms, else: crm}
   archived: erp

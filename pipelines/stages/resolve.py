@@ -58,7 +58,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, arr
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
-from pipelines.stages.likeness import is_read_back, may_be_made_of
+from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.staging import IntoStaging
@@ -169,7 +169,8 @@ def image_of(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElem
     name = literal(column, Text)
     told: ColumnElement[Any]
     if isinstance(base.type, ARRAY):
-        elements = func.jsonb_array_elements_text(func.jsonb_extract_path(x.c.remote, name)).column_valued("element")
+        listed = func.nullif(func.jsonb_extract_path(x.c.remote, name), cast(literal("null", Text), JSONB))
+        elements = func.jsonb_array_elements_text(listed).column_valued("element")
         told = select(func.array_agg(cast(elements, base.type.item_type))).scalar_subquery()
     else:
         told = cast(func.jsonb_extract_path_text(x.c.remote, name), base.type)
@@ -215,8 +216,8 @@ def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdi
     first = field.columns[0]
     facts = _Facts(
         known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=distinct(v, field, "r", "i"),
-        c_changed=distinct(v, field, "c", "b"), r_empty=v.c[f"r_{first}"].is_(None),
-        c_empty=v.c[f"c_{first}"].is_(None), alias=v.c.alias,
+        c_changed=distinct(v, field, "c", "b"), r_empty=some_of(v.c[f"r_{first}"]).is_(None),
+        c_empty=some_of(v.c[f"c_{first}"]).is_(None), alias=v.c.alias,
         apart=distinct(v, field, "i", "b") if plan.rebasing else false(), reread=plan.rebasing,
     )
     by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
@@ -239,7 +240,8 @@ def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdi
 
 def distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnElement[bool]:
     """Whether two sides of a field (r, c, b or i) differ."""
-    return or_(*[v.c[f"{left}_{column}"].is_distinct_from(v.c[f"{right}_{column}"]) for column in field.columns])
+    sides = [(some_of(v.c[f"{left}_{column}"]), some_of(v.c[f"{right}_{column}"])) for column in field.columns]
+    return or_(*[one.is_distinct_from(other) for one, other in sides])
 
 
 def _settle(
@@ -381,7 +383,7 @@ def _remote(plan: IntoPlan, v: FromClause, base: dict[str, ColumnElement[Any]]) 
     for field in plan.fields:
         for column in field.columns:
             name = literal(column, Text)
-            other = and_(~_unsettled(v, field), v.c[f"r_{column}"].is_distinct_from(base[column]))
+            other = and_(~_unsettled(v, field), some_of(v.c[f"r_{column}"]).is_distinct_from(some_of(base[column])))
             kept = and_(_unsettled(v, field), func.coalesce(func.jsonb_exists(v.c.remote, name), false()))
             pieces.append(case(
                 (other, func.jsonb_build_object(name, func.to_jsonb(v.c[f"r_{column}"]))),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.runs.intake import HeldBack, run_flow
 from tests.road_desk import Road, roads, told
 
 INTO = "{{entity: company, name: {0}, key: CODE, ids: customers, when: {{KIND: {1}}}, absent: {2}, fields: {{{3}}}}}"

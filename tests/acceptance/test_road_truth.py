@@ -51,6 +51,11 @@ flow: vat_cmms
 system: cmms
 into: {entity: company, ids: cmms, key: CODE, match: [registration], fields: {registration: REG, vat_number: {from: VAT, as: text}}}
 """,
+    "sets": """
+flow: sets
+system: erp
+into: {entity: company, key: CODE, fields: {name: NAME, tags: {from: TAGS, split: ","}}}
+""",
     "blanks": """
 flow: blanks
 system: erp
@@ -252,6 +257,16 @@ def test_a_blank_cell_clears_unless_the_mapping_keeps_and_an_absent_column_says_
     assert road.companies("name", "notes", "street") == [("Bolt", "note", "road")]
     assert road.counts("blanks", "CODE;NAME;NOTES;STREET", "1;Bolt;newer;other") == {"updated": 1}
     assert road.companies("notes", "street") == [("newer", "other")]
+
+
+def test_a_set_without_members_is_as_good_as_none_on_whichever_side_it_is(road: Road) -> None:
+    head = "CODE;NAME;TAGS"
+    road.run("sets", head, "1;Anvil;blue", "2;Bolt;blue", "3;Cable;red")
+    road.crm("UPDATE crm.company SET tags = CASE name WHEN 'Anvil' THEN '{green}'::text[] ELSE '{}' END WHERE name < 'C'")
+    assert road.counts("sets", head, "1;Anvil;", "2;Bolt;", "3;Cable;") == {"unchanged": 3, "conflicts": 1}
+    assert road.counts("sets", head, "1;Anvils;", "2;Bolts;", "3;Cables;") == {"updated": 3}
+    assert (road.companies("tags"), road.held()) == ([(["green"],), ([],), (["red"],)], [])
+    assert road.one("SELECT count(*) FROM sync.conflict WHERE state = 'open'") == 0
 
 
 def test_a_row_that_says_nothing_leaves_what_both_sides_had_agreed_on(road: Road) -> None:
