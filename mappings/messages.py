@@ -46,6 +46,8 @@ REASONS: dict[str, str] = {
     "quote": "a quote is opened and never closed",
     "record": "the line is not a JSON object: {detail}",
     "list": "{field}: {value!r} is no JSON: {detail}",
+    "formula": "column {column} has a formula whose result was not saved by the program that wrote the file: open the"
+    " file in a spreadsheet program, save it, and give it again",
     "width": "the line is {found} characters wide, {expected} are expected",
     "uncorrected": "the cells of this damaged line are still empty: fill them from its text",
     "continues": "the line continues a row that could not be read (line {above}; 0: there is none)",

@@ -6,6 +6,7 @@
     2026-11-22 00:00 (date)  2026-11-22   dates and times in ISO form
     TRUE                     true
     #N/A                     #N/A         an error is no blank
+    =A2*2, without result                 nor is this: the row is damaged, where the mapping reads the cell
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ import numpy as np
 import pyarrow as pa
 import python_calamine
 
-from connectors.file.block import CELL, Block, paginate
-from connectors.file.cell_errors import column_number, errors_of
+from connectors.file.block import CELL, Block, Damage, paginate
 from connectors.file.dialect import behind_mark, find_decimal, own_places
+from connectors.file.lost_cells import LostCells, column_number, lost_cells
 from connectors.file.neutral import MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
 from connectors.page import PAGE_ROWS, Page, distinct_headers
+from mappings.codecs.columns import resolve_column
 from mappings.errors import ConfigurationError, NavetteError, SourceUnreadable
 from mappings.language.read import ExcelFormat, Read
 
 BLOCK_ROWS = 10_000
+LAST_ROW = 10_000_000  # beyond what any sheet has
 _RANGE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7}):\$?([A-Za-z]{1,3})\$?(\d{1,7})")
 
 
@@ -50,7 +53,7 @@ class Area:
 
 @dataclass(frozen=True)
 class ExcelSource:
-    """A sheet; `body` is its first row of data, from 0."""
+    """A sheet; `body` is its first row of data, from 0; `asked` the places of the cells that the mapping reads."""
 
     path: Path
     sheet: str
@@ -58,6 +61,7 @@ class ExcelSource:
     area: Area
     body: int
     series: Series
+    asked: frozenset[int]
     own: tuple[int, ...] | None = None  # of an export of refused rows: the cells that are read
     detected: dict[str, str] = field(default_factory=dict)
 
@@ -72,32 +76,46 @@ class ExcelSource:
         with _translated(self.path):
             sheet = python_calamine.load_workbook(str(self.path)).get_sheet_by_name(self.sheet)
             left = sheet.start[1] if sheet.start else 0
-            errors = errors_of(self.path, self.sheet)
-        rows = enumerate(_rows(sheet, self.path))
-        for _ in islice(rows, self.body):
-            pass
+            lost = lost_cells(self.path, self.sheet, lambda column: column - self.area.left in self.asked)
+        rows = _with_unsaved(enumerate(_rows(sheet, self.path)), lost)
         while part := list(islice(rows, BLOCK_ROWS)):
-            yield self._block([(at, row) for at, row in part if at < self.area.bottom], left, errors)
+            yield self._block([(at, row) for at, row in part if self.body <= at < self.area.bottom], left, lost)
 
-    def _block(self, rows: list[tuple[int, list[Any]]], left: int, errors: dict[tuple[int, int], str]) -> Block:
+    def _block(self, rows: list[tuple[int, list[Any]]], left: int, lost: LostCells) -> Block:
         texts: list[list[str]] = []
         lines: list[int] = []
+        orders: list[int] = []
+        damaged: list[Damage] = []
         for at, row in rows:
             cells = [text_of(value) for value in row[max(self.area.left - left, 0) : max(self.area.right - left, 0)]]
             cells = [""] * max(left - self.area.left, 0) + cells
             cells += [""] * (len(self.headers) - len(cells))
-            if errors:
+            if lost.errors:
                 cells = [
-                    cell or errors.get((at, self.area.left + place), "") for place, cell in enumerate(cells)
+                    cell or lost.errors.get((at, self.area.left + place), "") for place, cell in enumerate(cells)
                 ]
-            if any(cells):
-                texts.append(cells[: len(self.headers)])
+            cells, order = cells[: len(self.headers)], len(lines) + len(damaged)
+            if at in lost.unsaved and self._is_ours(cells):
+                column = self._name(lost.unsaved[at] - self.area.left)
+                damaged.append(Damage(order, at + 1, "formula", {"column": column}, _raw(cells)))
+            elif any(cells):
+                texts.append(cells)
                 lines.append(at + 1)
+                orders.append(order)
         columns = list(zip(*texts, strict=True)) if texts else [()] * len(self.headers)
         table = pa.table({str(place): pa.array(column, CELL) for place, column in enumerate(columns)})
         if self.own is not None:
             table = undone(table.select(self.own))
-        return Block(table, np.arange(len(lines), dtype=np.int64), np.array(lines, dtype=np.int64))
+        return Block(table, np.array(orders, dtype=np.int64), np.array(lines, dtype=np.int64), damaged)
+
+    def _name(self, place: int) -> str:
+        return (self.headers[place] if place < len(self.headers) else "") or str(place + 1)
+
+    def _is_ours(self, cells: list[str]) -> bool:
+        """Whether a row is, or may be, of the record type that is read: no trailer, and none of another type."""
+        kinds, own = self.series.kinds, cells if self.own is None else [cells[place] for place in self.own]
+        kind = kinds.of([cell.encode() for cell in own])
+        return kind == "row" or (kind == "other" and kinds.by is not None and not own[kinds.by])
 
 
 def _raw(cells: list[str]) -> str:
@@ -151,8 +169,11 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
-    """SourceUnreadable if the workbook cannot be read, ConfigurationError if it lacks the sheet or the header row."""
+def open_excel(path: Path, read: Read, wanted: Sequence[str] = ()) -> ExcelSource:
+    """`wanted`: the columns that the mapping reads; a formula without its result damages the row in these only.
+
+    SourceUnreadable if the workbook cannot be read, ConfigurationError if it lacks the sheet or the header row.
+    """
     form = read.format.excel if read.format and read.format.excel else ExcelFormat()
     with path.open("rb") as file:
         check_workbook(path, file.read(1 << 16))
@@ -194,7 +215,20 @@ def open_excel(path: Path, read: Read, _: Sequence[str] = ()) -> ExcelSource:
         detected["decimal"] = "."  # cells that are numbers always have the point; a comma is only some texts' sign
     area = Area(area.top, area.left, area.bottom, area.left + len(found))
     series = Series.of(read, names, str(path), export=own is not None)
-    return ExcelSource(path, sheet.name, tuple(found), area, start, series, own, detected)
+    asked = _asked(read, wanted, names, own if own is not None else range(len(names)))
+    return ExcelSource(path, sheet.name, tuple(found), area, start, series, asked, own, detected)
+
+
+def _asked(read: Read, wanted: Sequence[str], names: Sequence[str], places: Sequence[int]) -> frozenset[int]:
+    """The places of the columns that the mapping reads; of all, where it names none."""
+    if not wanted:
+        return frozenset(places)
+    kinds, fills = read.records, read.continues
+    named = [*wanted, *([str(kinds.by)] if kinds else ()), *map(str, (*fills.blank, *fills.fill) if fills else ())]
+    found = {column: resolve_column(names, column) for column in named}
+    # A last column without header and values is none of the sheet's, as far as the reading library can see.
+    beyond = [int(column) - 1 for column, name in found.items() if name is None and column.isdecimal()]
+    return frozenset([*beyond, *(places[names.index(name)] for name in found.values() if name is not None)])
 
 
 def _own(
@@ -243,16 +277,14 @@ def _is_reason(cells: list[Any], place: int) -> bool:
 
 
 def _area(asked: str | None, sheet: Any, path: Path) -> Area:
-    bottom, right = (sheet.end[0] + 1, sheet.end[1] + 1) if sheet.end else (0, 0)
     if asked is None:
-        return Area(0, 0, bottom, right)
+        return Area(0, 0, LAST_ROW, sheet.end[1] + 1 if sheet.end else 0)
     try:
-        area = range_of(asked)
+        return range_of(asked)
     except ValueError as error:
         raise ConfigurationError(
             f"{asked!r} is no range: {error}", where=str(path), todo="write it like B3:H200"
         ) from error
-    return Area(area.top, area.left, min(area.bottom, bottom), area.right)
 
 
 def range_of(text: str) -> Area:
@@ -286,3 +318,12 @@ def _rows(sheet: Any, path: Path) -> Iterator[list[Any]]:
         if row is None:
             return
         yield row
+
+
+def _with_unsaved(rows: Iterator[tuple[int, list[Any]]], lost: LostCells) -> Iterator[tuple[int, list[Any]]]:
+    """The rows, and those behind the last value that hold nothing but formulas without results."""
+    last = -1
+    for at, row in rows:
+        last = at
+        yield at, row
+    yield from ((at, []) for at in sorted(lost.unsaved) if at > last)

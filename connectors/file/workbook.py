@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from connectors.file.cell_errors import column_number
+from connectors.file.lost_cells import column_number
 from mappings.errors import SourceUnreadable
 
 LARGEST = 1 << 30  # bytes unpacked

@@ -213,3 +213,22 @@ def test_rejects_of_a_spreadsheet_come_back_as_one(desk: OpsDesk) -> None:
     result = desk.run("contacts", file=written.path)[-1]
     assert (result.rows_read, result.detected["sheet"], result.into["contact"]["rejected"]) == (1, "Contacts", 1)
     assert open_counts(desk.hub)["rejected"] == 1
+
+
+def test_a_row_with_a_formula_that_was_saved_without_its_result_is_a_reject(desk: OpsDesk) -> None:
+    def sheet(result: str) -> Path:
+        with xlsxwriter.Workbook(str(desk.root / "CON_FR.xlsx")) as book:
+            page = book.add_worksheet("Contacts")
+            for at, row in enumerate([("ID", "NAME", "EMAIL", "LENGTH"), ("1", "Durand", ""), ("2", "Petit", "")]):
+                page.write_row(at, 0, row)
+            page.write_formula("C2", '=B2&"@example.com"', None, result)
+            page.write_formula("D3", "=LEN(B3)", None, "")  # no field reads it
+        return desk.root / "CON_FR.xlsx"
+
+    assert desk.run("contacts", file=sheet(""))[-1].into["contact"]["created"] == 1
+    (row,) = open_rows(desk.hub, "contacts")
+    assert (row.line, row.causes[0].code) == (2, "formula")
+    assert row.causes[0].sentence.startswith("column EMAIL has a formula whose result was not saved by the program")
+    desk.run("contacts", file=sheet("durand@example.com"))
+    assert desk.crm("SELECT last_name, email FROM crm.contact ORDER BY last_name") == [
+        ("Durand", "durand@example.com"), ("Petit", None)]

@@ -6,12 +6,14 @@ import json
 import struct
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import xlsxwriter
 
+from connectors.file.lost_cells import lost_cells
 from connectors.file.open import open_source
 from connectors.page import Source
 from mappings.errors import ConfigurationError, NavetteError, RunStopped, SourceUnreadable
@@ -357,6 +359,17 @@ def test_a_part_whose_packed_bytes_are_noise_is_damaged(tmp_path: Path):
     path.write_bytes(bytes(content))
     with pytest.raises(NavetteError):
         list(open_source(path, Read()).pages())
+
+
+@pytest.mark.parametrize("cells", [
+    b'<c r="A1"><f>1</f>' + b" " * (4 << 20) + b"</c>", b"<f/></c>" * (1 << 19), b'<c t="e"><f>' * (1 << 19),
+    b'<c r="A1"' + b' t="e"' * (1 << 20), b"<f>" * (1 << 20) + b"<v/></c>",
+], ids=["blanks", "formulas without cells", "cells that do not end", "attributes", "formulas in formulas"])
+def test_cells_that_no_program_writes_take_no_longer_than_others(tmp_path: Path, cells: bytes):
+    name = "xl/worksheets/sheet1.xml"
+    path = repacked(workbook(tmp_path / "a.xlsx", {(0, 0): "A"}), {name: b"<worksheet><sheetData><row>" + cells})
+    with suppress(SourceUnreadable):  # to look for what the library loses had taken hours
+        lost_cells(path, "Données", lambda column: True)
 
 
 # several types, trailers

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,60 @@ def test_cells_of_every_kind_come_through_a_real_workbook(tmp_path: Path):
         sheet.write_string(1, 5, "=1+1")
 
     assert rows(opened(tmp_path, fill)) == [["1000", "2020-02-29", "true", "2", "#N/A", "=1+1"]]
+
+
+def unsaved(folder: Path, cell: str, *, wanted: Sequence[str] = (), prefix: str = "", **form: Any) -> Source:
+    """Three rows, with formulas beside the second and alone in the third, in cells as some program writes them."""
+    path, part = folder / "a.xlsx", "xl/worksheets/sheet1.xml"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        table(sheet, [["A", "B", "C"], ["1", 10, "x"], ["2", "", "y"]])
+        sheet.write_formula(2, 1, "=A3*2", None, "")
+        sheet.write_formula(3, 1, "=A4&2", None, "")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    parts[part] = re.sub("<c r=\"(B\\d)\"><f>(.*?)</f><v></v></c>", lambda found: cell.format(*found.groups()), parts[part])
+    if prefix:
+        parts[part] = re.sub(r"<(/?)(\w)", rf"<\1{prefix}:\2", parts[part]).replace("xmlns=", f"xmlns:{prefix}=")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return open_source(path, Read.model_validate({"format": {"excel": form}}), columns_wanted=wanted)
+
+
+def damaged(source: Source) -> list[tuple[int, int, str, str]]:
+    names = ["row", "line", "code", "params"]
+    return [tuple(row) for page in source.pages() for row in page.damaged[names].itertuples(index=False)]
+
+
+@pytest.mark.parametrize("prefix", ["", "x"])
+@pytest.mark.parametrize("cell", [
+    '<c r="{0}"><f>{1}</f></c>', '<c r="{0}"><f>{1}</f><v/></c>', '<c r="{0}" s="0"><f>{1}</f><v></v></c>',
+    '<c r="{0}" t="str"><f>{1}</f></c>', '<c s="0"\nr="{0}"> <f t="shared" si="0"/>\n<v />\n</c >',
+])
+def test_a_formula_without_its_result_is_no_blank(tmp_path: Path, cell: str, prefix: str):
+    source = unsaved(tmp_path, cell, prefix=prefix)
+    assert damaged(source) == [(2, 3, "formula", '{"column":"B"}'), (3, 4, "formula", '{"column":"B"}')]
+    assert rows(source) == [["1", "10", "x"]]
+    ranged = unsaved(tmp_path, cell, prefix=prefix, range="B1:C3")
+    assert damaged(ranged) == [(2, 3, "formula", '{"column":"B"}')]
+
+
+def test_a_formula_whose_result_is_an_empty_text_is_a_blank(tmp_path: Path):
+    source = unsaved(tmp_path, '<c r="{0}" t="str"><f>{1}</f><v></v></c>')
+    assert (damaged(source), rows(source)) == ([], [["1", "10", "x"], ["2", "", "y"]])
+
+
+def test_a_formula_without_its_result_harms_no_row_of_which_it_is_not_read(tmp_path: Path):
+    cell = '<c r="{0}"><f>{1}</f></c>'
+    source = unsaved(tmp_path, cell, wanted=["A", "C"])
+    assert (damaged(source), rows(source)) == ([], [["1", "10", "x"], ["2", "", "y"]])
+    assert [line for _, line, _, _ in damaged(unsaved(tmp_path, cell, wanted=["A", "2"]))] == [3, 4]
+
+
+def test_formulas_without_results_in_cells_without_a_place_refuse_the_sheet(tmp_path: Path):
+    with pytest.raises(SourceUnreadable, match="formulas without their results"):
+        rows(unsaved(tmp_path, "<c><f>{1}</f></c>"))
 
 
 def test_empty_rows_are_no_rows_wherever_they_are(tmp_path: Path):
