@@ -30,12 +30,7 @@ def bring_checks(connection: Connection, tables: EntityTables, refusals: Refusal
                 continue
             rows = refusals.count("crm", entity, not_(check.sqltext))  # NULL is allowed
             if rows:
-                field = name.removeprefix(f"{entity}_").rsplit("_", 1)[0]
-                refusals.add(
-                    entity, field,
-                    f"{entity}.{field} allows only {check.comment}, but {rows} records have another value",
-                    "allow those values too, or change the records first",
-                )
+                _refuse(refusals, entity, check, rows)
                 continue
             if name in have:
                 _drop_check(connection, entity, name)
@@ -43,6 +38,24 @@ def bring_checks(connection: Connection, tables: EntityTables, refusals: Refusal
             connection.execute(SetConstraintComment(check))
             done.append(f"{entity}: rule {name.removeprefix(f'{entity}_')} allows {check.comment}")
     return done
+
+
+def _refuse(refusals: Refusals, entity: str, check: CheckConstraint, rows: int) -> None:
+    """`rows` records break the rule."""
+    field = check.info["field"]
+    if check.info["what"] == "length":
+        longest = refusals.longest("crm", entity, field)
+        refusals.add(
+            entity, field,
+            f"{entity}.{field} allows at most {check.comment} characters,"
+            f" but {rows} records have more (up to {longest})",
+            f"write `max: {longest}` or more, or shorten those values first",
+        )
+    else:
+        refusals.add(
+            entity, field, f"{entity}.{field} allows only {check.comment}, but {rows} records have another value",
+            "allow those values too, or change the records first",
+        )
 
 
 def bring_indexes(connection: Connection, tables: EntityTables, project: Project) -> list[str]:

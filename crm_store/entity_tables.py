@@ -154,9 +154,10 @@ def _one_of(table: Table, column: str, values: tuple[str, ...]) -> None:
 
 
 def _check(table: Table, column: str, what: str, rule: str, told: str) -> None:
-    """A CHECK whose comment holds what it allows, so that a migration can tell that it changed."""
-    name = shortened(f"{table.name}_{column}_{what}")
-    table.append_constraint(CheckConstraint(literal_column(rule, Boolean), name=name, comment=told))
+    """A CHECK whose comment holds what it allows, so that a migration can tell that it changed; its `info` has the
+    field, and what is checked of it."""
+    name, info = shortened(f"{table.name}_{column}_{what}"), {"field": column, "what": what}
+    table.append_constraint(CheckConstraint(literal_column(rule, Boolean), name=name, comment=told, info=info))
 
 
 def _quoted(value: str) -> str:

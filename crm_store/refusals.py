@@ -38,3 +38,8 @@ class Refusals:
     def filled(self, schema: str, name: str, of: str) -> int:
         """Rows of a table with a value in column `of`."""
         return self.count(schema, name, column(of).is_not(None))
+
+    def longest(self, schema: str, name: str, of: str) -> int:
+        """The characters of the longest text in column `of`; 0 without any."""
+        longest = func.coalesce(func.max(func.char_length(column(of))), 0)
+        return self._connection.execute(select(longest).select_from(table(name, schema=schema))).scalar_one()

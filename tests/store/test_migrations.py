@@ -100,7 +100,8 @@ REFUSED = {
     "fewer choices": ("[red, green,", "[green,", "boat.colour allows only 'green'"),
     "fewer of several choices": ("values: [a, b]", "values: [b]", "boat.flags allows only 'b'"),
     "fewer types": ("types: [sail, motor]", "types: [motor]", "boat.type allows only 'motor'"),
-    "a shorter text": ("max: 20", "max: 3", "boat.name allows only 3"),
+    "a shorter text": ("max: 20", "max: 3", "boat.name allows at most 3 characters, but 1 records have more (up to 6);"
+                       " write `max: 6` or more, or shorten those values first"),
     "now required": ("home:   {type: link, to: address}", "home: {type: link, to: address, required: true}",
                      "boat.home is now required, but 1 records have no value"),
     "new and required": ("fields:\n", "fields:\n  crew: {type: number, required: true}\n", "boat.crew is new and"),
