@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mappings.check.columns import twice
-from mappings.check.expectation_arguments import columns_of_entity, faults_of
+from mappings.check.expectation_arguments import columns_named, columns_of_entity, faults_of
+from mappings.check.expectations import KNOWN
 from mappings.check.literal_values import literal_problem
 from mappings.check.places import FlowPlace, IntoPlace, Problems
 from mappings.check.regexes import regex_problem
@@ -81,9 +82,9 @@ def _owner(place: IntoPlace, flow: FlowPlace) -> Problems:
     elif owner.into is None and len(before) > 1:
         message = f"owner: {listed(labels, 'and')} fill {owner.entity}; say which with `into`"
         yield place.value("owner").problem(message)
-    name = owner.field or owner.entity
+    name, unsure = owner.field or owner.entity, place.entity.unsure
     links = [field for field, spec in place.entity.fields.items() if spec.type == "link" and spec.to == owner.entity]
-    if name not in links:
+    if name not in links and name not in unsure:
         if owner.field is None:
             hint = f"; say which: {{entity: {owner.entity}, field: {links[0]}}}" if links else "; add one to the entity"
             message = f"owner: {place.entity.name} has no link called {name} to {owner.entity}{hint}"
@@ -95,9 +96,9 @@ def _owner(place: IntoPlace, flow: FlowPlace) -> Problems:
         yield place.key("fields", name).problem(f"{name} is set by `owner`; it cannot be mapped too")
     if owner.role is not None:
         spec = place.entity.fields.get("role")
-        if spec is None:
+        if spec is None and "role" not in unsure:
             yield place.key("owner", "role").problem(f"owner: {place.entity.name} has no field `role`")
-        elif problem := literal_problem(owner.role, spec, "role"):
+        elif spec is not None and (problem := literal_problem(owner.role, spec, "role")):
             yield place.value("owner", "role").problem(f"owner: {problem}")
 
 
@@ -149,7 +150,7 @@ def _required(place: IntoPlace) -> Problems:
 def _absence(place: IntoPlace) -> Problems:
     system = place.flow.system
     rules = place.entity.masters["archived"].values()
-    mastered = any(rule.kind == "systems" and system in rule.systems for rule in rules)
+    mastered = not rules or any(rule.kind == "systems" and system in rule.systems for rule in rules)
     if place.into.absent == "archive" and not mastered:
         name = f"{place.entity.name}.archived"
         message = f"absent: archive, but {system} does not master {name}: what is absent is only unlinked"
@@ -165,5 +166,11 @@ def _expectations(place: IntoPlace) -> Problems:
             message = "expect: each entry is one expectation, with its arguments below it"
             yield place.node("expect", number).spot.problem(message)
         for name, arguments in entry.items():
+            if name in KNOWN and any(_is_unsure(place, column) for column in columns_named(name, arguments)):
+                continue
             for fault in faults_of(name, arguments, columns):
                 yield place.key("expect", number, name).problem(f"expect: {fault}")
+
+
+def _is_unsure(place: IntoPlace, column: str) -> bool:
+    return any(name in place.entity.unsure for name in (column, column.rpartition("_")[0]))

@@ -56,7 +56,7 @@ class IntoPlace(FlowPlace):
     entity: Entity
 
     def spec(self, name: str) -> FieldSpec | None:
-        """The declaration of a field that a mapping may name; None where there is none of that name."""
+        """The declaration of a field that a mapping may name; None where there is none that can be relied on."""
         if name in self.entity.fields:
             return self.entity.fields[name]
         if name not in ENTITY_COLUMNS:

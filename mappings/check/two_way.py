@@ -46,8 +46,10 @@ def _sent_when(place: IntoPlace) -> Problems:
         first, _, rest = path.partition(".")
         spec, entity = place.spec(first), place.entity
         spot = FlowPlace(place.project, place.flow, place.project.trees[place.flow.flow]).key("write", "when", path)
-        if spec is None:
+        if first not in entity.names:
             yield spot.problem(f"write.when: {entity.name} has no field {first!r}{did_you_mean(first, entity.names)}")
+        elif spec is None:
+            continue  # told with the entity
         elif rest and spec.type != "link":
             yield spot.problem(f"write.when: {first} is no link, so it leads to no {rest!r}")
         elif rest and (linked := place.project.entities.get(spec.to)) and rest not in linked.names:

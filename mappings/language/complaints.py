@@ -34,6 +34,15 @@ def read_model(
         return None, _problems(model, tree, found)
 
 
+def misfits(model: type[BaseModel], tree: Node) -> list[Path]:
+    """The paths of the tree at which it does not fit the model; none where `read_model` finds nothing."""
+    try:
+        model.model_validate(tree.plain(), by_alias=True, by_name=False)
+    except ValidationError as error:
+        return [walk(tree, finding["loc"])[2] for finding in error.errors(include_url=False)]
+    return []
+
+
 def pretty(tree: Node, path: Path) -> str:
     """A path for reading: `into.company.fields.siret`; an item of a list goes by its name where it has one."""
     words: list[str] = []

@@ -54,7 +54,7 @@ def _entities(into: Into, node: Node, known: Known, *, by_id: bool) -> Iterator[
             yield _no(node, ("fields", name, "refers", "entity"), "entity", refers.entity, known.entity_names)
         elif refers.by is not None and refers.entity in known.entities:
             target = known.entities[refers.entity]
-            if refers.by not in target.fields and not (by_id and refers.by == "id"):
+            if refers.by not in (*target.fields, *target.unsure) and not (by_id and refers.by == "id"):
                 yield _no(node, ("fields", name, "refers", "by"), f"field of {target.name}", refers.by, target.fields)
 
 
@@ -73,8 +73,9 @@ def _fields(into: Into, node: Node, entity: Entity) -> Iterator[Problem]:
             for place, name in enumerate(names):
                 if name not in entity.names:
                     yield _no(node, ("match", position, part, place), what, name, entity.names)
-    if into.owner is not None and into.owner.field is not None and into.owner.field not in entity.fields:
-        yield _no(node, ("owner", "field"), what, into.owner.field, entity.fields)
+    link = into.owner.field if into.owner is not None else None
+    if link is not None and link not in (*entity.fields, *entity.unsure):
+        yield _no(node, ("owner", "field"), what, link, entity.fields)
 
 
 def _no(

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,6 +77,16 @@ class Node:
 class Entry:
     key: Spot
     node: Node
+
+
+def without(node: Node, paths: Collection[Path]) -> Node:
+    """The mapping without the entries at these paths."""
+    kept: dict[str, Entry] = {}
+    for name, entry in node.entries.items():
+        below = [path[1:] for path in paths if path[:1] == (name,)]
+        if () not in below:
+            kept[name] = Entry(entry.key, without(entry.node, below)) if below else entry
+    return node.with_entries(kept)
 
 
 def walk(node: Node, path: Iterable[str | int]) -> tuple[Node, Spot, Path]:
