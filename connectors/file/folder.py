@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 import xxhash
@@ -100,6 +101,18 @@ def unnamed_files(folder: Path, reads: Iterable[Read], *, marker: str | None = N
         return []
     return sorted(name for name in entries if not (marker and name.endswith(marker))
                   and all(pattern.match(name) is None for pattern in patterns))
+
+
+def nearest_file(name: str, folders: Iterable[Path]) -> Path | None:
+    """The file whose name is most like `name`, in the first of the folders that has one like it."""
+    for folder in folders:
+        try:
+            files = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+        except OSError:
+            continue
+        if near := get_close_matches(name, files, 1):
+            return folder / near[0]
+    return None
 
 
 def is_stable(file: DropFile, stable_for: float, marker: str | None = None, *, now: float | None = None) -> bool:

@@ -52,7 +52,6 @@ def run(
         hub = open_hub(settings.project)
         if all_ and (flow or file or full is not None or supersede):
             raise ConfigurationError("--all runs every flow as it says itself", todo="name one flow, or --all alone")
-        _must_be_there(file)
         with progress_shown(flow or "all flows", quiet=json) as progress:
             if all_:
                 results = run_all(hub, progress)
@@ -84,7 +83,6 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
 
     with errors_told(json):
         hub = open_hub(settings.project)
-        _must_be_there(file)
         with progress_shown(flow, quiet=json) as progress:
             seen = preview_flow(hub, flow, file=file, full=full, limit=limit, progress=progress)
         if json:
@@ -93,14 +91,6 @@ def preview(flow: str, file: File = None, full: Annotated[bool | None, typer.Opt
             _table([seen.result])
             show_preview(seen)
     raise typer.Exit(seen.result.exit_code)
-
-
-def _must_be_there(file: Path | None) -> None:
-    """A name that was mistyped is no failed run of the flow."""
-    from mappings.errors import ConfigurationError
-
-    if file is not None and not file.exists():
-        raise ConfigurationError("there is no such file", where=str(file), todo="check the path")
 
 
 def _tell_unnamed(hub: Hub, name: str) -> None:

@@ -30,7 +30,7 @@ from pipelines.runs.push import push_locked
 from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult
-from pipelines.runs.sources import named, open_named, seconds
+from pipelines.runs.sources import must_be_there, named, open_named, seconds
 from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
 from pipelines.runs.waiting import folder_of, waiting
 
@@ -46,13 +46,16 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
              retry: bool = True) -> list[RunResult]:
     """Runs the flow on `file`, or on every file that waits in its drop folder, oldest first.
 
-    Carries on with interrupted runs first. Raises ConfigurationError, RetryLater (another run of the flow is under
-    way), HeldBack (one waits in review). A file that cannot be read gives a failed result, not an exception.
+    Carries on with interrupted runs first. Raises ConfigurationError (also where there is no such file), RetryLater
+    (another run of the flow is under way), HeldBack (one waits in review). A file that cannot be read gives a failed
+    result, not an exception.
     """
     flow = hub.flow(name)
     if flow.direction == "out":
         raise ConfigurationError("this flow only writes to its system", where=f"flow {name}",
                                  todo=f"navette push {name}")
+    if file is not None:
+        must_be_there(hub, flow, file)
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
         held_back(hub, flow, supersede)

@@ -19,7 +19,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import LandedRun, Order, Progress, quiet
 from pipelines.runs.remote import read_remote, resource_of
 from pipelines.runs.result import RunResult
-from pipelines.runs.sources import named, open_named
+from pipelines.runs.sources import must_be_there, named, open_named
 from pipelines.runs.waiting import waiting
 from pipelines.runs.would_change import WouldChange
 from pipelines.runs.would_send import landed_sends, would_push
@@ -84,6 +84,8 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
     Raises ConfigurationError and RetryLater as a run does.
     """
     flow = hub.flow(name)
+    if file is not None:
+        must_be_there(hub, flow, file)
     with flow_lock(hub, name):
         if hub.project.systems[flow.system].connector != "file":
             return _preview_remote(hub, flow, file, full, limit, progress)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from connectors.file.folder import DropFile, drop_file
+from connectors.file.folder import DropFile, drop_file, nearest_file
 from connectors.file.open import open_source
 from connectors.page import Source
 from mappings.codecs.columns import columns_needed
+from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
+from pipelines.hub import Hub
+from pipelines.runs.waiting import folder_of
 
 
 def columns_wanted(flow: Flow) -> list[str]:
@@ -36,6 +40,18 @@ def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
 def named(flow: Flow, path: Path) -> DropFile:
     """The file with the parts and the order mark that its name gives; a name that does not fit gives none."""
     return drop_file(path, flow.read)
+
+
+def must_be_there(hub: Hub, flow: Flow, path: Path) -> None:
+    """ConfigurationError for a path at which there is no file: what was mistyped is no failed run of the flow."""
+    if os.path.isdir(path):
+        raise ConfigurationError("this is a folder, not a file", where=str(path), todo="name a file in it")
+    if os.path.exists(path):  # unlike Path.exists, False for a name that no file can have
+        return
+    folder, dropped = path.absolute().parent, folder_of(hub, flow)
+    near = nearest_file(path.name, [folder, *([dropped] if dropped else [])])
+    message = f"there is no such file in {folder}" if folder.is_dir() else f"there is no folder {folder}"
+    raise ConfigurationError(message, where=str(path), todo=f"did you mean {near}?" if near else "check the path")
 
 
 def seconds(span: str) -> float:

@@ -85,7 +85,8 @@ def test_a_file_whose_name_fits_no_flow_is_told_and_a_mistyped_one_is_no_failed_
     odd.unlink()
     for command in ("run", "preview"):
         said = shell.navette(command, "customers", "--file", "corections.csv", exit_code=1)
-        assert "corections.csv: there is no such file" in said
+        assert f"corections.csv: there is no such file in {shell.folder}" in said
+        assert f"did you mean {shell.folder / 'corrections.csv'}?" in said
     assert shell.json("status")["flows"][0]["last_run"]["state"] == "done"
 
 

@@ -46,6 +46,26 @@ def test_a_run_answers_with_every_outcome_by_name(road: Road, navette: Any) -> N
     assert counts["rows_read"] == 3
 
 
+@pytest.mark.parametrize(("path", "said", "todo"), [
+    ("files/onne.csv", "there is no such file in {root}/files", "did you mean {root}/files/one.csv?"),
+    ("files/CLI_20260105.csv", "there is no such file in {root}/files", "did you mean {root}/drop/CLI_20260105.csv?"),
+    ("fils/x", "there is no folder {root}/fils", "check the path"),
+    ("files", "this is a folder, not a file", "name a file in it"),
+    ("files/" + "x" * 300, "there is no such file in {root}/files", "check the path"),
+])
+@pytest.mark.parametrize("command", ["run", "preview"])
+def test_a_path_that_leads_to_no_file_is_no_run(
+    road: Road, navette: Any, command: str, path: str, said: str, todo: str
+) -> None:
+    road.write("one.csv", [HEAD])
+    (road.root / "drop" / "CLI_20260105.csv").write_text(HEAD)
+    code, told = navette(command, "companies", "--file", str(road.root / path))
+    (road.root / "drop" / "CLI_20260105.csv").unlink()
+    assert (code, told["error"], told["todo"]) == (1, said.format(root=road.root), todo.format(root=road.root))
+    assert told["where"] == str(road.root / path)
+    assert road.hub_sees("SELECT id FROM sync.run") == []
+
+
 def test_every_flow_is_run_as_it_says_itself(navette: Any) -> None:
     for beside in (["companies"], ["--full"], ["--supersede"]):
         code, told = navette("run", "--all", *beside)
