@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,9 @@ import xxhash
 from mappings.errors import ConfigurationError, RetryLater, SourceUnreadable
 from mappings.language.file_pattern import parse_pattern
 from mappings.language.read import Read
+
+_STAMP = re.compile(r"\.\d{8}T\d{6}Z(-\d+)?(?=(\.[^.]*)?$)")
+"""What `retire` puts into a name, before its suffix."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,13 @@ class DropFile:
     mark: int | None = None
 
 
-def drop_file(path: Path, read: Read) -> DropFile:
-    """One file by its path; a name that does not fit the pattern gives no parts, a missing file has size 0."""
-    parts = (parse_pattern(read.files).match(path.name) if read.files else None) or {}
+def drop_file(path: Path, read: Read, *, retired: bool = False) -> DropFile:
+    """One file by its path; a name that does not fit the pattern gives no parts, a missing file has size 0.
+
+    `retired`: it was moved away when it was read, and its first name tells the parts.
+    """
+    name = _STAMP.sub("", path.name) if retired else path.name
+    parts = (parse_pattern(read.files).match(name) if read.files else None) or {}
     try:
         status = path.stat()
     except OSError:

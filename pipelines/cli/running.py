@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,12 +53,14 @@ def run(
         hub = open_hub(settings.project)
         if all_ and (flow or file or full is not None or supersede):
             raise ConfigurationError("--all runs every flow as it says itself", todo="name one flow, or --all alone")
+        told: list[str] = []
         with progress_shown(flow or "all flows", quiet=json) as progress:
             if all_:
-                results = run_all(hub, progress)
+                results = run_all(hub, progress, tell=told.append)
             else:
-                results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress)
-        show_results(flow, results, json)
+                results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress,
+                                   tell=told.append)
+        show_results(flow, results, json, told)
         if flow and not results and not json:
             _tell_unnamed(hub, flow)
     raise typer.Exit(max((result.exit_code for result in results), default=0))
@@ -114,14 +117,18 @@ def _wanted(flow: str | None) -> str:
     return flow
 
 
-def show_results(flow: str | None, results: list[RunResult], json: bool) -> None:
-    """The answer of a command that ran something."""
+def show_results(flow: str | None, results: list[RunResult], json: bool, told: Sequence[str] = ()) -> None:
+    """The answer of a command that ran something; `told`: sentences on what it did not run."""
     if json:
-        answer(summed(flow, results))
-    elif not results:
+        whole = summed(flow, results)
+        answer(whole | {"notices": [*whole["notices"], *told]})
+        return
+    if not results:
         out.print(f"{flow or 'all flows'}: no new file waits, nothing to do")
     else:
         _table(results)
+    for sentence in told:
+        line(sentence)
 
 
 def summed(flow: str | None, results: list[RunResult]) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def summed(flow: str | None, results: list[RunResult]) -> dict[str, Any]:
     return {
         "run_id": results[-1].run_id if results else None, "flow": flow,
         "state": worst.state if worst else "done", "seconds": round(sum(r.seconds for r in results), 3), "into": into,
-        "runs": [result.as_json() for result in results],
+        "runs": [result.as_json() for result in results], "notices": [],
     }
 
 

@@ -28,6 +28,10 @@ SENTENCES: dict[str, str] = {
     "guard_creates_sent": "{into}: {count} records would be made there, beside {of} known; the guard allows {limit}.",
     "guard_sends_none": "{flow}: nothing was sent: {why}",
     "guard_send": "navette push {flow} --approve sends it.",
+    # a file that comes again
+    "file_again": "{file} holds what run {run} read last; it was not read again, and lies at {path}.",
+    "file_again_changed": "{file} holds what run {run} read last; it was not read again, and lies at {path}. The"
+    " mapping has changed since: navette run {flow} --file {path} reads it under the new one.",
     # a run's page
     "run_title": "Run {run} of {flow}",
     "runs_title": "Runs",

@@ -79,7 +79,8 @@ def run_and_tell(context: OpExecutionContext, resource: HubResource, flow: Flow,
         try:
             results = run_flow(
                 hub, flow.flow, file=_path(hub, config.file), full=config.full, supersede=config.supersede,
-                trigger=trigger(context), progress=progress(context), dagster_run=context.run_id,
+                trigger=trigger(context), progress=progress(context), tell=context.log.info,
+                dagster_run=context.run_id,
             )
         except HeldBack as held:
             tag(context, flow, [], state="review")
@@ -88,7 +89,7 @@ def run_and_tell(context: OpExecutionContext, resource: HubResource, flow: Flow,
             return
         tag(context, flow, results)
         if not results:
-            context.log.info(f"no file waits for {flow.flow}: nothing to do")
+            context.log.info(f"no new file waits for {flow.flow}: nothing to do")
             return
         yield from told(context, hub, flow, results)
 

@@ -3,11 +3,13 @@
 ::
 
     drop folder ─ stands still? ─▶ seen before? ─▶ run ─▶ every flow that names it has finished ─▶ done/ or failed/
-                                     └ same content again: noted, not read                 └▶ parked rows retried
+                                     └ same content again: told, not read                  └▶ parked rows retried
 """
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, desc, exists, insert, select, update
@@ -19,13 +21,14 @@ from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunSto
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
+from pipelines.ops.sentences import said
 from pipelines.reports import write_report
 from pipelines.runs.executing import execute
 from pipelines.runs.inbox import hints, note_hints, take_in
-from pipelines.runs.lines import fail, result_of, start_failed
+from pipelines.runs.lines import fail, mapping_now, result_of, start_failed
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
-from pipelines.runs.orders import Order, Progress, quiet
+from pipelines.runs.orders import Order, Progress, Tell, quiet, silent
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked
@@ -42,13 +45,13 @@ class HeldBack(NavetteError):
 
 
 def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None = None, supersede: bool = False,
-             trigger: str = "cli", progress: Progress = quiet, dagster_run: str | None = None,
+             trigger: str = "cli", progress: Progress = quiet, tell: Tell = silent, dagster_run: str | None = None,
              retry: bool = True) -> list[RunResult]:
     """Runs the flow on `file`, or on every file that waits in its drop folder, oldest first.
 
     Carries on with interrupted runs first. Raises ConfigurationError (also where there is no such file), RetryLater
     (another run of the flow is under way), HeldBack (one waits in review). A file that cannot be read gives a failed
-    result, not an exception.
+    result, not an exception; one that holds what was read last gives none, and `tell` a sentence.
     """
     flow = hub.flow(name)
     if flow.direction == "out":
@@ -70,10 +73,10 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
         elif file is not None:
             resumed = _same_as(hub, results, file)
             results = [resumed] if resumed else [
-                *results, _run_file(hub, flow, named(flow, file), full, trigger, progress, dagster_run)
+                *results, _run_file(hub, flow, named(hub, flow, file), full, trigger, progress, dagster_run)
             ]
         else:
-            results += _run_waiting(hub, flow, full, trigger, progress, dagster_run)
+            results += _run_waiting(hub, flow, full, trigger, progress, tell, dagster_run)
         for result in results:
             result.report = str(write_report(hub, result.run_id))
         if flow.direction == "two-way" and results and results[-1].state == "done":
@@ -109,9 +112,12 @@ def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progr
     A row that reads otherwise than it did is not taken for an edit there. Raises what `run_flow` raises.
     """
     flow = hub.flow(name)
-    if hub.project.systems[flow.system].connector == "file":
-        raise ConfigurationError("only a system that answers can be read again by itself", where=f"flow {name}",
-                                 todo="a file is decoded anew whenever the mapping changed: give the newest full one")
+    if (system := hub.project.systems[flow.system]).connector == "file":
+        raise ConfigurationError(
+            "only a system that answers can be read again by itself", where=f"flow {name}",
+            todo=f"navette run {name} --file FILE reads a file under the mapping as it is now; those that were read"
+            f" before lie in {system.done}/ below the drop folder",
+        )
     with flow_lock(hub, name):
         finish_unfinished(hub, flow, progress)
         held_back(hub, flow, supersede)
@@ -120,7 +126,7 @@ def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progr
     return result
 
 
-def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[RunResult]:
+def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Tell = silent) -> list[RunResult]:
     """Every flow on what waits for it, in the order of their references.
 
     A flow in review does not stop the others, nor does a system that is down, paused, or busy with another run.
@@ -130,7 +136,7 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli") -> list[
         if hub.project.flows[name].direction == "out":
             continue
         try:
-            results += run_flow(hub, name, trigger=trigger, progress=progress)
+            results += run_flow(hub, name, trigger=trigger, progress=progress, tell=tell)
         except HeldBack as waiting:
             with hub.engine.connect() as connection:
                 run_id = oldest_in_review(connection, name)
@@ -161,8 +167,8 @@ def _run_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, trig
                        dagster_run=dagster_run)
 
 
-def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, dagster_run: str | None
-                 ) -> list[RunResult]:
+def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress: Progress, tell: Tell,
+                 dagster_run: str | None) -> list[RunResult]:
     folder = folder_of(hub, flow)
     if flow.read.hook and (folder is None or flow.read.files is None):
         return []  # its system calls
@@ -181,8 +187,10 @@ def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress
         if not is_stable(found, seconds(system.stable_for), system.marker):
             continue
         digest = content_digest(found.path)
-        if _taken(hub, flow, digest, found):
-            _retire(hub, flow, found, digest)
+        if seen := _taken(hub, flow, digest, found):
+            lies = _retire(hub, flow, found, digest)
+            if seen.again:
+                tell(_set_aside(hub, flow, found, seen, lies))
             continue
         result = _run_file(hub, flow, found, full, trigger, progress, dagster_run, digest)
         results.append(result)
@@ -222,7 +230,15 @@ def _note_file(hub: Hub, flow: Flow, found: DropFile, digest: str, run_id: int, 
         ))
 
 
-def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> bool:
+@dataclass(frozen=True)
+class _Seen:
+    """What a flow has finished with: the run that read it, and whether it has come again since."""
+
+    run_id: int | None
+    again: bool
+
+
+def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> _Seen | None:
     """Whether the flow has finished with this file, or with this very content last.
 
     The content of an older file may come again with a newer one: that is news, unless it is what was read last. Where
@@ -240,14 +256,22 @@ def _taken(hub: Hub, flow: Flow, digest: str, found: DropFile) -> bool:
         last = next((row for row in alike if row.state in ("done", "repeated")), None)
         if any(row.name == found.name and row.digest == digest and row.state not in ("review",)
                and row.seen_at.timestamp() >= _dropped_at(found) for row in alike):
-            return True
+            return _Seen(None, again=False)
         if last is None or last.digest != digest:
-            return False
+            return None
         connection.execute(insert(file).values(
             flow=flow.flow, name=found.path.name, size=found.size, digest=digest, mark=found.mark,
             parts=dict(found.parts), run_id=last.run_id, state="repeated",
         ))
-    return True
+    return _Seen(last.run_id, again=True)
+
+
+def _set_aside(hub: Hub, flow: Flow, found: DropFile, seen: _Seen, lies: Path) -> str:
+    """Says that the file was not read; and how it can be, where it was read under another mapping."""
+    with hub.engine.connect() as connection:
+        then = connection.scalar(select(tables.run.c.mapping).where(tables.run.c.id == seen.run_id))
+    name = "file_again" if then == mapping_now(hub, flow) else "file_again_changed"
+    return said(name, file=found.name, run=str(seen.run_id), flow=flow.flow, path=shlex.quote(str(lies)))
 
 
 def _dropped_at(found: DropFile) -> float:
@@ -259,8 +283,8 @@ def _dropped_at(found: DropFile) -> float:
     return max(status.st_mtime, status.st_ctime)
 
 
-def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:
-    """Moves a file away once every flow that names it has finished with it."""
+def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> Path:
+    """Moves a file away once every flow that names it has finished with it; returns where it lies then."""
     file = tables.file
     readers = flows_reading(hub.project, flow, found.path.name)
     with hub.engine.connect() as connection:
@@ -272,12 +296,12 @@ def _retire(hub: Hub, flow: Flow, found: DropFile, digest: str) -> None:
             for reader in readers
         }
     if any(state not in ("done", "repeated", "failed", "refused") for state in states.values()):
-        return
+        return found.path
     folder = folder_of(hub, flow)
     assert folder is not None
     system = hub.project.systems[flow.system]
     good = all(state in ("done", "repeated") for state in states.values())
-    retire(found, folder, system.done if good else system.failed, marker=system.marker)
+    return retire(found, folder, system.done if good else system.failed, marker=system.marker)
 
 
 def retire_settled(hub: Hub, flow: Flow, source: str) -> None:

@@ -33,18 +33,19 @@ def insert_run(connection: Connection, hub: Hub, order: Order, *, at_once: bool 
     may_take_in(connection)
     run_id: int = connection.execute(_BEGUN, {
         "flow": order.flow.flow, "system": order.flow.system, "trigger": order.trigger, "full": order.full,
-        "mark": order.mark, "source": order.name, "digest": order.digest, "mapping": str(_digest(hub, order.flow)),
+        "mark": order.mark, "source": order.name, "digest": order.digest, "mapping": mapping_now(hub, order.flow),
         "detected": dict(order.source.detected), "dagster_run": order.dagster_run,
     }).scalar_one()
     claim(connection, run_id, order.calls, done=at_once)
     return run_id
 
 
-def _digest(hub: Hub, flow: Flow) -> int:
+def mapping_now(hub: Hub, flow: Flow) -> str:
+    """The digest of the flow's mapping, as `sync.run.mapping` has that of each run."""
     key = ("digest", flow.flow)
     if key not in hub.kept:
-        hub.kept[key] = mapping_digest(flow, hub.project)
-    found: int = hub.kept[key]
+        hub.kept[key] = str(mapping_digest(flow, hub.project))
+    found: str = hub.kept[key]
     return found
 
 
@@ -54,7 +55,7 @@ def start_failed(hub: Hub, flow: Flow, source: str, trigger: str, full: bool) ->
         run_id: int = connection.execute(
             insert(tables.run).values(
                 flow=flow.flow, system=flow.system, trigger=trigger, full=full, source=source,
-                mapping=str(_digest(hub, flow)),
+                mapping=mapping_now(hub, flow),
             ).returning(tables.run.c.id)
         ).scalar_one()
         return run_id

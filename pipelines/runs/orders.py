@@ -14,10 +14,16 @@ from pipelines.stages.staging import Staging
 from pipelines.stages.waiting import Pairs
 
 Progress = Callable[[str, int], None]
+Tell = Callable[[str], None]
+"""Takes a sentence on what was not run."""
 
 
 def quiet(phase: str, rows: int) -> None:
     """The progress of a run that nobody watches."""
+
+
+def silent(sentence: str) -> None:
+    """Where nobody listens."""
 
 
 @dataclass(frozen=True)

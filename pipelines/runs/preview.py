@@ -98,7 +98,7 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
                 raise ConfigurationError("no file waits", where=f"flow {name}", todo="name one with --file")
             found = files[0]
         else:
-            found = named(flow, file)
+            found = named(hub, flow, file)
         whole = flow.read.full if full is None else full
         try:
             source = open_named(flow, found.path, found.parts)

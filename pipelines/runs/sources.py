@@ -37,9 +37,11 @@ def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
     return open_source(path, flow.read, columns_wanted=columns_wanted(flow), variables=variables)
 
 
-def named(flow: Flow, path: Path) -> DropFile:
+def named(hub: Hub, flow: Flow, path: Path) -> DropFile:
     """The file with the parts and the order mark that its name gives; a name that does not fit gives none."""
-    return drop_file(path, flow.read)
+    folder, system = folder_of(hub, flow), hub.project.systems[flow.system]
+    away = [(folder / into).resolve() for into in (system.done, system.failed)] if folder is not None else []
+    return drop_file(path, flow.read, retired=path.absolute().parent.resolve() in away)
 
 
 def must_be_there(hub: Hub, flow: Flow, path: Path) -> None:

@@ -108,6 +108,16 @@ def test_a_read_file_moves_with_a_stamp_and_overwrites_nothing(tmp_path: Path):
     assert all(target.parent == tmp_path / "done" and target.suffix == ".csv" for target in targets)
 
 
+def test_a_read_file_is_known_by_the_name_that_it_had(tmp_path: Path):
+    for name in ("CLI_a.b_20261122.csv", "CLI_a.20260101T000000Z_20261122.csv"):
+        for _ in range(2):  # in one second: the second one's stamp is numbered
+            put(tmp_path, name)
+            seen = drop_file(tmp_path / name, DAILY)
+            again = drop_file(retire(seen, tmp_path, "done"), DAILY, retired=True)
+            assert seen.mark is not None
+            assert (again.parts, again.mark) == (seen.parts, seen.mark)
+
+
 def test_a_read_file_never_leaves_its_folder(tmp_path: Path):
     put(tmp_path, "a.csv")
     for into in ("..", ".", "../elsewhere", "/tmp"):
