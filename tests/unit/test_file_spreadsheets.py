@@ -114,6 +114,19 @@ def test_a_formula_without_its_result_harms_no_row_of_which_it_is_not_read(tmp_p
     assert [line for _, line, _, _ in damaged(unsaved(tmp_path, cell, wanted=["A", "2"]))] == [3, 4]
 
 
+def test_a_formula_without_its_result_harms_no_trailer_and_no_row_of_another_type(tmp_path: Path):
+    path = tmp_path / "a.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        table(sheet, [["K", "A", "B"], ["C", "1"], ["X", "2"], ["", "3", "no type"], ["C", "4", "good"], ["T", "3"]])
+        for cell in ("C2", "C3", "A4", "C6"):
+            sheet.write_formula(cell, "=1+1", None, "")
+    read = {"format": "excel", "records": {"by": "K", "use": "C"}, "trailer": {"by": "K", "is": "T", "rows": "A"}}
+    source = open_source(path, Read.model_validate(read), columns_wanted=["A", "B"])
+    assert damaged(source) == [(1, 2, "formula", '{"column":"B"}'), (2, 4, "formula", '{"column":"K"}')]
+    assert rows(source) == [["C", "4", "good"]]
+
+
 def test_formulas_without_results_in_cells_without_a_place_refuse_the_sheet(tmp_path: Path):
     with pytest.raises(SourceUnreadable, match="formulas without their results"):
         rows(unsaved(tmp_path, "<c><f>{1}</f></c>"))
