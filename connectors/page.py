@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import compress
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ import pandas as pd
 
 Integers = npt.NDArray[np.int64]
 Chosen = npt.NDArray[np.bool_]
+Notices = dict[str, dict[str, Any]]
+"""Keys of mappings.messages.NOTICES, each with its parameters."""
 
 PAGE_ROWS = 50_000
 DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw", "answers")
@@ -71,8 +73,11 @@ class Source(Protocol):
 
     @property
     def detected(self) -> dict[str, str]:
-        """What the mapping did not pin and the file told: encoding, delimiter, decimal, header, sheet; after the last
-        page under `trailer`, a sentence: which of its sums could not be compared. That is a notice of the run."""
+        """What the mapping did not pin and the file told: encoding, delimiter, decimal, header, sheet."""
+
+    @property
+    def notices(self) -> Notices:
+        """What people are to know of the read; whole after the last page."""
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         """At most `rows` rows a page; raises RunStopped when the source turns out not to be whole."""

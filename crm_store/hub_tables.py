@@ -95,6 +95,8 @@ run = Table(
     Column("ended_at", DateTime(timezone=True)),
     Column("cursor", JSONB, comment="pass and row number applied last"),
     Column("problem", JSONB, comment="why it waits in review, was refused or failed: code and params"),
+    Column("notices", JSONB, nullable=False, server_default=text("'[]'"),
+           comment="what people are told of it beside its counters: [{code, params}]"),
     Column("dagster_run", Text),
     _one_of("state", RUN_STATES),
     Index("run_flow", "flow", "id"),

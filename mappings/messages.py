@@ -1,11 +1,12 @@
-"""Why a row was refused, set aside or kept back: one template per code, so that a report can be told in any language.
+"""Why a row was refused, set aside or kept back, and what a run tells beside its counters: one template per code, so
+that a report can be told in any language.
 
-A fault stores code and params, never a sentence; `render` makes the sentence when it is shown.
+Faults and notices store code and params, never a sentence; `render` and `noticed` make the sentence when it is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 REASONS: dict[str, str] = {
@@ -92,6 +93,30 @@ VARIANTS: dict[str, tuple[str, str]] = {
 that are alike in what they fit and not by themselves; a point that should not be written."""
 
 
+NOTICES: dict[str, str] = {
+    # the connector's
+    "trailer": "{where}: the trailer's sum of {columns} was not compared: no amount could be read in {unread:,} of"
+    " {rows:,} rows, the first on line {line:,}; ask for the file again with these lines put right, or check the sum by"
+    " hand",
+    "late_commits": "what other sessions have open is hidden: only the overlap catches late commits (docs/systems.md,"
+    " late commits)",
+    "too_old": "the position is older than what the change table holds: everything was read",
+    # the run's
+    "marks": "not one of {written:,} marks in {column} could be read, so that older rows overwrite newer ones: write"
+    " read.stamp_format as the source has them",
+    "unread_keys": "{into}: {count:,} keys could not be read, so that what is absent was left as it is; correct these"
+    " rows, or the mapping, and run the file again",
+    "unread_key": "{into}: one key could not be read, so that what is absent was left as it is; correct this row, or"
+    " the mapping, and run the file again",
+    "uncompared_keys": "{into}: {count:,} keys could not be read, so that nothing can be said of rows that are gone"
+    " there",
+    "uncompared_key": "{into}: one key could not be read, so that nothing can be said of rows that are gone there",
+    "unsent": "{system}: nothing was sent: {why}",
+    "kept": "{sentence}",  # of a run of a version that kept the sentence itself
+}
+"""What people are told of a run beside its counters, by code (`sync.run.notices`)."""
+
+
 class _Blanks(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -106,3 +131,8 @@ def render(code: str, params: Mapping[str, Any]) -> str:
         return template.format_map(_Blanks(params)).removeprefix(": ")  # what is of the whole row names no field
     except (ValueError, IndexError, KeyError):
         return f"{code}: {dict(params)}"
+
+
+def noticed(notices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The sentences of a run's notices, each with its `code` and `params`."""
+    return [NOTICES.get(told["code"], told["code"]).format_map(_Blanks(told["params"])) for told in notices]

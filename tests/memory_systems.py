@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
+from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Notices, Page
 from connectors.remote import Capabilities, Change, Key, Known, Position, Receipt, RemoteDown, Resource
 
 Answer = Literal["well", "lost", "never", "late", "down", "retry", "killed_before", "killed_after"]
@@ -145,6 +145,7 @@ class MemorySource:
     position: Position
     gone: Sequence[Key]
     detected: dict[str, str] = field(default_factory=dict)
+    notices: Notices = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

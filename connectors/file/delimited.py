@@ -28,7 +28,7 @@ from connectors.file.record import judge
 from connectors.file.scan import Flags, Records, cut
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
-from connectors.page import PAGE_ROWS, Integers, Page
+from connectors.page import PAGE_ROWS, Integers, Notices, Page
 from mappings.errors import SourceUnreadable
 
 BLOCK_BYTES = 1 << 20
@@ -60,6 +60,10 @@ class DelimitedSource:
     @property
     def detected(self) -> dict[str, str]:
         return self.layout.detected
+
+    @property
+    def notices(self) -> Notices:
+        return self.series.notices
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:

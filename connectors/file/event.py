@@ -15,7 +15,7 @@ from connectors.file.block import Block, paginate
 from connectors.file.json_text import parsed
 from connectors.file.nested import column_of, plain_number
 from connectors.file.series import Series
-from connectors.page import PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Notices, Page
 from mappings.language.read import Read
 
 MOST_ROWS = 10_000
@@ -69,6 +69,10 @@ class EventSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
+
+    @property
+    def notices(self) -> Notices:
+        return self.series.notices
 
     @property
     def size(self) -> int | None:

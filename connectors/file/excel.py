@@ -31,7 +31,7 @@ from connectors.file.lost_cells import LostCells, column_number, lost_cells
 from connectors.file.neutral import MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
-from connectors.page import PAGE_ROWS, Page, distinct_headers
+from connectors.page import PAGE_ROWS, Notices, Page, distinct_headers
 from mappings.codecs.columns import resolve_column
 from mappings.errors import ConfigurationError, NavetteError, SourceUnreadable
 from mappings.language.read import ExcelFormat, Read
@@ -68,6 +68,10 @@ class ExcelSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
+
+    @property
+    def notices(self) -> Notices:
+        return self.series.notices
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         yield from paginate(self.series.over(self._blocks(), _raw, str(self.path), self.detected), self.columns, rows)

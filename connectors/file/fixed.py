@@ -25,7 +25,7 @@ from connectors.file.neutral import ANSWERS, MARK
 from connectors.file.scan import Flags, Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
-from connectors.page import PAGE_ROWS, Integers, Page, distinct_headers
+from connectors.page import PAGE_ROWS, Integers, Notices, Page, distinct_headers
 from mappings.errors import ConfigurationError, SourceUnreadable
 from mappings.language.read import FixedFormat, Read
 
@@ -57,6 +57,10 @@ class FixedSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
+
+    @property
+    def notices(self) -> Notices:
+        return self.series.notices
 
     @property
     def in_bytes(self) -> bool:

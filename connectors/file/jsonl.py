@@ -21,7 +21,7 @@ from connectors.file.neutral import ANSWERS, KEPT, OWN_PREFIX, are_numbers
 from connectors.file.scan import Lines
 from connectors.file.series import Series
 from connectors.file.spoilt import spoilt
-from connectors.page import PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Notices, Page
 from mappings.errors import SourceUnreadable
 from mappings.language.read import JsonlFormat, Read
 
@@ -46,6 +46,10 @@ class JsonlSource:
     @property
     def columns(self) -> tuple[str, ...]:
         return self.series.all_columns
+
+    @property
+    def notices(self) -> Notices:
+        return self.series.notices
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,17 +11,22 @@ from connectors.file.block import Block, renumber
 from connectors.file.continuation import Filling
 from connectors.file.kinds import Kinds, Spot, kinds_of
 from connectors.file.trailer import Totals
+from connectors.page import Notices
 from mappings.language.read import Read
 
 
 @dataclass(frozen=True)
 class Series:
-    """Applied to the blocks of any reader, in this order; each pass over the file has its own running state."""
+    """Applied to the blocks of any reader, in this order; each pass over the file has its own running state.
+
+    `notices`: what a pass told at its end: under `trailer`, which of its sums could not be compared.
+    """
 
     read: Read = field(default_factory=Read)
     columns: tuple[str, ...] = ()
     kinds: Kinds = field(default_factory=Kinds)
     spots: Mapping[Spot, int] = field(default_factory=dict)
+    notices: Notices = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -48,11 +53,11 @@ class Series:
         return (*self.columns, each.number)
 
     def over(
-        self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str, detected: MutableMapping[str, str]
+        self, blocks: Iterable[Block], raw: Callable[[list[str]], str], where: str, detected: Mapping[str, str]
     ) -> Iterator[Block]:
         """The blocks with this flow's rows only; RunStopped at the end if the trailer tells of other rows.
 
-        `detected`: the source's own; at the end it has under `trailer` which sums could not be compared, if any.
+        `detected`: the source's own.
         """
         sign = self.read.decimal or detected.get("decimal")
         filling = Filling.of(self.read.continues, self.columns, where)
@@ -65,7 +70,7 @@ class Series:
                 totals.add(mine, sign)
             yield mine
         if totals is not None and (unsure := totals.check(sign)) is not None:
-            detected["trailer"] = unsure
+            self.notices["trailer"] = unsure
 
     def _of_this_flow(self, block: Block) -> Block:
         if self.kinds.all_rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +23,6 @@ SUM = pa.decimal256(60, 30)
 EXACT = Context(prec=76)
 """For sums: Python's own context rounds to 28 digits."""
 _FITS = r"^-?0*\d{0,30}(?:\.\d{0,30}0*)?$"
-_NOT_COMPARED = (
-    "{where}: the trailer's sum of {columns} was not compared: no amount could be read in {unread:,} of {rows:,} rows,"
-    " the first on line {line:,}; ask for the file again with these lines put right, or check the sum by hand"
-)
 
 
 @dataclass
@@ -78,8 +75,9 @@ class Totals:
             self.first = self.first or min(lines)
             self.unread += int(strange.sum()) + len(block.damaged)
 
-    def check(self, sign: str | None) -> str | None:
-        """The sentence that tells which sums could not be compared; RunStopped if the trailer is missing or differs."""
+    def check(self, sign: str | None) -> dict[str, Any] | None:
+        """Which sums could not be compared, as the notice `trailer` tells it; RunStopped if the trailer is missing or
+        differs."""
         if self.last is None:
             raise RunStopped(
                 f"the file has no trailer line after its {self.rows} rows: it may be cut short", where=self.where,
@@ -93,8 +91,7 @@ class Totals:
         if not self.unsure:
             return None
         columns = ", ".join(self.names[place] for place in self.sums if place in self.unsure)
-        return _NOT_COMPARED.format(where=self.where, columns=columns, unread=self.unread, rows=self.rows,
-                                    line=self.first)
+        return {"where": self.where, "columns": columns, "unread": self.unread, "rows": self.rows, "line": self.first}
 
     def _compare(self, what: str, at: int, found: Decimal, sign: str | None) -> None:
         told = self.last[at].strip() if self.last is not None and at < len(self.last) else ""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Select, select
 
-from connectors.page import PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Notices, Page
 from connectors.remote import Key, Position, Resource
 from connectors.sql.cells import cells
 from connectors.sql.changed import OpenTransactions, next_mark, open_transactions, since_mark
@@ -28,9 +28,6 @@ from connectors.sql.stream import copied
 from connectors.sql.tracking import changed_rows, gone_keys, look
 
 Way = Literal["all", "column", "table"]
-_HIDDEN = "sessions of others are hidden: only overlap catches late commits (docs/systems.md, late commits)"
-
-_TOO_OLD = "the position is older than what it holds: everything was read"
 
 
 class SqlSource:
@@ -42,6 +39,7 @@ class SqlSource:
         self._since = since
         self.columns = tuple(dict.fromkeys([*resource.columns, *([resource.version] if resource.version else [])]))
         self.detected: dict[str, str] = {}
+        self.notices: Notices = {}
         self.position = since or Position()
         self.gone: Sequence[Key] = ()
 
@@ -71,7 +69,7 @@ class SqlSource:
 
     def _by_column(self, connection: Connection, seen: OpenTransactions) -> tuple[Rendered, Position]:
         if seen.hidden:
-            self.detected["late commits"] = _HIDDEN
+            self.notices["late_commits"] = {}
         position = next_mark(connection, self._relation, self._resource, seen)
         wanted = since_mark(self._relation, self._resource, self._since) if self._since else None
         return rendered(self._everything() if wanted is None else self._everything().where(wanted)), position
@@ -81,7 +79,7 @@ class SqlSource:
         looked = look(connection, self._relation, self._since)
         if self._since is None or not looked.reaches:
             if self._since is not None:
-                self.detected["change table"] = _TOO_OLD
+                self.notices["too_old"] = {}
             return rendered(self._everything()), looked.position, []
         if not looked.moved:
             return None, looked.position, []

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from connectors.page import PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Notices, Page
 from connectors.remote import Key, Known, Position, Resource
 from connectors.tryton.cells import cell, page_of
 from connectors.tryton.deleted import Deletions
@@ -52,6 +52,7 @@ class TrytonSource:
     batch: int
     known: Known | None = None
     detected: dict[str, str] = field(default_factory=dict)
+    notices: Notices = field(default_factory=dict)
     position: Position = field(default_factory=Position)
     gone: Sequence[Key] = ()
 

@@ -166,7 +166,7 @@ def conflict(
 
 def _run(run: WaitingRun) -> None:
     line(f"run {run.run_id} of {run.flow} waits: {run.source}")
-    for sentence in run.sentences:
+    for sentence in (*run.sentences, *run.notices):
         line(f"    {sentence}")
     for label, counts in run.counts.items():
         line(f"    {label}: " + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count))

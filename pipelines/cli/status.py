@@ -10,6 +10,7 @@ import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, settings, table
 from pipelines.cli.lines import line
+from pipelines.ops.sentences import said
 
 if TYPE_CHECKING:
     from pipelines.ops.leaders import Leads
@@ -87,6 +88,9 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             line(f"{flow.flow} is late: {told}")
         for told in flow.gaps:
             line(f"{flow.flow}: {told}")
+        if last := flow.last_run:
+            for told in last.notices:
+                line(said("run_notice", flow=flow.flow, run=str(last.run_id), notice=told))
         if stuck := flow.outgoing.get("refused", 0) + flow.outgoing.get("unclear", 0):
             line(f"{flow.flow}: {stuck} records were not taken by {flow.system}; navette outbox tells why")
         if failed := flow.calls.get("failed"):

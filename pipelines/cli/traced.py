@@ -39,7 +39,7 @@ def show_trace(found: Trace) -> None:
 def event_lines(event: Traced) -> list[str]:
     """One event: a line, and lines below it for what changed."""
     facts: dict[str, Any] = {name: told(value) for name, value in event.said.items()}
-    name = f"trace_{event.kind}"
+    name = "run_notice" if event.kind == "notice" else f"trace_{event.kind}"
     if event.kind == "journal":
         name = f"trace_journal_{event.said['op']}" + ("" if event.said["system"] else "_person")
     elif event.kind == "conflict":

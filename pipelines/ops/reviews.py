@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from crm_store import hub_tables as tables
+from mappings.messages import noticed
 from pipelines.hub import Hub
 from pipelines.ops.conflicts import OpenConflict, open_conflicts
 from pipelines.ops.held_rows import CauseGroup, HeldRow, grouped, held_rows, read_rows, staged_rows
@@ -30,6 +31,7 @@ class WaitingRun:
     since: datetime
     tripped: tuple[dict[str, Any], ...]
     sentences: tuple[str, ...]
+    notices: tuple[str, ...]
     counts: dict[str, dict[str, int]]
     causes: tuple[CauseGroup, ...]  # of what it would not take in, the largest first
 
@@ -86,6 +88,7 @@ def _runs(connection: Connection) -> list[WaitingRun]:
         waiting.append(WaitingRun(
             run_id=row["id"], flow=row["flow"], source=row["source"] or "", full=row["full"],
             since=row["landed_at"] or row["started_at"], tripped=tuple(tripped), sentences=tuple(guard_lines(tripped)),
+            notices=tuple(noticed(row["notices"])),
             counts={into.label: _counts(into) for into in cursor.intos},
             causes=tuple(grouped(connection, staged, most=MOST_CAUSES)) if staged is not None else (),
         ))

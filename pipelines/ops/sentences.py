@@ -24,6 +24,7 @@ SENTENCES: dict[str, str] = {
     "guard_settle": "navette review settle {run} --approve applies it, navette review settle {run} --refuse drops it.",
     "run_refused": "This run was refused; nothing of it was applied.",
     "run_failed": "This run failed: {message}",
+    "run_notice": "{flow} run {run}: {notice}",
     "guard_updates_sent": "{into}: {count} records would change there, beside {of} known; the guard allows {limit}.",
     "guard_creates_sent": "{into}: {count} records would be made there, beside {of} known; the guard allows {limit}.",
     "guard_sends_none": "{flow}: nothing was sent: {why}",

@@ -15,6 +15,7 @@ from connectors.file.gaps import Gap, gaps, late
 from crm_store import hub_tables as tables
 from mappings.errors import NavetteError
 from mappings.language.flow import Flow, Schedule
+from mappings.messages import noticed
 from mappings.words import RunState
 from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
@@ -35,7 +36,7 @@ Activity = Literal["idle", "running", "interrupted"]
 
 @dataclass(frozen=True)
 class RunSeen:
-    """One run, in short."""
+    """One run, in short; `notices` are sentences."""
 
     run_id: int
     state: RunState
@@ -44,6 +45,7 @@ class RunSeen:
     started_at: datetime
     ended_at: datetime | None
     problem: str | None
+    notices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,11 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
 
 def _run(connection: Connection, *where: ColumnElement[bool]) -> RunSeen | None:
     run = tables.run
-    columns = (run.c.id, run.c.state, run.c.trigger, run.c.source, run.c.started_at, run.c.ended_at, run.c.problem)
+    columns = (run.c.id, run.c.state, run.c.trigger, run.c.source, run.c.started_at, run.c.ended_at, run.c.problem,
+               run.c.notices)
     found = connection.execute(select(*columns).where(*where).order_by(desc(run.c.id)).limit(1)).one_or_none()
-    return None if found is None else RunSeen(*found[:-1], problem=(found.problem or {}).get("message"))
+    return None if found is None else RunSeen(
+        *found[:-2], problem=(found.problem or {}).get("message"), notices=tuple(noticed(found.notices)))
 
 
 def _held(connection: Connection) -> dict[str, dict[str, int]]:

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, RowMapping, func, or_, select
 from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from mappings.language.words import did_you_mean
+from mappings.messages import noticed
 from pipelines.hub import Hub
 from pipelines.ops.held_rows import held_rows, read_rows
 from pipelines.ops.keys import known_keys, near_keys
 from pipelines.ops.records import Difference, differences, record_values
 
-KINDS = ("held", "became", "conflict", "settled", "journal", "linked", "closed", "dismissed")
+KINDS = ("held", "became", "conflict", "settled", "journal", "linked", "closed", "dismissed", "notice")
 """Kinds of events, in the order in which those of one moment are told."""
 
 
@@ -96,7 +97,10 @@ def _trace(hub: Hub, connection: Connection, system: str, keys: Sequence[str]) -
         *_journal(connection, [*(number for _, number in records), *before]),
         *_became(connection, [*(number for _, number in records), *before]),
     ]
-    runs = {event.run_id for event in events if event.run_id} | {entry.run_id for entry in entries if entry.run_id}
+    numbers = {event.run_id for event in events if event.run_id} | {entry.run_id for entry in entries if entry.run_id}
+    runs = _runs(connection, sorted(numbers))
+    events += [Traced(run["ended_at"] or run["started_at"], "notice", run["flow"], run["id"], {"notice": notice})
+               for run in runs for notice in run["notices"]]
     return Trace(
         system=system, keys=tuple(keys), entries=tuple(entries),
         elsewhere=tuple(_elsewhere(hub, connection, list(records), {(e.id_space, e.key) for e in entries})),
@@ -105,7 +109,7 @@ def _trace(hub: Hub, connection: Connection, system: str, keys: Sequence[str]) -
             {"entity": entity, "id": number, "values": record_values(connection, hub, entity, number)}
             for entity, number in records
         ),
-        runs=tuple(_runs(connection, sorted(runs))),
+        runs=tuple(runs),
     )
 
 
@@ -246,7 +250,7 @@ def _runs(connection: Connection, runs: Sequence[int]) -> list[dict[str, Any]]:
     run = tables.run
     query = (
         select(run.c.id, run.c.flow, run.c.state, run.c.trigger, run.c.source, run.c.full, run.c.started_at,
-               run.c.ended_at)
+               run.c.ended_at, run.c.notices)
         .where(run.c.id.in_(runs)).order_by(run.c.id)
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return [{**row, "notices": noticed(row["notices"])} for row in connection.execute(query).mappings()]

@@ -63,7 +63,7 @@ class _SmallApply(Apply):
 
     def _close(self, told: dict[str, Any]) -> None:
         super()._close(told | {"cursor": self.cursor.model_dump(mode="json"), "rows_read": self.what.rows_read,
-                               "detected": self.what.detected})
+                               "detected": self.what.detected, "notices": self.what.notices})
 
 
 @lru_cache(16)

@@ -52,15 +52,16 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     return LandedRun(plans, staging, cursor, tripped, _notices(order, plans, landed, cursor))
 
 
-def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: Cursor) -> list[str]:
-    """What people would not see by the counters: marks that say nothing, and absence that does not count."""
+def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: Cursor) -> list[dict[str, Any]]:
+    """What people would not see by the counters: what the source tells of itself, marks that say nothing, and absence
+    that does not count."""
     marks = landed.marks.notice(order.flow.read)
-    return [*([marks] if marks else []), *[
-        f"{plan.label}: {counts.unread_keys:,} keys could not be read, so that what is absent was left as it is;"
-        " correct these rows, or the mapping, and run the file again"
+    told = [*order.source.notices.items(), *([("marks", marks)] if marks else []), *[
+        ("unread_key" if counts.unread_keys == 1 else "unread_keys", {"into": plan.label, "count": counts.unread_keys})
         for plan, counts in zip(plans, cursor.intos, strict=True)
         if counts.unread_keys and action_of(plan, order.full) != "ignore"
     ]]
+    return [{"code": code, "params": params} for code, params in told]
 
 
 def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,

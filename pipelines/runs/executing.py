@@ -62,16 +62,14 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
             return result
     run_id = start_run(hub, order)
     staging: Staging | None = None
-    notices: list[str] = []
     try:
         plans = plans_of(hub, order)
         staging = staging_for(run_id, plans)
         with hub.engine.begin() as connection:
             staging.create(connection)
         landed = _land(hub, order, run_id, plans, staging, progress, told=preview is not None)
-        notices = landed.notices
         if preview is not None or landed.tripped:
-            return _with(notices, _set_aside(hub, run_id, landed, began, preview))
+            return _set_aside(hub, run_id, landed, began, preview)
         _apply(hub, order, run_id, landed, progress)
     except NavetteError as error:
         fail(hub, run_id, staging, error)
@@ -83,11 +81,7 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)
-        return _with(notices, result_of(connection, run_id, time.monotonic() - began))
-
-
-def _with(notices: list[str], result: RunResult) -> RunResult:
-    return replace(result, notices=[*result.notices, *notices])
+        return result_of(connection, run_id, time.monotonic() - began)
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,
@@ -106,7 +100,7 @@ def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], stag
         connection.execute(
             update(tables.run).where(tables.run.c.id == run_id).values(
                 state="applying" if before else "landed", landed_at=func.now(), rows_read=landed.rows_read,
-                cursor=run.cursor.model_dump(mode="json"), detected=dict(order.source.detected),
+                cursor=run.cursor.model_dump(mode="json"), detected=dict(order.source.detected), notices=run.notices,
             )
         )
     return run

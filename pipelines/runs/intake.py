@@ -25,7 +25,7 @@ from pipelines.ops.sentences import said
 from pipelines.reports import write_report
 from pipelines.runs.executing import execute
 from pipelines.runs.inbox import hints, note_hints, take_in
-from pipelines.runs.lines import fail, mapping_now, result_of, start_failed
+from pipelines.runs.lines import fail, mapping_now, note, result_of, start_failed
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, Progress, Tell, quiet, silent
@@ -142,7 +142,7 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Te
                 run_id = oldest_in_review(connection, name)
                 if run_id is not None:
                     result = result_of(connection, run_id)
-                    result.notices.append(waiting.message)
+                    result.notices.append(waiting.message)  # of this command: the run itself says that it waits
                     results.append(result)
         except RetryLater as waits:
             problem = {"code": "later", "message": waits.message, "where": waits.where, "todo": waits.todo}
@@ -155,7 +155,9 @@ def _send(hub: Hub, flow: Flow, result: RunResult, progress: Progress) -> None:
     try:
         result.sent = push_locked(hub, flow, progress).as_json()
     except RetryLater as waits:
-        result.notices.append(f"{flow.system}: nothing was sent: {waits.message}")
+        with hub.engine.begin() as connection:
+            result.notices = note(connection, result.run_id, "unsent", system=flow.system, why=waits.message)
+        write_report(hub, result.run_id)
 
 
 def _run_remote(hub: Hub, flow: Flow, file: Path | None, full: bool | None, trigger: str, progress: Progress,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
@@ -36,6 +37,7 @@ class Applying:
     rows_read: int = 0
     durable: bool = True  # whether the last commit waits for the disk
     detected: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[Mapping[str, Any]] = ()
 
     @staticmethod
     def of(hub: Hub, flow: Flow, run_id: int, source: str, mark: int | None, plans: tuple[IntoPlan, ...],

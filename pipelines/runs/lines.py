@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from crm_store import hub_tables as tables
 from mappings.errors import ExpectationFailed, NavetteError, RunStopped
 from mappings.language.flow import Flow
+from mappings.messages import noticed
 from mappings.words import OUTCOMES
 from pipelines.hub import Hub
 from pipelines.runs.calls import claim
@@ -77,6 +78,16 @@ def fail(hub: Hub, run_id: int, staging: Staging | None, error: NavetteError) ->
         )
 
 
+def note(connection: Connection, run_id: int, code: str, **params: str) -> list[str]:
+    """Notes what people are told of a run that has ended; every notice of it, in sentences."""
+    told = tables.run.c.notices
+    every = connection.execute(
+        update(tables.run).where(tables.run.c.id == run_id)
+        .values(notices=told.concat([{"code": code, "params": params}])).returning(told)
+    ).scalar_one()
+    return noticed(every)
+
+
 def result_of(connection: Connection, run_id: int, seconds: float | None = None) -> RunResult:
     """A run as it stands in the store."""
     run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one()
@@ -91,10 +102,9 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
         for line in lines
     }
     ended = run["ended_at"] or run["landed_at"] or run["started_at"]
-    detected = dict(run["detected"] or {})
-    notices = [detected.pop("trailer")] if "trailer" in detected else []
     took = seconds if seconds is not None else (ended - run["started_at"]).total_seconds()
     return RunResult(
         run_id=run_id, flow=run["flow"], state=run["state"], seconds=took, into=into, source=run["source"] or "",
-        full=run["full"], rows_read=run["rows_read"], problem=run["problem"], notices=notices, detected=detected,
+        full=run["full"], rows_read=run["rows_read"], problem=run["problem"],
+        notices=noticed(run["notices"]), detected=dict(run["detected"] or {}),
     )

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from connectors.page import PAGE_ROWS, Page
+from connectors.page import PAGE_ROWS, Notices, Page
 from connectors.remote import Key, Known, Position, RemoteSource
 from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.keys import keys_of
@@ -158,6 +158,10 @@ class NewsSource:
     @property
     def detected(self) -> dict[str, str]:
         return self.source.detected
+
+    @property
+    def notices(self) -> Notices:
+        return self.source.notices
 
     @property
     def position(self) -> Position:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from connectors.page import Source
 from mappings.language.flow import Flow
@@ -57,7 +58,7 @@ class LandedRun:
     staging: Staging
     cursor: Cursor
     tripped: list[Tripped]
-    notices: list[str] = field(default_factory=list)  # what people are told of it beside its counters
+    notices: list[dict[str, Any]] = field(default_factory=list)  # as in sync.run
 
     @property
     def pairs(self) -> Pairs:

@@ -11,7 +11,7 @@ from crm_store import hub_tables as tables
 from crm_store.named_ddl import ddl_on
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
-from mappings.messages import render
+from mappings.messages import noticed, render
 from pipelines.hub import Hub
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import LandedRun, Progress, quiet
@@ -44,7 +44,7 @@ class Reconciled:
     def as_json(self) -> dict[str, Any]:
         return {
             "flow": self.result.flow, "run_id": self.result.run_id, "rows_read": self.result.rows_read,
-            "problem": self.result.problem, "notices": self.notices, "totals": self.totals,
+            "problem": self.result.problem, "notices": [*self.result.notices, *self.notices], "totals": self.totals,
             "differences": self.differences,
             "repair": {"queued": self.queued, "taken": self.taken} if self.repaired else None,
         }
@@ -67,8 +67,8 @@ def reconcile_flow(hub: Hub, name: str, *, repair: bool = False, limit: int = 10
         for plan, staging, counts in zip(landed.plans, landed.staging.intos, landed.cursor.intos, strict=True):
             compare(connection, plan, staging, flow.write, table, whole=not counts.unread_keys)
             if counts.unread_keys:
-                found.notices.append(f"{plan.label}: {counts.unread_keys:,} keys could not be read, so that nothing"
-                                     " can be said of rows that are gone there")
+                code = "uncompared_key" if counts.unread_keys == 1 else "uncompared_keys"
+                found.notices += noticed([{"code": code, "params": {"into": plan.label, "count": counts.unread_keys}}])
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
         count = select(table.c.cause, func.count().label("n")).group_by(table.c.cause).order_by(table.c.cause)
         found.totals = {row.cause: row.n for row in connection.execute(count)}

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from connectors.page import PAGE_ROWS, Page, none_damaged
+from connectors.page import PAGE_ROWS, Notices, Page, none_damaged
 from connectors.registry import open_remote
 from connectors.remote import Capabilities, Remote, Resource
 from mappings.errors import ConfigurationError
@@ -38,6 +38,7 @@ class FetchedSource:
 
     page: Page
     detected: dict[str, str] = field(default_factory=dict)
+    notices: Notices = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from connectors.file.neutral import ANSWERS
-from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Page
+from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Notices, Page
 
 
 @dataclass
@@ -28,6 +28,7 @@ class HeldSource:
 
     rows: Sequence[HeldRow]
     detected: dict[str, str] = field(default_factory=dict)
+    notices: Notices = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

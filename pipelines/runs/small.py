@@ -27,6 +27,7 @@ from crm_store.named_ddl import ddl_on
 from crm_store.store_faults import is_lost, store_error
 from mappings.errors import StoreError
 from mappings.language.derived import by_name
+from mappings.messages import noticed
 from pipelines.hub import Hub
 from pipelines.runs.apply_small import apply_small
 from pipelines.runs.attempt import attempt
@@ -158,9 +159,9 @@ def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: flo
                            quiet, full=False)
     detected = dict(order.source.detected)
     into = apply_small(replace(applying, works=road.works, durable=order.trigger not in REPEATED,
-                               rows_read=landed.rows_read, detected=detected), connection)
+                               rows_read=landed.rows_read, detected=detected, notices=run.notices), connection)
     return RunResult(run_id, order.flow.flow, "done", time.monotonic() - began, into, source=order.name,
-                     rows_read=landed.rows_read, detected=detected, notices=run.notices)
+                     rows_read=landed.rows_read, detected=detected, notices=noticed(run.notices))
 
 
 def _road(hub: Hub, connection: Connection, order: Order) -> _Road:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -29,12 +30,11 @@ class MarksSeen:
         self.known = bool(marks.notna().any())
         self.written += 0 if self.known else int((frame[name].str.strip() != "").fillna(False).sum())
 
-    def notice(self, read: Read) -> str | None:
-        """What is to be told of a run none of whose marks could be read."""
+    def notice(self, read: Read) -> dict[str, Any] | None:
+        """What the notice `marks` tells, of a run none of whose marks could be read."""
         if self.known or not self.written:
             return None
-        return (f"not one of {self.written:,} marks in {read.mark_columns[0]} could be read, so that older rows"
-                " overwrite newer ones: write read.stamp_format as the source has them")
+        return {"written": self.written, "column": read.mark_columns[0]}
 
 
 def marks_of(frame: pd.DataFrame, read: Read, file_mark: int | None) -> tuple[pd.Series, pd.Series]:

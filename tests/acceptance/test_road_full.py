@@ -101,8 +101,8 @@ def test_where_a_key_cannot_be_read_nothing_is_gone_and_the_run_says_so(road: Ro
     road.run("companies", HEAD, *rows(1, 2, 3))
     result = road.run("companies", HEAD, *rows(1), ";Company 2;59000;")
     assert (archived(road), keys(road)) == ([], ["1", "2", "3"])
-    assert result.notices == ["company: 1 keys could not be read, so that what is absent was left as it is; correct these"
-                              " rows, or the mapping, and run the file again"]
+    assert result.notices == ["company: one key could not be read, so that what is absent was left as it is; correct this"
+                              " row, or the mapping, and run the file again"]
 
 
 def test_what_comes_back_with_other_values_has_them(road: Road) -> None:

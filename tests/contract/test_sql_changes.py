@@ -10,6 +10,7 @@ import pytest
 from connectors.remote import Change, Position, Resource
 from connectors.sql import changed
 from mappings.errors import ConfigurationError
+from mappings.messages import noticed
 from tests.contract.sql_desk import DEBTOR, Books, books, debtors, read, told, whole
 
 __all__ = ["books"]
@@ -78,7 +79,8 @@ def test_sessions_that_are_hidden_leave_the_overlap_and_are_told(books: Books) -
     books.admin.execute("INSERT INTO debtor (code, name, updated_at) VALUES ('SOON', 'x', clock_timestamp())")
     source = remote.read(STAMPED, None)
     whole(source)
-    assert "overlap" in source.detected["late commits"]
+    assert noticed([{"code": code, "params": params} for code, params in source.notices.items()]) == [
+        "what other sessions have open is hidden: only the overlap catches late commits (docs/systems.md, late commits)"]
     late.commit()
     assert "LATE" in read(remote, debtors(changed="updated_at", overlap=60.0), source.position)[0]
 
@@ -280,7 +282,7 @@ def test_unpreparing_takes_everything_away_and_old_positions_with_it(tracked: Bo
     remote.prepare(debtors())
     source = remote.read(debtors(), start)
     assert sorted(told(whole(source))) == ["OLD2", "OLD3"]  # so everything is read
-    assert "everything was read" in source.detected["change table"]
+    assert source.notices == {"too_old": {}}
 
 
 def test_two_tables_are_recorded_apart(tracked: Books) -> None:

@@ -17,6 +17,7 @@ from crm_store.migrate import BEFORE_TABLES, migrate, migrate_if_needed, run_fil
 from crm_store.store import Store
 from mappings.errors import ConfigurationError
 from mappings.language.project import Project
+from mappings.messages import noticed
 from tests.conftest import Server, write_files
 
 WriteProject = Callable[..., Project]
@@ -207,6 +208,25 @@ def test_masters_are_what_the_entities_say(store: Store, write_project: WritePro
         assert owner.execute(text("SELECT count(*) FROM sync.master")).scalar() == 0
         assert refresh_masters(owner, write_project().entities) == []
         assert owner.execute(text("SELECT count(*) FROM pg_trigger WHERE tgname = 'refuse_locked'")).scalar() == 0
+
+
+def test_what_older_runs_had_told_among_what_was_detected_are_notices_of_them(
+    store: Store, write_project: WriteProject
+) -> None:
+    detected = ['{"encoding": "cp1252", "trailer": "100% of the sum was not compared"}', '{"late commits": "hidden"}', None]
+    with store.owner().begin() as owner:
+        for found in detected:
+            owner.execute(text("INSERT INTO sync.run (flow, system, mapping, detected) VALUES ('f', 's', '', :found)"),
+                          {"found": found})
+        owner.execute(text("ALTER TABLE sync.run DROP COLUMN notices"))
+        owner.execute(text("UPDATE sync.alembic_version SET version_num = '0009'"))
+        owner.execute(text("DELETE FROM sync.applied"))
+    migrate(store, write_project())
+    with store.hub().connect() as hub:
+        told = hub.execute(text("SELECT detected, notices FROM sync.run ORDER BY id")).all()
+    assert [(found, noticed(notices)) for found, notices in told] == [
+        ({"encoding": "cp1252"}, ["100% of the sum was not compared"]), ({}, noticed([{"code": "late_commits", "params": {}}])),
+        (None, [])]
 
 
 def test_concurrent_commands_migrate_once(empty: Store, write_project: WriteProject) -> None:

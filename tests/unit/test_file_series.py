@@ -16,6 +16,7 @@ from connectors.file.trailer import add_up
 from connectors.page import Source
 from mappings.errors import ConfigurationError, RunStopped
 from mappings.language.read import Read
+from mappings.messages import noticed
 
 
 def opened(
@@ -125,7 +126,7 @@ def test_signs_behind_and_brackets_add_up_in_fixed_places_too(tmp_path: Path, ce
     rows = (("C1", "a", cents), ("C2", "b", "000050"))
     source = opened(tmp_path, fixed_text(*rows, total=total), "a.txt", **FIXED)
     assert len(numbered(source)) == 2
-    assert "trailer" not in source.detected
+    assert source.notices == {}
     with pytest.raises(RunStopped, match=r"sum of cents of '00000101', the file has (-100|50)\n"):
         numbered(opened(tmp_path, fixed_text(*rows, total="00000101"), "b.txt", **FIXED))
 
@@ -134,7 +135,8 @@ def test_an_amount_in_fixed_places_that_cannot_be_read_leaves_the_sum_unsure_and
     rows = (("C1", "a", "000050"), ("C2", "b", "00x150"))
     source = opened(tmp_path, fixed_text(*rows), "a.txt", **FIXED)
     assert len(numbered(source)) == 2
-    assert "no amount could be read in 1 of 2 rows, the first on line 2;" in source.detected["trailer"]
+    told = source.notices["trailer"]
+    assert (told["unread"], told["rows"], told["line"]) == (1, 2, 2)
     with pytest.raises(RunStopped, match="row count of '00003'"):
         numbered(opened(tmp_path, fixed_text(*rows, count="00003"), "b.txt", **FIXED))
 
@@ -145,7 +147,7 @@ def test_the_first_line_without_an_amount_is_told_across_blocks_and_only_for_the
     for size in (8, 1 << 20):
         source = replace(opened(tmp_path, text, **read), block_bytes=size)  # type: ignore[type-var]
         numbered(source)
-        told = source.detected["trailer"]
+        (told,) = noticed([{"code": code, "params": params} for code, params in source.notices.items()])
         assert "sum of a was not compared: no amount could be read in 2 of 4 rows, the first on line 3;" in told
     with pytest.raises(RunStopped, match="sum of b of '11', the file has 10"):
         numbered(opened(tmp_path, text.replace("T;9;10", "T;9;11"), **read))
