@@ -33,6 +33,8 @@ from mappings.errors import ConfigurationError, NavetteError, RetryLater
 
 _ROLES_VERSION = 2  # raise it when make_embedded or make_groups_and_logins makes something new
 _CONNECT_SECONDS = 30
+_REFUSED = ("authentication failed", "does not exist", "pg_hba.conf")
+_BUSY = ("too many", "connection slots", "not accept", "starting up", "shutting down", "recovery mode", "terminating")
 _RESTED_SECONDS = 1.0
 INDEX_ONLY = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "enable_bitmapscan")
 """What the planner goes without where few rows are looked up in large tables."""
@@ -303,9 +305,15 @@ def _patiently(dial: Callable[[], Connection], place: str) -> Connection:
 
 
 def _connect_error(fault: psycopg.OperationalError, place: str) -> NavetteError:
-    """What the caller can do: only a server that does not answer, starts, or is full, is worth a retry."""
-    said = " ".join(str(fault).split()) or "no answer"
-    if fault.sqlstate is None and ("authentication failed" in said or "does not exist" in said):
+    """What the caller can do: only a server that does not answer, starts, or is full, is worth a retry.
+
+    The driver tells no SQLSTATE here, and the server speaks its own language. So what it asked for counts before what
+    it said: a password that was given and then answered with an error is a refusal, unless the server says it is busy.
+    """
+    said, at = " ".join(str(fault).split()) or "no answer", fault.pgconn
+    answered = ":  " in str(fault)  # in every language two blanks stand between how severe it is and what is said
+    asked = at is not None and (at.needs_password or (at.used_password and answered))
+    if any(words in said for words in _REFUSED) or (asked and not any(words in said for words in _BUSY)):
         return ConfigurationError(
             f"the store's server refused the login, or has no such database ({said})", where=place,
             todo="check NAVETTE_DATABASE_URL; where somebody changed a login there, delete roles.json in NAVETTE_HOME, "

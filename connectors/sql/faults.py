@@ -18,17 +18,20 @@ from mappings.errors import ConfigurationError, NavetteError
 _LOST = ("08", "57P")
 _PASSES = ("40", "53", "55", "57014")  # deadlock, full, locked, out of time
 _READ_ONLY = "25006"  # to a write: a standby answers, as after a failover
-_NOT_NOW = ("too many", "starting up", "shutting down", "recovery mode", "connection slots", "not accept")
+_NOT_NOW = ("too many", "starting up", "shutting down", "recovery mode", "connection slots", "not accept",
+            "terminating")
 
 
 def connect_fault(error: psycopg.OperationalError, where: str) -> NavetteError:
     """Why a connection could not be made.
 
     The driver tells no SQLSTATE here, and the server speaks its own language: what it asked for counts before what it
-    said. A password that was asked for and did not open the door is a refused login unless the server says it is busy.
+    said. A password that was asked for and did not open the door is a refused login unless the server says it is busy,
+    or says nothing any more.
     """
-    said = _last_line(error)
-    asked = error.pgconn is not None and bool(error.pgconn.used_password or error.pgconn.needs_password)
+    said, at = _last_line(error), error.pgconn
+    answered = ":  " in str(error)  # in every language two blanks stand between how severe it is and what is said
+    asked = at is not None and bool(at.needs_password or (at.used_password and answered))
     if "SSL" in said or "certificate" in said:
         return ConfigurationError(
             f"no trusted TLS connection: {said}", where=where,

@@ -15,6 +15,7 @@ from connectors.sql.open import open_sql
 from connectors.sql.settings import SqlSettings
 from mappings.errors import ConfigurationError
 from tests.contract.sql_desk import DEBTOR, PASSWORD, Books, books, debtors, read, told, whole
+from tests.french_server import BAD_PASSWORD, FrenchServer
 
 __all__ = ["books"]
 
@@ -40,6 +41,15 @@ def test_why_a_connection_is_not_made_says_what_to_do(
     assert isinstance(caught.value, LoginRefused) == (error is LoginRefused)
     assert PASSWORD not in str(caught.value)
     assert "wrong-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("words", "error"), [(BAD_PASSWORD, LoginRefused), (None, RemoteDown)])
+def test_a_login_is_refused_in_any_language_and_one_without_answer_is_not(
+    books: Books, words: str | None, error: type[Exception]
+) -> None:
+    with closing(FrenchServer(books.port, words)) as server, pytest.raises(error, match=words or "does not answer"):
+        open_sql(SqlSettings.model_validate({
+            "url": f"postgresql://{books.role}@127.0.0.1:{server.port}/{books.database}", "password": "wrong-word"}))
 
 
 def test_a_socket_is_reached_by_its_folder(books: Books) -> None:

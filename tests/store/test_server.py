@@ -24,6 +24,7 @@ from crm_store import server as embedded
 from crm_store.server_settings import socket_path_fits
 from crm_store.store import Store, admin_connection
 from mappings.errors import ConfigurationError, RetryLater
+from tests.french_server import BAD_PASSWORD, FrenchServer
 
 COMMAND = """
 import sys
@@ -283,6 +284,17 @@ def test_a_server_that_does_not_answer_is_worth_a_retry_and_a_refused_login_is_n
     with pytest.raises(ConfigurationError, match="refused the login") as refusal:
         Store.open(tmp_path, f"postgresql://boss:wrong-word@127.0.0.1:{at.port}/navette")
     assert "wrong-word" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("words", "error"), [(BAD_PASSWORD, ConfigurationError), (None, RetryLater)])
+def test_a_login_that_is_refused_in_another_language_is_not_tried_again_and_one_without_answer_is(
+    home: Path, tmp_path: Path, words: str | None, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_store.store._CONNECT_SECONDS", 1)
+    with closing(FrenchServer(embedded.ensure_running(home).port, words)) as server:
+        with pytest.raises(error, match=words or "does not answer"):
+            Store.open(tmp_path, f"postgresql://boss:wrong-word@127.0.0.1:{server.port}/navette")
+        assert (server.logins == 1) == (words is not None)
 
 
 def test_an_owner_without_superuser_s_rights_is_enough_on_18_and_one_without_createrole_is_told_so(
