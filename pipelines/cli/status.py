@@ -86,8 +86,8 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
     for flow in flows:
         for told in flow.late:
             line(f"{flow.flow} is late: {told}")
-        for told in flow.gaps:
-            line(f"{flow.flow}: {told}")
+        for gap in flow.gaps:
+            line(f"{flow.flow}: {gap.sentence}")
         if last := flow.last_run:
             for told in last.notices:
                 line(said("run_notice", flow=flow.flow, run=str(last.run_id), notice=told))

@@ -49,8 +49,25 @@ class RunSeen:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Files of one series that are not there: their `part` that makes the series, its values, the oldest first, and the
+    other parts of their names."""
+
+    part: str
+    missing: tuple[str, ...]
+    series: dict[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """For people: the latest are named."""
+        more = len(self.missing) - GAPS_SHOWN
+        name = ("gap_series" if self.series else "gap") + ("_many" if more > 0 else "")
+        return said(name, series=_series(self.series), missing=", ".join(self.missing[-GAPS_SHOWN:]), more=more)
+
+
+@dataclass(frozen=True)
 class FlowStatus:
-    """Where a flow stands. `late` and `gaps` hold a sentence for each thing that should be there and is not."""
+    """Where a flow stands. `late` holds a sentence for each thing that should be there and is not."""
 
     flow: str
     system: str
@@ -60,7 +77,7 @@ class FlowStatus:
     next_due: datetime | None
     due: dict[str, datetime]  # the next run of each kind: changes, full
     late: tuple[str, ...]
-    gaps: tuple[str, ...]
+    gaps: tuple[Missing, ...]
     rejected: int
     parked: int
     review: int
@@ -73,6 +90,11 @@ class FlowStatus:
     @property
     def is_late(self) -> bool:
         return bool(self.late)
+
+    @property
+    def overdue(self) -> list[str]:
+        """What should be there and is not, in sentences."""
+        return [*self.late, *(gap.sentence for gap in self.gaps)]
 
     @property
     def needs_someone(self) -> bool:
@@ -120,7 +142,7 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         activity="running" if locked else "interrupted" if unfinished else "idle", last_good=good, last_run=last,
         next_due=min(due.values(), default=None), due=due,
         late=(*_late(flow, missing), *_missed(flow, files, last, now)),
-        gaps=tuple(_gap_lines(gaps(came, flow.read))),
+        gaps=_missing(gaps(came, flow.read)),
         rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
         conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
         in_review=tuple(in_review), calls=calls,
@@ -193,7 +215,7 @@ def _taken(found: DropFile, seen: Sequence[Mapping[str, Any]]) -> bool:
 def _late(flow: Flow, missing: list[Gap]) -> list[str]:
     time = flow.read.expected_by or ""
     return [
-        said("late_series", time=f"{gap.value} {time}", series=_series(gap)) if gap.others
+        said("late_series", time=f"{gap.value} {time}", series=_series(gap.others)) if gap.others
         else said("late_file", time=f"{gap.value} {time}")
         for gap in missing
     ]
@@ -214,18 +236,13 @@ def _missed(flow: Flow, files: Sequence[DropFile], last: RunSeen | None, now: da
     return told
 
 
-def _gap_lines(found: list[Gap]) -> list[str]:
-    """A sentence for each series; the latest holes are named."""
-    series: dict[str, list[str]] = {}
+def _missing(found: list[Gap]) -> tuple[Missing, ...]:
+    """The holes of each series together."""
+    series: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for gap in found:
-        series.setdefault(_series(gap), []).append(gap.value)
-    lines = []
-    for name, values in series.items():
-        more = len(values) - GAPS_SHOWN
-        sentence = ("gap_series" if name else "gap") + ("_many" if more > 0 else "")
-        lines.append(said(sentence, series=name, missing=", ".join(values[-GAPS_SHOWN:]), more=more))
-    return lines
+        series.setdefault((gap.part, tuple(sorted(gap.others.items()))), []).append(gap.value)
+    return tuple(Missing(part, tuple(values), dict(others)) for (part, others), values in series.items())
 
 
-def _series(gap: Gap) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted(gap.others.items()))
+def _series(others: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(others.items()))

@@ -92,7 +92,7 @@ def _line(one: FlowStatus) -> tuple[Any, ...]:
 
 def needs(one: FlowStatus) -> list[str]:
     """What somebody should look at, in sentences."""
-    told = [*one.late, *one.gaps, *(f"run {number} waits in review" for number in one.in_review)]
+    told = [*one.overdue, *(f"run {number} waits in review" for number in one.in_review)]
     if one.activity == "interrupted":
         told.append("a run was interrupted; the next one carries on with it")
     told += [f"{count:,} {what}" for count, what in (
@@ -111,13 +111,13 @@ def freshness_results(project_flows: Iterable[Flow], stands: Iterable[FlowStatus
     for flow in project_flows:
         one = by_name[flow.flow]
         good = one.last_good
-        metadata: dict[str, Any] = {"late": list(one.late), "missing": list(one.gaps)}
+        metadata: dict[str, Any] = {"late": list(one.late), "missing": [gap.sentence for gap in one.gaps]}
         if good is not None:
             metadata |= {"last_good_run": good.run_id, "last_good_at": _moment(good.ended_at or good.started_at)}
         results.append(AssetCheckResult(
             asset_key=flow_key(flow), check_name=FRESHNESS, passed=not one.late and not one.gaps, metadata=metadata,
             severity=AssetCheckSeverity.ERROR if one.late else AssetCheckSeverity.WARN,
-            description="; ".join([*one.late, *one.gaps]) or "in time",
+            description="; ".join(one.overdue) or "in time",
         ))
     return results
 

@@ -61,8 +61,18 @@ def test_holes_in_a_series_are_told_for_each_branch(desk: OpsDesk) -> None:
     for branch, day in (("FR", 20), ("BE", 20), ("FR", 23), ("BE", 21)):
         desk.customers(customer(f"{branch}{day}"), day=f"202611{day}", branch=branch, full=False)
     now = customers(desk, at(23, 7))
-    assert now.gaps == ("missing of branch FR: 2026-11-21, 2026-11-22",)
+    assert [gap.sentence for gap in now.gaps] == ["missing of branch FR: 2026-11-21, 2026-11-22"]
     assert now.late == ("no file of branch BE has come that was expected by 2026-11-23 06:00",)
+
+
+def test_of_many_holes_people_are_told_the_latest_and_scripts_all(desk: OpsDesk) -> None:
+    for day in (10, 18):
+        desk.customers(customer(f"C{day}"), day=f"202611{day}")
+    (gap,) = customers(desk, at(18, 7)).gaps
+    assert gap.sentence == (
+        "missing of branch FR: 2026-11-13, 2026-11-14, 2026-11-15, 2026-11-16, 2026-11-17 and 2 more")
+    assert customers(desk, at(18, 7)).as_json()["gaps"] == ({
+        "part": "day", "series": {"branch": "FR"}, "missing": tuple(f"2026-11-{day}" for day in range(11, 18))},)
 
 
 def test_files_that_wait_since_before_a_run_was_due_are_late(desk: OpsDesk) -> None:
