@@ -96,9 +96,10 @@ def _runs(connection: Connection) -> list[WaitingRun]:
 
 
 def _counts(into: Any) -> dict[str, int]:
-    """What the run would come to, by outcome; `archived` is what is absent."""
+    """What the run would come to, by outcome; `archived` is what is absent. Older versions did not count conflicts."""
     told = {name: into.landed.get(name, 0) + into.expected.get(name, 0) for name in {**into.landed, **into.expected}}
-    return {"rows_read": into.rows_read, **told, "archived": into.absent}
+    fought = {} if into.conflicts is None else {"conflicts": into.conflicts}
+    return {"rows_read": into.rows_read, **told, "archived": into.absent, **fought}
 
 
 def _with_candidates(hub: Hub, connection: Connection, rows: list[HeldRow]) -> list[WaitingRow]:

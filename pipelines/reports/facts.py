@@ -79,7 +79,7 @@ def _would_be(connection: Connection, cursor: Cursor, flow: str) -> dict[str, di
     )
     return {
         into.label: empty_counts(entities.get(into.label, ""))
-        | {"rows_read": into.rows_read, "archived": into.absent}
+        | {"rows_read": into.rows_read, "archived": into.absent, "conflicts": into.conflicts or 0}
         | {name: into.landed.get(name, 0) + into.expected.get(name, 0) for name in OUTCOMES}
         for into in cursor.intos
     }

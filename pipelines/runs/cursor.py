@@ -27,6 +27,7 @@ class IntoCursor(BaseModel):
     absent: int = 0
     to_archive: int = 0  # of them, those that would be archived rather than unlinked
     unread_keys: int = 0
+    conflicts: int | None = None  # that apply would tell of; counted where a person is to look at them
     read: dict[Outcome, int] = {}  # settled by reading alone
     landed: dict[Outcome, int] = {}  # settled by reading and deciding
     expected: dict[Outcome, int] = {}  # what apply would come to if nothing else moved

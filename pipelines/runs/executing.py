@@ -35,6 +35,7 @@ from pipelines.runs.orders import LandedRun, Order, Progress, quiet
 from pipelines.runs.planning import plans_of
 from pipelines.runs.result import RunResult, empty_counts
 from pipelines.runs.small import execute_small, is_small
+from pipelines.runs.would_change import count_conflicts
 from pipelines.stages.land import Landed, Landing, land, must_be_met
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
@@ -131,20 +132,21 @@ def _set_aside(hub: Hub, run_id: int, landed: LandedRun, began: float, preview: 
     """Ends a preview, or leaves a run in review with its staging safe from crashes."""
     with hub.engine.begin() as connection:
         into: dict[str, dict[str, Any]] = {}
+        (preview or count_conflicts)(connection, landed)
         for plan, counts in zip(landed.plans, landed.cursor.intos, strict=True):
             would: dict[str, Any] = dict(Counter(counts.landed) + Counter(counts.expected))
             into[plan.label] = empty_counts(plan.into.entity) | {
                 "rows_read": counts.rows_read, **would, "archived": counts.to_archive,
-                "unlinked": counts.absent - counts.to_archive,
+                "unlinked": counts.absent - counts.to_archive, "conflicts": counts.conflicts or 0,
             }
         problem = {"code": "guard", "tripped": [trip.told() for trip in landed.tripped]} if landed.tripped else None
         values: dict[str, Any] = {"state": "review" if landed.tripped else "done", "problem": problem}
         if preview is not None:
-            preview(connection, landed)
             landed.staging.drop(connection)
             values |= {"ended_at": func.now(), "state": "refused"}
         else:
             landed.staging.keep_safe(connection)
+            values["cursor"] = landed.cursor.model_dump(mode="json")
         connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(values))
         result = result_of(connection, run_id, time.monotonic() - began)
     state: RunState = "review" if landed.tripped else "done"

@@ -21,7 +21,7 @@ from pipelines.runs.remote import read_remote, resource_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import must_be_there, named, open_named
 from pipelines.runs.waiting import waiting
-from pipelines.runs.would_change import WouldChange
+from pipelines.runs.would_change import WouldChange, count_conflicts
 from pipelines.runs.would_send import landed_sends, would_push
 from pipelines.runs.would_write import would_write
 from pipelines.stages.sending import Send
@@ -56,13 +56,12 @@ class _Look:
     limit: int
     changes: list[dict[str, Any]] = field(default_factory=list)
     causes: list[Sampled] = field(default_factory=list)
-    conflicts: dict[str, int] = field(default_factory=dict)
     sends: list[Send] = field(default_factory=list)
 
     def __call__(self, connection: Connection, landed: LandedRun) -> None:
+        count_conflicts(connection, landed)
         for plan, staging in landed.pairs:
             would = WouldChange(plan, staging, landed.pairs)
-            self.conflicts[plan.label] = would.conflicts(connection)
             self.changes += would.changes(connection, self.limit - len(self.changes))
         query = landed_rows(self.flow.flow, landed.pairs, self.source)
         groups = grouped(connection, query)
@@ -71,8 +70,6 @@ class _Look:
         self.sends += landed_sends(connection, self.flow, landed, (), self.limit)
 
     def told(self, result: RunResult) -> Preview:
-        for label, counts in result.into.items():
-            counts["conflicts"] = self.conflicts.get(label, 0)
         return Preview(result, self.changes, self.causes)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, exists, or_, select
 from sqlalchemy.sql.selectable import FromClause
 
-from pipelines.stages.conflicts import count_conflicts, is_news
+from pipelines.runs.orders import LandedRun
+from pipelines.stages.conflicts import conflicts_in, is_news
 from pipelines.stages.decide import outcome_of, taken_in
 from pipelines.stages.plan import FieldPlan, IntoPlan
 from pipelines.stages.resolve import LINKED, resolve_rows, verdicts
@@ -18,6 +19,12 @@ from pipelines.stages.waiting import TO_COME, Pairs, as_linked, brought
 
 MADE = "new: "
 """Before what names a record in a link where the run itself would make that record: it has no id yet."""
+
+
+def count_conflicts(connection: Connection, landed: LandedRun) -> None:
+    """Notes in the cursor of each into how many conflicts the run would tell of."""
+    for (plan, staging), counts in zip(landed.pairs, landed.cursor.intos, strict=True):
+        counts.conflicts = WouldChange(plan, staging, landed.pairs).conflicts(connection)
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class WouldChange:
 
     def conflicts(self, connection: Connection) -> int:
         """How many conflicts the run would tell of."""
-        return count_conflicts(connection, self.plan, self.staging, self.matched) if self._linked(connection) else 0
+        return conflicts_in(connection, self.plan, self.staging, self.matched) if self._linked(connection) else 0
 
     def changes(self, connection: Connection, limit: int) -> list[dict[str, Any]]:
         """Rows that would create or update, with before and after of each column that moves, and rows with fields that

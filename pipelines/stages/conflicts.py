@@ -112,7 +112,7 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
         connection.execute(insert(hub.conflict).from_select(list(values), rows))
 
 
-def count_conflicts(connection: Connection, plan: IntoPlan, tables: IntoStaging, matched: FromClause) -> int:
+def conflicts_in(connection: Connection, plan: IntoPlan, tables: IntoStaging, matched: FromClause) -> int:
     """How many conflicts `log_conflicts` would tell of the linked rows of `matched`."""
     s, v = tables.rows, verdicts(plan, tables, matched)
     each = [func.count().filter(is_news(plan, v, s, field)) for field in plan.fields]

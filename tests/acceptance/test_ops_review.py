@@ -58,12 +58,25 @@ def test_a_run_that_the_guard_stopped_tells_what_tripped_and_why_rows_would_be_r
     (run,) = reviews(desk.hub).runs
     assert (run.run_id, run.flow) == (result.run_id, "customers")
     assert run.sentences == ("company: 30 of 31 rows were rejected; the guard allows 50%.",)
-    assert run.counts["company"] == {"rows_read": 31, "rejected": 30, "created": 1, "archived": 0}
+    assert run.counts["company"] == {"rows_read": 31, "rejected": 30, "created": 1, "archived": 0, "conflicts": 0}
     assert [(cause.code, cause.count, cause.first_line) for cause in run.causes] == [("not_siret", 30, 2)]
     assert open_counts(desk.hub)["rejected"] == 0  # nothing of it is there before it is approved
     settle_run(desk.hub, run.run_id, approve=True)
     assert not reviews(desk.hub).runs
     assert open_counts(desk.hub)["rejected"] == 30
+
+
+def test_a_run_that_waits_tells_the_conflicts_that_it_would_bring(desk: OpsDesk) -> None:
+    desk.customers(customer("C1", PHONE="01 99 00 12 01"))
+    desk.crm("UPDATE crm.company SET phone = '+33199001203'")
+    waits = desk.customers(customer("C1", PHONE="01 99 00 12 02"), *[customer(f"X{n}", siret="1") for n in range(30)],
+                           day="20261121")
+    assert (waits.state, waits.into["company"]["conflicts"]) == ("review", 1)
+    (run,) = reviews(desk.hub).runs
+    assert run.counts["company"]["conflicts"] == 1
+    sheet = Path(str(waits.report)).with_suffix(".csv").read_text("utf-8-sig")
+    assert f"{run.run_id},customers,company,counter,conflicts,,,1" in sheet
+    assert settle_run(desk.hub, run.run_id, approve=True).into["company"]["conflicts"] == 1
 
 
 @pytest.mark.parametrize(("approve", "where"), [(True, "done"), (False, "failed")])
