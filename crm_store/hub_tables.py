@@ -171,6 +171,8 @@ conflict = Table(
     Column("entity", Text, nullable=False),
     Column("record_id", BigInteger, nullable=False),
     Column("field", Text, nullable=False),
+    Column("based", Boolean, nullable=False, server_default=text("true"),
+           comment="false: nothing was agreed on before; each side brought a value when the two first met"),
     Column("base", JSONB),
     Column("ours", JSONB),
     Column("theirs", JSONB),

@@ -1,4 +1,4 @@
-"""The glossary's closed sets, spelled once: outcomes, run states, directions, field types."""
+"""The glossary's closed sets, spelled once: outcomes, run states, triggers, directions, field types."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 RunState = Literal["landing", "landed", "applying", "done", "review", "refused", "failed"]
 RUN_STATES: tuple[RunState, ...] = get_args(RunState)
+
+AGAIN = ("replay", "retry", "settle")
+"""Triggers of runs that admit held rows again."""
 
 Direction = Literal["in", "out", "two-way"]
 

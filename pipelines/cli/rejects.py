@@ -9,6 +9,7 @@ import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings
 from pipelines.cli.lines import BIGGEST, line
+from pipelines.ops.sentences import said
 
 if TYPE_CHECKING:
     from pipelines.ops.held_rows import CauseGroup, HeldRow
@@ -86,7 +87,7 @@ def export(
         elif not written:
             out.print("nothing to export", highlight=False)
         for each in () if json else written:
-            line(f"{each.rows:,} rows: {each.path}")
+            line(said("exported" if each.rows != 1 else "exported_one", count=each.rows, path=each.path))
             for note in each.notes:
                 line(f"  {note}")
 
@@ -143,7 +144,8 @@ def dismiss(
 
     with errors_told(json):
         count = dismiss_rows(open_hub(settings.project), ids=ids or (), flow=flow, cause=cause, field=field, why=why)
-        answer({"dismissed": count}) if json else out.print(f"{count:,} rows dismissed", highlight=False)
+        told = said("dismissed" if count != 1 else "dismissed_one", count=count)
+        answer({"dismissed": count}) if json else line(told)
 
 
 def _show(causes: list[CauseGroup]) -> None:

@@ -142,7 +142,7 @@ def conflict(
     why: Why = None,
     json: JsonFlag = False,
 ) -> None:
-    """Decide on a field that had changed on both sides.
+    """Decide on a field that had changed on both sides, or differed when they first met.
 
     Examples:
 
@@ -194,11 +194,13 @@ def _row(waiting: WaitingRow) -> None:
 
 def _conflict(conflict: OpenConflict) -> None:
     from pipelines.ops.records import named
+    from pipelines.ops.sentences import said
 
     record = conflict.record
     line(f"conflict {conflict.id}: {conflict.entity} {named(record if 'type' in record else None, record['id'])}")
-    line(f"    {conflict.field}: {_value(conflict.ours)} here, {_value(conflict.theirs)} in {conflict.flow}"
-         f" ({conflict.key}), {_value(conflict.base)} when they last agreed")
+    told = {side: _value(getattr(conflict, side)) for side in ("ours", "theirs", "base")}
+    line("    " + said("review_conflict" if conflict.based else "review_met", field=conflict.field, flow=conflict.flow,
+                       key=conflict.key, **told))
     line(f"    -> navette review conflict {conflict.id} --ours, or --theirs")
 
 

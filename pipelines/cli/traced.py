@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mappings.words import AGAIN
 from pipelines.cli.lines import line
 from pipelines.ops.sentences import said, shown
 from pipelines.ops.trace import Trace, Traced
@@ -43,14 +44,16 @@ def event_lines(event: Traced) -> list[str]:
     if event.kind == "journal":
         name = f"trace_journal_{event.said['op']}" + ("" if event.said["system"] else "_person")
     elif event.kind == "conflict":
-        name = "trace_conflict_settled" if event.said["decision"] else f"trace_conflict_{event.said['winner']}"
+        met = "conflict" if event.said["based"] else "met"
+        name = f"trace_{met}_settled" if event.said["decision"] else f"trace_{met}_{event.said['winner']}"
     elif event.kind == "settled":
         name = "trace_agreed" if event.run_id else f"trace_settled_{event.said['winner']}"
-    elif event.kind == "closed" and event.run_id is None:
-        name = "trace_closed_person"
     decision = event.said.get("decision") or {}
-    head = said(name, **(facts | {"flow": event.flow or "", "run": str(event.run_id or ""),
-                                  "by": decision.get("by", ""), "what": decision.get("what", "")}))
+    if event.kind == "closed":
+        name = _closed(event, decision)
+    head = said(name, **(facts | {
+        "flow": event.flow or "", "run": str(event.run_id or ""), "by": decision.get("by", ""),
+        "what": decision.get("what", ""), "record": str(decision.get("record_id") or "")}))
     lines = [f"{shown(event.at)}  {head}"]
     if event.kind == "held":
         lines += [f"{' ' * 18}{sentence}" for sentence in event.said["causes"]]
@@ -59,6 +62,15 @@ def event_lines(event: Traced) -> list[str]:
         lines += [f"{' ' * 18}{column}: {told(old.get(column))} -> {told(new.get(column))}"
                   for column in {**old, **new} if column not in _OWN and event.said["op"] == "update"]
     return lines
+
+
+def _closed(event: Traced, decision: dict[str, Any]) -> str:
+    """The sentence for what closed a row: a person, the row itself when it was admitted again, or a later one."""
+    if event.run_id is None:
+        return "trace_closed_person"
+    if event.said["trigger"] == "settle" and decision.get("what") in ("link", "create"):
+        return f"trace_closed_{decision['what']}"
+    return "trace_closed_again" if event.said["trigger"] in AGAIN else "trace_closed"
 
 
 def told(value: Any) -> str:

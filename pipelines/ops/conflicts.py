@@ -59,6 +59,7 @@ class OpenConflict:
     entity: str
     record: dict[str, Any]  # id, type, archived and the `show` fields
     field: str
+    based: bool  # whether they had agreed on it before, on `base`
     base: Any
     ours: Any
     theirs: Any
@@ -84,7 +85,8 @@ def open_conflicts(hub: Hub, connection: Connection) -> list[OpenConflict]:
         OpenConflict(
             id=row["id"], flow=row["flow"], into=row["label"], system=row["system"], run_id=row["run_id"],
             key=row["key"], entity=row["entity"], record=records.get(row["record_id"], {"id": row["record_id"]}),
-            field=row["field"], base=row["base"], ours=row["ours"], theirs=row["theirs"], since=row["at"],
+            field=row["field"], based=row["based"], base=row["base"], ours=row["ours"], theirs=row["theirs"],
+            since=row["at"],
         )
         for row in rows
     ]

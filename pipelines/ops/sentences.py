@@ -38,6 +38,7 @@ SENTENCES: dict[str, str] = {
     "runs_title": "Runs",
     "runs_shown": "The last {count} runs that have a page.",
     "read_from": "{rows} rows read from {source}, {when}, in {seconds} s.",
+    "read_from_one": "One row read from {source}, {when}, in {seconds} s.",
     "read_full": "Read as everything there is: what is absent counts as gone.",
     "read_changes": "Read as changes: what is absent says nothing.",
     "by_cause": "Rows that were not taken in, by cause",
@@ -47,7 +48,8 @@ SENTENCES: dict[str, str] = {
     "cause_unplaced": "{count} rows ({outcome})",
     "samples_shown": "{shown} of them:",
     "all_shown": "All of them:",
-    "conflicts_title": "Both sides had changed",
+    "conflicts_title": "Both sides had a value of their own",
+    "never_agreed": "none: they first met",
     "conflicts_shown": "{shown} of {count} fields that had changed on both sides, or differed when they first met.",
     "won_crm": "the CRM's value stands",
     "won_remote": "the row's value stands",
@@ -77,7 +79,20 @@ SENTENCES: dict[str, str] = {
     "gap_series": "missing of {series}: {missing}",
     "gap_many": "missing: {missing} and {more} more",
     "gap_series_many": "missing of {series}: {missing} and {more} more",
+    # held rows, and conflicts
+    "replay_of": "replay of {count} rows",
+    "replay_of_one": "replay of one row",
+    "retry_of": "retry of {count} rows",
+    "retry_of_one": "retry of one row",
+    "settle_of": "settle of {count} rows",
+    "settle_of_one": "settle of one row",
+    "dismissed": "{count} rows dismissed",
+    "dismissed_one": "one row dismissed",
+    "review_conflict": "{field}: {ours} here, {theirs} in {flow} ({key}), {base} when they last agreed",
+    "review_met": "{field}: {ours} here, {theirs} in {flow} ({key}) when they first met; nothing was agreed before",
     # exports
+    "exported": "{count} rows: {path}",
+    "exported_one": "one row: {path}",
     "export_name": "the rows of {path} belong to {parts}, which the flow takes from the file's name: give it a name"
     " such as {name} before it is read",
     # trace
@@ -88,6 +103,9 @@ SENTENCES: dict[str, str] = {
     "trace_linked": "{flow}: {key} became {entity} {record_id}",
     "trace_held": "{flow}: row {id} ({into} {key}) was {outcome}, last by run {run} at {where}; it is {state} now",
     "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
+    "trace_closed_again": "{flow} run {run}: row {id} was admitted again, and taken in",
+    "trace_closed_link": "{flow} run {run}: row {id} was settled by {by}: it is {entity} {record}",
+    "trace_closed_create": "{flow} run {run}: row {id} was settled by {by}: it is a new {entity}",
     "trace_closed_person": "{flow}: row {id} was settled by {by}: {what}",
     "trace_dismissed": "{flow}: row {id} was dismissed by {by}",
     "trace_conflict_crm": "{flow} run {run}: {field} had changed on both sides; the CRM's {ours} stands, not {theirs}",
@@ -96,6 +114,14 @@ SENTENCES: dict[str, str] = {
     "trace_conflict_open": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there;"
     " nobody has decided",
     "trace_conflict_settled": "{flow} run {run}: {field} had changed on both sides, {ours} here and {theirs} there",
+    "trace_met_crm": "{flow} run {run}: each side brought a value of {field} when they first met; the CRM's {ours}"
+    " stands, not {theirs}",
+    "trace_met_remote": "{flow} run {run}: each side brought a value of {field} when they first met; {theirs} stands,"
+    " not the CRM's {ours}",
+    "trace_met_open": "{flow} run {run}: each side brought a value of {field} when they first met, {ours} here and"
+    " {theirs} there; nobody has decided",
+    "trace_met_settled": "{flow} run {run}: each side brought a value of {field} when they first met, {ours} here and"
+    " {theirs} there",
     "trace_settled_crm": "{by} decided on {field}: {ours} stands",
     "trace_settled_remote": "{by} decided on {field}: {theirs} stands",
     "trace_agreed": "{flow} run {run}: {field} is no longer disputed; {value} stands",

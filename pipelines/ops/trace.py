@@ -143,9 +143,12 @@ def _linked(entry: Entry) -> Traced:
 
 
 def _held(connection: Connection, system: str, keys: Sequence[str]) -> list[Traced]:
-    held, feed = tables.held, tables.feed
+    held, feed, run = tables.held, tables.feed, tables.run
     events = []
-    for row in read_rows(connection, held_rows(feed.c.system == system, held.c.key.in_(keys))):
+    rows = read_rows(connection, held_rows(feed.c.system == system, held.c.key.in_(keys)))
+    closing = select(run.c.id, run.c.trigger).where(run.c.id.in_([row.closed_by for row in rows if row.closed_by]))
+    triggers = dict(connection.execute(closing).all())
+    for row in rows:
         said = {"id": row.id, "into": row.into, "key": row.key, "outcome": row.outcome, "where": row.where,
                 "state": row.state, "causes": [cause.sentence for cause in row.causes], "raw": row.raw}
         assert row.since is not None
@@ -153,7 +156,8 @@ def _held(connection: Connection, system: str, keys: Sequence[str]) -> list[Trac
         if row.closed_at is not None:
             kind = "dismissed" if row.state == "dismissed" else "closed"
             events.append(Traced(row.closed_at, kind, row.flow, row.closed_by,
-                                 {"id": row.id, "into": row.into, "key": row.key, "decision": row.decision}))
+                                 {"id": row.id, "into": row.into, "key": row.key, "entity": row.entity,
+                                  "trigger": triggers.get(row.closed_by or 0), "decision": row.decision}))
     return events
 
 
@@ -167,8 +171,9 @@ def _conflicts(connection: Connection, system: str, keys: Sequence[str]) -> list
     decisions: set[tuple[str, str]] = set()  # one decision settles all the conflicts that it is about
     for row in connection.execute(query).mappings():
         said = {"id": row["id"], "into": row["label"], "key": row["key"], "entity": row["entity"],
-                "record_id": row["record_id"], "field": row["field"], "base": row["base"], "ours": row["ours"],
-                "theirs": row["theirs"], "winner": row["winner"], "state": row["state"], "decision": row["decision"]}
+                "record_id": row["record_id"], "field": row["field"], "based": row["based"], "base": row["base"],
+                "ours": row["ours"], "theirs": row["theirs"], "winner": row["winner"], "state": row["state"],
+                "decision": row["decision"]}
         events.append(Traced(row["at"], "conflict", row["flow"], row["run_id"], said))
         if row["decision"] and (row["field"], row["decision"]["at"]) not in decisions:
             decisions.add((row["field"], row["decision"]["at"]))

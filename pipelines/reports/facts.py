@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from crm_store import hub_tables as hub
-from mappings.words import OUTCOMES
+from mappings.words import AGAIN, OUTCOMES
 from pipelines.ops.held_rows import HeldRow, grouped, held_rows, staged_rows
 from pipelines.ops.samples import Sampled, having, some_of_each
 from pipelines.ops.sentences import guard_lines, said
@@ -42,7 +42,7 @@ class RunFacts:
     @property
     def again(self) -> bool:
         """Whether these are rows that were held before."""
-        return self.trigger in ("replay", "retry", "settle")
+        return self.trigger in AGAIN
 
     @property
     def outcomes_held(self) -> tuple[str, ...]:

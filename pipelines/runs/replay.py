@@ -27,6 +27,7 @@ from crm_store.match_indexes import match_expression
 from mappings.codecs.columns import variables_used
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
+from pipelines.ops.sentences import said
 from pipelines.reports import write_report
 from pipelines.runs.executing import execute
 from pipelines.runs.lock import flow_lock
@@ -54,9 +55,10 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
         if flow is not None and name != flow:
             continue
         for variables, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
+            told = said(f"{trigger}_of" if len(rows) > 1 else f"{trigger}_of_one", count=len(rows))
             with flow_lock(hub, name):
                 order = Order(
-                    flow=hub.flow(name), source=HeldSource(rows), name=f"{trigger} of {len(rows)} rows",
+                    flow=hub.flow(name), source=HeldSource(rows), name=told,
                     variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
                     row_marks=tuple(row.mark for row in rows),
                 )

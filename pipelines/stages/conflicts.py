@@ -105,7 +105,8 @@ def log_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables: I
         values: dict[str, ColumnElement[Any]] = {
             "run_id": literal(run_id), "feed": literal(plan.feed), "key": s.c.key,
             "entity": literal(plan.into.entity), "record_id": v.c.record_id, "field": literal(field.name),
-            "base": told["b"], "ours": told["c"], "theirs": told["r"], "winner": winner,
+            "based": v.c[f"k_{field.name}"], "base": told["b"], "ours": told["c"], "theirs": told["r"],
+            "winner": winner,
             "state": case((winner == "open", "open"), else_="logged"),
         }
         rows = select(*values.values()).join_from(v, s, s.c.row_no == v.c.row_no).where(is_news(plan, v, s, field))

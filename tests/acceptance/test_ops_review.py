@@ -38,7 +38,9 @@ def test_an_ambiguous_row_shows_its_candidates_and_goes_to_the_one_chosen(desk: 
     }
     assert waiting.row.causes[0].code == "ambiguous"
     assert reviews(desk.hub).as_json()["rows"][0]["raw"] == {"ID": "7", "NAME": "Garage Petit", "POSTCODE": "35000"}
-    settle_row(desk.hub, waiting.row.id, link=ids[1])
+    (settled,) = settle_row(desk.hub, waiting.row.id, link=ids[1])
+    assert settled.source == "settle of one row"
+    assert "One row read from settle of one row" in Path(str(settled.report)).read_text()
     assert not reviews(desk.hub)
     assert desk.clients("7;Garage Petit;35000", "8;Other;75001", number=2).into["company"]["review"] == 0
 

@@ -91,8 +91,8 @@ def test_the_page_needs_nothing_but_itself() -> None:
 def test_nothing_from_outside_is_read_as_html() -> None:
     rows = [held(raw={EVIL: EVIL}), held(2, raw_text=EVIL)]
     result = replace(facts().result, flow=EVIL, source=EVIL, detected={EVIL: EVIL})
-    conflict = {"into": EVIL, "key": EVIL, "entity": EVIL, "record_id": 1, "field": EVIL, "base": EVIL,
-                "ours": [EVIL, "EUR"], "theirs": None, "winner": "open"}
+    conflict = {"into": EVIL, "key": EVIL, "entity": EVIL, "record_id": 1, "field": EVIL, "based": True,
+                "base": EVIL, "ours": [EVIL, "EUR"], "theirs": None, "winner": "open"}
     page = run_page(facts(result=result, causes=[Sampled(group(sentence=EVIL), rows)], conflicts=[conflict],
                           conflicts_count=1, counters={EVIL: empty_counts(EVIL)}), "run_7.csv")
     assert "<script" not in page
