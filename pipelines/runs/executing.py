@@ -141,14 +141,15 @@ def _set_aside(hub: Hub, run_id: int, landed: LandedRun, began: float, preview: 
             }
         problem = {"code": "guard", "tripped": [trip.told() for trip in landed.tripped]} if landed.tripped else None
         values: dict[str, Any] = {"state": "review" if landed.tripped else "done", "problem": problem}
+        seconds = time.monotonic() - began
         if preview is not None:
             landed.staging.drop(connection)
             values |= {"ended_at": func.now(), "state": "refused"}
         else:
             landed.staging.keep_safe(connection)
-            values["cursor"] = landed.cursor.model_dump(mode="json")
+            values |= {"cursor": landed.cursor.model_dump(mode="json"), "worked": seconds}
         connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(values))
-        result = result_of(connection, run_id, time.monotonic() - began)
+        result = result_of(connection, run_id, seconds)
     state: RunState = "review" if landed.tripped else "done"
     return replace(result, into=into, state=state)
 

@@ -88,8 +88,14 @@ def note(connection: Connection, run_id: int, code: str, **params: str) -> list[
     return noticed(every)
 
 
+def note_work(connection: Connection, run_id: int, seconds: float) -> None:
+    """Counts what a run was worked on after it had waited for a person; of others begin and end tell it."""
+    worked = tables.run.c.worked
+    connection.execute(update(tables.run).where(tables.run.c.id == run_id).values(worked=worked + seconds))
+
+
 def result_of(connection: Connection, run_id: int, seconds: float | None = None) -> RunResult:
-    """A run as it stands in the store."""
+    """A run as it stands in the store. `seconds`: how long it took, where its line does not tell that yet."""
     run = connection.execute(select(tables.run).where(tables.run.c.id == run_id)).mappings().one()
     lines = connection.execute(
         select(tables.run_into, tables.feed.c.label, tables.feed.c.entity)
@@ -102,9 +108,9 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
         for line in lines
     }
     ended = run["ended_at"] or run["landed_at"] or run["started_at"]
-    took = seconds if seconds is not None else (ended - run["started_at"]).total_seconds()
+    took = (ended - run["started_at"]).total_seconds() if run["worked"] is None else run["worked"]
     return RunResult(
-        run_id=run_id, flow=run["flow"], state=run["state"], seconds=took, into=into, source=run["source"] or "",
-        full=run["full"], rows_read=run["rows_read"], problem=run["problem"],
+        run_id=run_id, flow=run["flow"], state=run["state"], seconds=took if seconds is None else seconds, into=into,
+        source=run["source"] or "", full=run["full"], rows_read=run["rows_read"], problem=run["problem"],
         notices=noticed(run["notices"]), detected=dict(run["detected"] or {}),
     )

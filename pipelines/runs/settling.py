@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from getpass import getuser
 
@@ -19,7 +20,7 @@ from pipelines.runs.deciding import decide_again
 from pipelines.runs.executing import continue_run
 from pipelines.runs.inbox import note_ends
 from pipelines.runs.intake import retire_settled
-from pipelines.runs.lines import fail, result_of
+from pipelines.runs.lines import fail, note_work, result_of
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import Progress, quiet
 from pipelines.runs.planning import plans_for
@@ -49,6 +50,7 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
         raise ConfigurationError(f"run {run_id} {state}; only a run in review can be settled",
                                  todo="navette review list shows what waits")
     with flow_lock(hub, run["flow"]):
+        began = time.monotonic()
         if approve:
             _approve(hub, run, progress)
         else:
@@ -56,6 +58,7 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
                 close_run(connection, run_id, "refused")
         drop_staging(hub, run_id)
         with hub.engine.begin() as connection:
+            note_work(connection, run_id, time.monotonic() - began)
             result = result_of(connection, run_id)
             state = {"done": "done", "refused": "refused"}.get(result.state, "failed")
             connection.execute(

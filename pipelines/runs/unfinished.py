@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, inspect, select, update
@@ -18,7 +19,7 @@ from pipelines.reports import write_report
 from pipelines.runs.calls import give_back, source_of_run
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.executing import continue_run, land_again
-from pipelines.runs.lines import fail, result_of
+from pipelines.runs.lines import fail, note_work, result_of
 from pipelines.runs.orders import Order, Progress
 from pipelines.runs.planning import plans_for
 from pipelines.runs.result import RunResult
@@ -67,6 +68,7 @@ def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResul
         # Waits for a batch that the killed process had told to commit: its cursor is not there before.
         run = connection.execute(select(tables.run).where(tables.run.c.id == run_id).with_for_update()).mappings().one()
     staging: Staging | None = None
+    began = time.monotonic()
     try:
         if run["mapping"] != str(mapping_digest(flow, hub.project)):
             raise RunStopped(
@@ -90,7 +92,8 @@ def _carry_on(hub: Hub, flow: Flow, run_id: int, progress: Progress) -> RunResul
             raise problem from error
         _fail(hub, run_id, staging, problem)
     drop_staging(hub, run_id)
-    with hub.engine.connect() as connection:
+    with hub.engine.begin() as connection:
+        note_work(connection, run_id, time.monotonic() - began)
         return result_of(connection, run_id)
 
 

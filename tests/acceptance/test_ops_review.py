@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from crm_store import hub_tables as tables
 from crm_store.store import Store
@@ -17,6 +17,7 @@ from mappings.language.project import Project
 from pipelines.ops.conflicts import settle_conflict
 from pipelines.ops.rejects import open_counts
 from pipelines.ops.reviews import reviews
+from pipelines.runs.lines import result_of
 from pipelines.runs.settling import settle_row, settle_run
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
@@ -66,6 +67,19 @@ def test_a_run_that_the_guard_stopped_tells_what_tripped_and_why_rows_would_be_r
     settle_run(desk.hub, run.run_id, approve=True)
     assert not reviews(desk.hub).runs
     assert open_counts(desk.hub)["rejected"] == 30
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_the_seconds_of_a_run_that_waited_are_those_of_its_work(desk: OpsDesk, approve: bool) -> None:
+    waits = desk.customers(*[customer(f"C{number}", siret="123") for number in range(30)], customer("G1"))
+    with desk.hub.engine.begin() as connection:  # it has waited since yesterday
+        connection.execute(text("UPDATE sync.run SET started_at = started_at - interval '1 day',"
+                                " landed_at = landed_at - interval '1 day'"))
+    settled = settle_run(desk.hub, waits.run_id, approve=approve)
+    with desk.hub.engine.connect() as connection:
+        whole = connection.scalar(text("SELECT extract(epoch FROM ended_at - started_at) FROM sync.run"))
+        again = result_of(connection, waits.run_id)
+    assert waits.seconds <= settled.seconds == again.seconds < 3_600 < whole
 
 
 def test_a_run_that_waits_tells_the_conflicts_that_it_would_bring(desk: OpsDesk) -> None:

@@ -8,12 +8,13 @@ from threading import Thread
 
 import psycopg
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from crm_store import hub_tables
 from crm_store.entity_tables import compile_entities
 from crm_store.masters import refresh_masters
-from crm_store.migrate import BEFORE_TABLES, migrate, migrate_if_needed, run_file, wanted_digest
+from crm_store.migrate import BEFORE_TABLES, alembic_config, migrate, migrate_if_needed, run_file, wanted_digest
 from crm_store.store import Store
 from mappings.errors import ConfigurationError
 from mappings.language.project import Project
@@ -210,23 +211,19 @@ def test_masters_are_what_the_entities_say(store: Store, write_project: WritePro
         assert owner.execute(text("SELECT count(*) FROM pg_trigger WHERE tgname = 'refuse_locked'")).scalar() == 0
 
 
-def test_what_older_runs_had_told_among_what_was_detected_are_notices_of_them(
-    store: Store, write_project: WriteProject
-) -> None:
+def test_what_older_runs_had_told_is_kept_as_notices_and_the_work_of_those_that_wait_is_known(empty: Store) -> None:
     detected = ['{"encoding": "cp1252", "trailer": "100% of the sum was not compared"}', '{"late commits": "hidden"}', None]
-    with store.owner().begin() as owner:
+    with empty.owner().begin() as owner:
+        run_file(owner, "schemas.sql")
+        command.upgrade(alembic_config(owner), "0009")
         for found in detected:
-            owner.execute(text("INSERT INTO sync.run (flow, system, mapping, detected) VALUES ('f', 's', '', :found)"),
-                          {"found": found})
-        owner.execute(text("ALTER TABLE sync.run DROP COLUMN notices"))
-        owner.execute(text("UPDATE sync.alembic_version SET version_num = '0009'"))
-        owner.execute(text("DELETE FROM sync.applied"))
-    migrate(store, write_project())
-    with store.hub().connect() as hub:
-        told = hub.execute(text("SELECT detected, notices FROM sync.run ORDER BY id")).all()
-    assert [(found, noticed(notices)) for found, notices in told] == [
-        ({"encoding": "cp1252"}, ["100% of the sum was not compared"]), ({}, noticed([{"code": "late_commits", "params": {}}])),
-        (None, [])]
+            owner.execute(text("INSERT INTO sync.run (flow, system, mapping, state, detected, started_at, landed_at) VALUES"
+                               " ('f', 's', '', 'review', :found, now() - interval '2 min', now())"), {"found": found})
+        command.upgrade(alembic_config(owner), "head")
+        told = owner.execute(text("SELECT detected, notices, worked FROM sync.run ORDER BY id")).all()
+    assert [(found, noticed(notices), worked) for found, notices, worked in told] == [
+        ({"encoding": "cp1252"}, ["100% of the sum was not compared"], 120.0),
+        ({}, noticed([{"code": "late_commits", "params": {}}]), 120.0), (None, [], 120.0)]
 
 
 def test_concurrent_commands_migrate_once(empty: Store, write_project: WriteProject) -> None:
