@@ -33,8 +33,9 @@ def options(
     settings.project = project
 
 
-def main() -> None:
-    """The entry point. Commands are imported here so that `--help` of one does not pay for the others' libraries."""
+def whole() -> typer.Typer:
+    """The tree with every command. They are imported here so that `--help` of one does not pay for the others'
+    libraries."""
     from pipelines.cli import (
         inbox,
         language,
@@ -55,4 +56,9 @@ def main() -> None:
     for group in (language, running, sending, live, serve, token, mending, systems, inbox, rejects, review, status,
                   store, up):
         group.register(app)
-    app()
+    return app
+
+
+def main() -> None:
+    """The entry point."""
+    whole()()
