@@ -102,6 +102,8 @@ NOTICES: dict[str, str] = {
     " late commits)",
     "too_old": "the position is older than what the change table holds: everything was read",
     # the run's
+    "lacks": "{into}: the source has no column {columns}; the fields that are read from there stay as they are: correct"
+    " the mapping if that is not meant",
     "marks": "not one of {written:,} marks in {column} could be read, so that older rows overwrite newer ones: write"
     " read.stamp_format as the source has them",
     "unread_keys": "{into}: {count:,} keys could not be read, so that what is absent was left as it is; correct these"

@@ -151,13 +151,15 @@ def summed(flow: str | None, results: list[RunResult]) -> dict[str, Any]:
 
 
 def _table(results: list[RunResult]) -> None:
-    shown = table("flow", "into", "state", "#read", *[f"#{outcome}" for outcome in OUTCOMES], "#archived", "#s")
+    gone = [name for name in ("archived", "unlinked") if name == "archived" or any(
+        counts[name] for result in results for counts in result.into.values())]
+    shown = table("flow", "into", "state", "#read", *[f"#{name}" for name in (*OUTCOMES, *gone)], "#s")
     for result in results:
         for label, counts in result.into.items():
             shown.add_row(
                 result.flow, label, result.state, f"{counts['rows_read']:,}",
-                *[f"{counts[outcome]:,}" if counts[outcome] else "·" for outcome in OUTCOMES],
-                f"{counts['archived']:,}" if counts["archived"] else "·", f"{result.seconds:.1f}",
+                *[f"{counts[name]:,}" if counts[name] else "·" for name in (*OUTCOMES, *gone)],
+                f"{result.seconds:.1f}",
             )
         if not result.into:
             shown.add_row(result.flow, "", result.state)

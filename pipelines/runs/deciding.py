@@ -17,12 +17,16 @@ from pipelines.runs.cursor import Cursor, IntoCursor
 from pipelines.runs.orders import LandedRun, Order
 from pipelines.runs.position import reached, stage_gone
 from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
+from pipelines.stages.active import columns_unread
 from pipelines.stages.decide import Decided, decide, expected, match_all, tell_changes
 from pipelines.stages.guard import MOST_ENTRIES, Tripped, check_guard, enough_entries
 from pipelines.stages.land import Landed, Landing
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
+
+TABLES = ("csv", "excel", "fec")
+"""Formats whose header tells every column: a row of JSON may leave out what it has nothing to say on."""
 
 
 def decide_landed(connection: Connection, order: Order, what: Landing, landed: Landed, moment: Moment,
@@ -53,13 +57,17 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
 
 
 def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: Cursor) -> list[dict[str, Any]]:
-    """What people would not see by the counters: what the source tells of itself, marks that say nothing, and absence
-    that does not count."""
+    """What people would not see by the counters: what the source tells of itself, columns that it lacks, marks that say
+    nothing, and absence that does not count."""
     marks = landed.marks.notice(order.flow.read)
     told = [*order.source.notices.items(), *([("marks", marks)] if marks else []), *[
         ("unread_key" if counts.unread_keys == 1 else "unread_keys", {"into": plan.label, "count": counts.unread_keys})
         for plan, counts in zip(plans, cursor.intos, strict=True)
         if counts.unread_keys and action_of(plan, order.full) != "ignore"
+    ], *[
+        ("lacks", {"into": plan.label, "columns": ", ".join(lacking)})
+        for plan in plans if order.source.detected.get("format") in TABLES and not plan.into.each
+        if (lacking := columns_unread(plan, order.source.columns))
     ]]
     return [{"code": code, "params": params} for code, params in told]
 

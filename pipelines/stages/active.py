@@ -47,6 +47,13 @@ def active_plans(flow: Flow, plans: tuple[IntoPlan, ...], columns: tuple[str, ..
     return tuple(narrowed)
 
 
+def columns_unread(plan: IntoPlan, columns: tuple[str, ...]) -> list[str]:
+    """The columns that the source lacks, of fields that it therefore says nothing on."""
+    silent = [item for item in plan.into.fields.values() if not is_there(columns, item)]
+    return list(dict.fromkeys(lacking for item in silent for column in source_columns(item)
+                              for lacking in _lacking(set(columns), columns, column)))
+
+
 def _lacking(known: set[str], columns: tuple[str, ...], column: Column) -> list[str]:
     """What the source lacks of a column: itself, or what a derived one is made of."""
     if isinstance(column, Derived):

@@ -253,7 +253,10 @@ def test_a_blank_cell_clears_unless_the_mapping_keeps_and_an_absent_column_says_
     road.run("blanks", "CODE;NAME;NOTES;STREET", "1;Anvil;;")
     assert road.companies("notes", "street") == [("note", None)]
     road.run("blanks", "CODE;NAME;NOTES;STREET", "1;Anvil;note;road")
-    assert road.counts("blanks", "CODE;NAME", "1;Bolt") == {"updated": 1}
+    lacking = road.run("blanks", "CODE;NAME", "1;Bolt")
+    assert told(lacking) == {"updated": 1}
+    assert lacking.notices == ["company: the source has no column NOTES, STREET; the fields that are read from there stay"
+                               " as they are: correct the mapping if that is not meant"]
     assert road.companies("name", "notes", "street") == [("Bolt", "note", "road")]
     assert road.counts("blanks", "CODE;NAME;NOTES;STREET", "1;Bolt;newer;other") == {"updated": 1}
     assert road.companies("notes", "street") == [("newer", "other")]
