@@ -3,6 +3,7 @@
 ::
 
     409.0                    409          a number that is whole has no decimals
+    12.5                     12.5         its point is marked: no `decimal` is about cells that are numbers
     2026-11-22 00:00 (date)  2026-11-22   dates and times in ISO form
     TRUE                     true
     #N/A                     #N/A         an error is no blank
@@ -32,6 +33,7 @@ from connectors.file.neutral import MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
 from connectors.page import PAGE_ROWS, Notices, Page, distinct_headers
+from mappings.codecs.cells import POINT
 from mappings.codecs.columns import resolve_column
 from mappings.errors import ConfigurationError, NavetteError, SourceUnreadable
 from mappings.language.read import ExcelFormat, Read
@@ -91,7 +93,7 @@ class ExcelSource:
         orders: list[int] = []
         damaged: list[Damage] = []
         for at, row in rows:
-            cells = [text_of(value) for value in row[max(self.area.left - left, 0) : max(self.area.right - left, 0)]]
+            cells = [_cell(value) for value in row[max(self.area.left - left, 0) : max(self.area.right - left, 0)]]
             cells = [""] * max(left - self.area.left, 0) + cells
             cells += [""] * (len(self.headers) - len(cells))
             if lost.errors:
@@ -123,7 +125,13 @@ class ExcelSource:
 
 
 def _raw(cells: list[str]) -> str:
-    return "\t".join(cells)
+    return "\t".join(cells).replace(POINT, ".")
+
+
+def _cell(value: Any) -> str:
+    """`text_of`, with the mark of numbers."""
+    text = text_of(value)
+    return text.replace(".", POINT) if isinstance(value, float) else text
 
 
 def text_of(value: Any) -> str:

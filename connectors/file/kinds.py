@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.page import place_of
+from mappings.codecs.cells import contiguous, pointed
 from mappings.errors import ConfigurationError
 from mappings.language.read import Read
 
@@ -57,7 +58,7 @@ class Kinds:
 
 
 def _equal(column: Any, values: tuple[str, ...]) -> np.ndarray[Any, Any]:
-    trimmed = pc.utf8_trim_whitespace(column)
+    trimmed = pointed(contiguous(pc.utf8_trim_whitespace(column)))
     found = pc.is_in(trimmed, value_set=pa.array(values, trimmed.type))
     return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False))
 

@@ -26,7 +26,7 @@ KEPT = frozenset({ANSWERS, LINE})
 _NUMBERS = re.compile(r"\d+( \d+)*")
 
 _STARTS = r"[=+\-@\t\r\n＝＋－＠]"
-_NEGATIVE = r"^-[0-9][0-9 .,]*$"
+_NEGATIVE = r"^-[0-9][0-9 .,\x{2060}]*$"  # mappings.codecs.cells.POINT is of a number too
 
 
 def are_numbers(text: str) -> bool:

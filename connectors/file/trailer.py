@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from connectors.file.block import Block
 from connectors.file.kinds import Spot, place_or_fault
-from mappings.codecs.cells import Cells, Mask, blank_to_null, contiguous, matches, nulled, present
+from mappings.codecs.cells import POINT, Cells, Mask, blank_to_null, contiguous, matches, nulled, pointed, present
 from mappings.codecs.numbers import canonical
 from mappings.errors import RunStopped
 from mappings.language.read import Trailer
@@ -101,7 +101,7 @@ class Totals:
 
     def _differs(self, what: str, told: str, found: str) -> None:
         raise RunStopped(
-            f"the trailer tells a {what} of {told!r}, the file has {found}", where=self.where,
+            f"the trailer tells a {what} of {told.replace(POINT, '.')!r}, the file has {found}", where=self.where,
             todo="the file is cut short or was changed: ask for it again",
         )
 
@@ -112,7 +112,7 @@ def add_up(column: pa.ChunkedArray, sign: str | None) -> tuple[Decimal, Mask]:
     Cells are read as the codec `decimal` reads them; blank ones add nothing. A number that only has the other decimal
     sign is one too: a field may read its column with a sign of its own.
     """
-    cells = blank_to_null(contiguous(pc.utf8_trim_whitespace(column)))
+    cells = pointed(blank_to_null(contiguous(pc.utf8_trim_whitespace(column))), sign or ".")
     numbers = canonical(cells, sign)
     if sign is not None and numbers.null_count > cells.null_count:
         numbers = contiguous(pc.coalesce(numbers, canonical(cells, None)))

@@ -31,6 +31,7 @@ from connectors.file.block import CELL
 from connectors.file.excel import Area, range_of
 from connectors.file.json_text import parsed
 from connectors.file.neutral import ANSWERS, MARK, OWN_PREFIX, neutralised
+from mappings.codecs.cells import pointed
 from mappings.errors import ConfigurationError
 from mappings.language.read import CsvFormat, ExcelFormat, FixedFormat, Read
 
@@ -188,8 +189,10 @@ def _excel(path: Path, cells: Columns, why: Columns, read: Read, detected: Mappi
                 sheet.write_string(row, left + place, name)
             first = row + 1
         for place, column in enumerate(columns):
-            for at, text in enumerate(column):
-                if text:
+            for at, (text, number) in enumerate(zip(column, pointed(pa.array(column, CELL)).to_pylist(), strict=True)):
+                if text != number:
+                    sheet.write_number(first + form.skip + at, left + place, float(number))
+                elif text:
                     sheet.write_string(first + form.skip + at, left + place, text[:LONGEST_CELL])
 
 

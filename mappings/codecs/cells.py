@@ -6,6 +6,7 @@ cell. Nothing here copies text unless it changes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 Cells: TypeAlias = "pa.LargeStringArray"
 Mask: TypeAlias = NDArray[np.bool_]
 TEXT = pa.large_string()
+POINT = ".\u2060"
+"""The decimal point of a cell that is a number, of a spreadsheet, and no text that shows one: no decimal sign of the
+mapping is about it. The word joiner behind it is not seen; only the reader of spreadsheets puts it there."""
 ODD_SPACES = "\u00a0\u2007\u2009\u202f"  # no-break, figure, thin and narrow no-break space: what exports put in numbers
 
 
@@ -73,6 +77,13 @@ def holds(cells: Cells, *sequences: bytes) -> bool:
     ends = offsets_of(cells)
     text = bytes_of(cells)[ends[0] : ends[-1]].tobytes()
     return any(sequence in text for sequence in sequences)
+
+
+def pointed(cells: Cells, sign: str = ".") -> Cells:
+    """The cells with this sign for the point of those that are numbers, as what reads them expects it."""
+    if not holds(cells, POINT.encode()):
+        return cells
+    return contiguous(pc.replace_substring_regex(cells, rf"^(-?\d+){re.escape(POINT)}(\d+)$", rf"\1{sign}\2"))
 
 
 def lengths_of(cells: Cells) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, repeat
+from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, pointed, repeat
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError
 from mappings.language.derived import Derived, is_part, roots
@@ -68,15 +68,16 @@ def source_columns(text: Text) -> Sequence[Column]:
     return names_in(text.compute) if isinstance(text, FieldMap) and text.compute is not None else text.columns
 
 
-def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:
+def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str], sign: str = ".") -> Cells:
     """The column's cells as they are: '' is blank, null means that the row does not have the column.
 
+    `sign`: the decimal sign that who asks reads numbers with; cells that are numbers have it (see `cells.POINT`).
     Raises ConfigurationError for a `$variable` that the file's name does not give.
     """
     if isinstance(column, Derived):
         from mappings.codecs.derived import derived_cells  # which is made of raw cells
 
-        return derived_cells(frame, column, variables)
+        return derived_cells(frame, column, variables, sign)
     if is_part(column) and column not in frame.columns:
         name = str(column)[1:]
         if name not in variables:
@@ -88,12 +89,12 @@ def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str])
         return repeat(variables[name], len(frame))
     there = isinstance(column, str) and column in frame.columns  # asked first: listing all names costs more
     found = column if there else resolve_column(tuple(frame.columns), column)
-    return repeat(None, len(frame)) if found is None else _readable(cells_of(frame[found]))
+    return repeat(None, len(frame)) if found is None else pointed(_readable(cells_of(frame[found])), sign)
 
 
-def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str]) -> Cells:
+def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str], sign: str = ".") -> Cells:
     """`raw_cells` without white space (Unicode's, so no-break spaces too) at either end."""
-    return pc.utf8_trim_whitespace(raw_cells(frame, column, variables))
+    return pc.utf8_trim_whitespace(raw_cells(frame, column, variables, sign))
 
 
 def unstorable(cells: Cells) -> Cells | None:

@@ -58,8 +58,8 @@ class _Work:
         """Rows that are refused for this already: a formula may divide twice."""
         return any_of(len(self.frame), [r.where for r in self.refusals if (r.code, r.params) == (code, params)])
 
-    def cells(self, name: str) -> Cells:
-        return blank_to_null(trimmed_cells(self.frame, self.columns[int(name[1:])], self.variables))
+    def cells(self, name: str, sign: str | None = None) -> Cells:
+        return blank_to_null(trimmed_cells(self.frame, self.columns[int(name[1:])], self.variables, sign or "."))
 
 
 def computed(
@@ -121,7 +121,7 @@ def _number(node: ast.expr, work: _Work) -> Objects:
 
 def _column(name: str, work: _Work) -> Objects:
     if name not in work.read:
-        cells = work.cells(name)
+        cells = work.cells(name, work.sign)
         numbers = canonical(cells, work.sign)
         work.refuse(present(cells) & ~present(numbers), "compute_text", cells, expression=work.expression,
                     column=work.what.columns[int(name[1:])])

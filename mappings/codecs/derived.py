@@ -15,12 +15,15 @@ from mappings.language.derived import Derived, in_source, roots
 from mappings.language.strict import Column
 
 
-def derived_cells(frame: pd.DataFrame, column: Derived, variables: Mapping[str, str]) -> Cells:
-    """The cells of a derived column, as those of any other: '' is blank, null where the row has none of its columns."""
+def derived_cells(frame: pd.DataFrame, column: Derived, variables: Mapping[str, str], sign: str = ".") -> Cells:
+    """The cells of a derived column, as those of any other: '' is blank, null where the row has none of its columns.
+
+    `sign`: see `raw_cells`; it is for the cells that the text is made of.
+    """
     text = column.text
     if not text.columns:
         return repeat(as_text(text.constant), len(frame))
-    parts = source_parts(frame, text, variables)
+    parts = source_parts(frame, text, variables, sign)
     raw = source_cells(parts, text)
     cells = lettered(single(blank_to_null(prepared(raw, text)), text), text)
     if text.max is not None:

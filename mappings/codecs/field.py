@@ -31,7 +31,7 @@ from mappings.codecs.lists import put_together, rows_with, taken_apart
 from mappings.codecs.literals import literals
 from mappings.codecs.places import region_code
 from mappings.codecs.reading import PLAIN, Refusal, Rule
-from mappings.codecs.registry import CODECS
+from mappings.codecs.registry import CODECS, codec_of
 from mappings.codecs.single import Setting, decode_values
 from mappings.codecs.source_value import extracted, prepared, single, source_cells, source_parts
 from mappings.codecs.values import Codes, table_of
@@ -95,7 +95,7 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
     if rule.map.constant is not None:
         value = literals([rule.map.constant], rule.spec, name)
         return FieldReading({name: _everywhere(value, rows)}, np.zeros(rows, bool)), repeat("", rows)
-    parts = source_parts(given.frame, rule.map, given.variables)
+    parts = source_parts(given.frame, rule.map, given.variables, _sign(rule))
     if rule.map.compute is not None:
         found, truth = computed(given.frame, rule, given.variables)
         fitting = converted(found.values, "boolean" if truth else "decimal", rule)
@@ -122,6 +122,11 @@ def _main(given: Given, setting: Setting) -> tuple[FieldReading, Cells]:
     # A code table may give blanks a meaning, but not to rows that do not have the column at all.
     values = nulled(values, absent)
     return FieldReading({name: values}, absent | unsaid, [*refusals, *((refusal, raw) for refusal in more)]), raw
+
+
+def _sign(rule: Rule) -> str:
+    """The decimal sign that the field's codec reads: what a cell that is a number must come with."""
+    return (rule.sign if "decimal" in codec_of(rule.map, rule.spec).takes else None) or "."
 
 
 def _set(cells: Cells, setting: Setting) -> tuple[Any, list[Refusal], Mask]:

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from mappings.language.text import Text
 
 
-def source_parts(frame: pd.DataFrame, text: Text, variables: Mapping[str, str]) -> list[Cells]:
-    """The source columns of the field, trimmed unless the mapping says otherwise."""
-    return [_trimmed(raw_cells(frame, column, variables), text) for column in source_columns(text)]
+def source_parts(frame: pd.DataFrame, text: Text, variables: Mapping[str, str], sign: str = ".") -> list[Cells]:
+    """The source columns of the field, trimmed unless the mapping says otherwise; `sign`: see `raw_cells`."""
+    return [_trimmed(raw_cells(frame, column, variables, sign), text) for column in source_columns(text)]
 
 
 def source_cells(parts: Sequence[Cells], text: Text) -> Cells:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mappings.codecs.cells import POINT
 from mappings.codecs.into import resolve_column
 from mappings.language.read import Read
 
@@ -74,7 +75,7 @@ def _times(frame: pd.DataFrame, column: int | str, read: Read) -> pd.Series:
     name = resolve_column(tuple(frame.columns), column)
     if name is None:
         return pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
-    raw = frame[name].str.replace("\u00a0", " ").str.replace("  ", " ").str.strip()
+    raw = frame[name].str.replace(POINT, ".").str.replace("\u00a0", " ").str.replace("  ", " ").str.strip()
     times = pd.to_datetime(raw.astype(object), format=read.stamp_format or "ISO8601", errors="coerce", utc=False)
     if getattr(times.dt, "tz", None) is None:
         times = times.dt.tz_localize(read.timezone or "UTC", ambiguous=True, nonexistent="shift_forward")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from connectors.file.block import CELL
 from connectors.file.neutral import neutralised, undo_neutral
+from mappings.codecs.cells import POINT
 
 
 def marked(text: str) -> str:
@@ -19,7 +20,7 @@ def marked(text: str) -> str:
     ("text", "shown"),
     [
         ("=1+1", "'=1+1"), ("+33 6 39 98 42 11", "'+33 6 39 98 42 11"), ("@SUM(A1)", "'@SUM(A1)"), ("\tx", "'\tx"),
-        ("\rx", "'\rx"), ("-1+2", "'-1+2"), ("'=1", "''=1"), ("-12,50", "-12,50"), ("-1 234.50", "-1 234.50"),
+        ("\rx", "'\rx"), ("-1+2", "'-1+2"), ("'=1", "''=1"), ("-12,50", "-12,50"), ("-1 234.50", "-1 234.50"), (f"-1{POINT}5", f"-1{POINT}5"),
         ("plain", "plain"), ("'plain", "'plain"), ("", ""), ("a=b", "a=b"), ("-", "'-"),
     ],
 )

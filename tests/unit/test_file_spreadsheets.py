@@ -17,15 +17,18 @@ from xlsxwriter.worksheet import Worksheet
 from connectors.file.excel import text_of
 from connectors.file.open import open_source
 from connectors.page import Source
-from mappings.errors import ConfigurationError, SourceUnreadable
+from mappings.codecs.cells import POINT
+from mappings.errors import ConfigurationError, RunStopped, SourceUnreadable
 from mappings.language.read import Read
 
 
-def opened(folder: Path, fill: Callable[[xlsxwriter.Workbook], None], **form: Any) -> Source:
+def opened(
+    folder: Path, fill: Callable[[xlsxwriter.Workbook], None], *, said: dict[str, Any] | None = None, **form: Any
+) -> Source:
     path = folder / "a.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:
         fill(book)
-    return open_source(path, Read.model_validate({"format": {"excel": form}}))
+    return open_source(path, Read.model_validate({"format": {"excel": form}, **(said or {})}))
 
 
 def rows(source: Source) -> list[list[str]]:
@@ -212,16 +215,41 @@ ODS = """<?xml version="1.0"?><office:document-content xmlns:office="urn:oasis:n
 </table:table-row></table:table></office:spreadsheet></office:body></office:document-content>"""
 
 
-def test_an_ods_sheet_is_read_without_its_million_empty_rows(tmp_path: Path):
-    path = tmp_path / "a.ods"
+def ods(path: Path, content: str) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("META-INF/manifest.xml", "<manifest/>")
-        archive.writestr("content.xml", ODS.replace("\n", ""))
-    source = open_source(path, Read())
+        archive.writestr("content.xml", content.replace("\n", ""))
+    return path
+
+
+def test_an_ods_sheet_is_read_without_its_million_empty_rows(tmp_path: Path):
+    source = open_source(ods(tmp_path / "a.ods", ODS), Read())
     assert source.columns == ("Code", "Été", "Jour")
     assert rows(source) == [["409", "true", "2026-11-22"]]
     assert [int(line) for page in source.pages() for line in page.lines] == [5]
+
+
+def test_numbers_of_an_ods_sheet_are_numbers_in_every_form(tmp_path: Path):
+    forms = ["float", "percentage", 'currency" office:currency="EUR']
+    cells = [f'<table:table-cell office:value-type="{form}" office:value="-2.5"><text:p>-2,50</text:p>' for form in forms]
+    text = '<table:table-cell office:value-type="string"><text:p>2.5</text:p></table:table-cell>'
+    row = re.search("<table:table-row><table:table-cell office:value-type=\"float.*?</table:table-row>", ODS, re.DOTALL)
+    assert row is not None
+    content = ODS.replace(row[0], f"<table:table-row>{'</table:table-cell>'.join([*cells, ''])}{text}</table:table-row>")
+    assert rows(open_source(ods(tmp_path / "a.ods", content), Read())) == [[f"-2{POINT}5"] * 3 + ["2.5"]]
+
+
+def test_the_sum_of_a_trailer_takes_numbers_as_they_are_and_texts_by_the_decimal_sign(tmp_path: Path):
+    trailer = {"trailer": {"by": "K", "is": "T", "sum": {"Q": "Q"}}, "records": {"by": "K", "use": "D"}}
+
+    def read(total: object) -> list[list[str]]:
+        lines = [["K", "Q"], ["D", 1.25], ["D", "1.000,5"], ["D", 2], ["T", total]]
+        return rows(opened(tmp_path, lambda book: table(book.add_worksheet(), lines), decimal=",", said=trailer))
+
+    assert len(read(1003.75)) == len(read("1003,75")) == 3
+    with pytest.raises(RunStopped, match=r"tells a sum of Q of '1003\.7', the file has 1003\.75"):
+        read(1003.7)
 
 
 def xls(sheet: str, cells: dict[tuple[int, int], str | float]) -> bytes:
@@ -267,4 +295,4 @@ def test_an_excel_97_workbook_is_read(tmp_path: Path):
     path.write_bytes(xls("Feuille1", {(0, 0): "Code", (0, 1): "Été", (1, 0): 409.0, (1, 1): "à Orléans", (2, 0): 12.5}))
     source = open_source(path, Read())
     assert (source.columns, source.detected["sheet"]) == (("Code", "Été"), "Feuille1")
-    assert rows(source) == [["409", "à Orléans"], ["12.5", ""]]
+    assert rows(source) == [["409", "à Orléans"], [f"12{POINT}5", ""]]

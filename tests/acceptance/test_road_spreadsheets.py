@@ -1,0 +1,90 @@
+"""Spreadsheets on the road: what a cell is counts, beside what it shows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import python_calamine
+import xlsxwriter
+
+from mappings.language.project import require_project
+from pipelines.ops.export import export_held
+from pipelines.runs.intake import run_flow
+from pipelines.runs.replay import replay
+from tests.road_desk import Road, roads, told
+
+PRICES = """
+flow: {flow}
+system: erp
+read: {{format: {{excel: {form}}}, derive: {{shown: {{first: [PRICE, CODE]}}}}}}
+into:
+  entity: product
+  key: CODE
+  fields:
+    price: {{from: PRICE, currency: EUR{own}}}
+    cost_price: {{from: shown, currency: EUR{own}}}
+    stock: {{compute: "PRICE * 2"{own}}}
+    name: PRICE
+    created_on: DAY
+guard: {{rejects: 100%}}
+"""
+FLOWS = {
+    "pinned": PRICES.format(flow="pinned", form='{decimal: ","}', own=""),
+    "own": PRICES.format(flow="own", form="{}", own=', decimal: ","'),
+    "neither": PRICES.format(flow="neither", form="{}", own=""),
+}
+module_road, road = roads(FLOWS)
+CELLS = [1.234, 2.5, "1.234", "1,5", -0.125, 3]
+READ = ["1.234", "2.5", "1234", "1.5", "-0.125", "3"]
+
+
+def sheet(path: Path, *rows: tuple[object, ...], head: tuple[str, ...] = ("CODE", "PRICE", "DAY")) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("S")
+        for at, row in enumerate([head, *rows]):
+            page.write_row(at, 0, row)
+    return path
+
+
+def prices(road: Road, column: str = "price") -> list[Decimal]:
+    return [row[0] for row in road.hub_sees(f"SELECT {column} FROM crm.product ORDER BY id")]
+
+
+@pytest.mark.parametrize("flow", ["pinned", "own"])
+def test_a_decimal_sign_is_of_numbers_that_stand_as_text_and_of_no_cell_that_is_one(road: Road, flow: str) -> None:
+    rows = [(f"P{at}", cell, "") for at, cell in enumerate(CELLS)]
+    assert told(run_flow(road.hub, flow, file=sheet(road.root / "files" / "a.xlsx", *rows))[-1], "product") == {
+        "created": len(rows)}
+    assert prices(road) == prices(road, "cost_price") == [Decimal(text) for text in READ]
+    assert prices(road, "stock") == [Decimal(text) * 2 for text in READ]
+    shown = road.hub_sees("SELECT name FROM crm.product ORDER BY id")
+    assert [row[0] for row in shown] == [str(cell) for cell in CELLS]
+
+
+@pytest.mark.parametrize("flow", ["pinned", "own"])
+def test_cells_that_are_numbers_are_so_in_an_export_and_when_it_comes_back(road: Road, flow: str) -> None:
+    rows = [(f"P{at}", cell, "someday") for at, cell in enumerate(CELLS)]
+    run_flow(road.hub, flow, file=sheet(road.root / "files" / "a.xlsx", *rows))
+    (written,) = export_held(road.hub, flow, road.root / "files" / "back.xlsx")
+    head, *lines = python_calamine.load_workbook(str(written.path)).get_sheet_by_index(0).to_python()
+    assert [line[1] for line in lines] == [*CELLS[:-1], "3"]  # what is whole is the same as a text
+    corrected = [(*line[:2], "2026-11-22", *line[3:]) for line in lines]
+    back = sheet(road.root / "files" / "corrected.xlsx", *corrected, head=tuple(map(str, head)))
+    assert told(run_flow(road.hub, flow, file=back)[-1], "product") == {"created": len(rows)}
+    assert road.held() == []
+    assert prices(road) == [Decimal(text) for text in READ]
+
+
+def test_held_rows_keep_what_their_cells_were_when_the_mapping_gets_a_decimal_sign(road: Road) -> None:
+    rows = [("P1", 1.234, "22/11/2026"), ("P2", "1.234", "22/11/2026")]
+    run_flow(road.hub, "neither", file=sheet(road.root / "files" / "a.xlsx", *rows))
+    assert [code for _, _, code in road.held()] == ["not_date", "not_date"]
+    path = road.root / "mappings" / "flows" / "neither.yaml"
+    path.write_text(path.read_text().replace("DAY", '{from: DAY, format: "%d/%m/%Y"}').replace("{}", '{decimal: ","}'))
+    again = Road(road.root, road.store, require_project(road.root, {}))
+    path.write_text(FLOWS["neither"])
+    assert told(replay(again.hub, "neither")[-1], "product") == {"created": 2}
+    assert prices(road) == [Decimal("1.234"), Decimal("1234")]
