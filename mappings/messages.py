@@ -47,6 +47,8 @@ REASONS: dict[str, str] = {
     "quote": "a quote is opened and never closed",
     "record": "the line is not a JSON object: {detail}",
     "list": "{field}: {value!r} is no JSON: {detail}",
+    "cell_error": "column {column} shows the error {error}: put the cell right in the spreadsheet, and give the file"
+    " again",
     "formula": "column {column} has a formula whose result was not saved by the program that wrote the file: open the"
     " file in a spreadsheet program, save it, and give it again",
     "width": "the line is {found} characters wide, {expected} are expected",

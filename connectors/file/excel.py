@@ -6,8 +6,8 @@
     12.5                     12.5         its point is marked: no `decimal` is about cells that are numbers
     2026-11-22 00:00 (date)  2026-11-22   dates and times in ISO form
     TRUE                     true
-    #N/A                     #N/A         an error is no blank
-    =A2*2, without result                 nor is this: the row is damaged, where the mapping reads the cell
+    #N/A, as an error                     the row is damaged, where the mapping reads the cell: it is no blank
+    =A2*2, without result                 nor is this
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from itertools import islice
@@ -28,8 +28,8 @@ import python_calamine
 
 from connectors.file.block import CELL, Block, Damage, paginate
 from connectors.file.dialect import behind_mark, find_decimal, own_places
-from connectors.file.lost_cells import LostCells, column_number, lost_cells
-from connectors.file.neutral import MARK, OWN_PREFIX, undone
+from connectors.file.lost_cells import Lost, column_number, lost_cells
+from connectors.file.neutral import ANSWERS, MARK, OWN_PREFIX, undone
 from connectors.file.series import Series
 from connectors.file.workbook import check_workbook
 from connectors.page import PAGE_ROWS, Notices, Page, distinct_headers
@@ -80,14 +80,15 @@ class ExcelSource:
 
     def _blocks(self) -> Iterator[Block]:
         with _translated(self.path):
-            sheet = python_calamine.load_workbook(str(self.path)).get_sheet_by_name(self.sheet)
-            left = sheet.start[1] if sheet.start else 0
-            lost = lost_cells(self.path, self.sheet, lambda column: column - self.area.left in self.asked)
-        rows = _with_unsaved(enumerate(_rows(sheet, self.path)), lost)
+            book = python_calamine.load_workbook(str(self.path))
+            sheet = book.get_sheet_by_name(self.sheet)
+            left, place = sheet.start[1] if sheet.start else 0, book.sheet_names.index(self.sheet)
+            lost = lost_cells(self.path, self.sheet, place, lambda column: column - self.area.left in self.asked)
+        rows = _with_lost(enumerate(_rows(sheet, self.path)), lost)
         while part := list(islice(rows, BLOCK_ROWS)):
             yield self._block([(at, row) for at, row in part if self.body <= at < self.area.bottom], left, lost)
 
-    def _block(self, rows: list[tuple[int, list[Any]]], left: int, lost: LostCells) -> Block:
+    def _block(self, rows: list[tuple[int, list[Any]]], left: int, lost: Lost) -> Block:
         texts: list[list[str]] = []
         lines: list[int] = []
         orders: list[int] = []
@@ -96,14 +97,11 @@ class ExcelSource:
             cells = [_cell(value) for value in row[max(self.area.left - left, 0) : max(self.area.right - left, 0)]]
             cells = [""] * max(left - self.area.left, 0) + cells
             cells += [""] * (len(self.headers) - len(cells))
-            if lost.errors:
-                cells = [
-                    cell or lost.errors.get((at, self.area.left + place), "") for place, cell in enumerate(cells)
-                ]
-            cells, order = cells[: len(self.headers)], len(lines) + len(damaged)
-            if at in lost.unsaved and self._is_ours(cells):
-                column = self._name(lost.unsaved[at] - self.area.left)
-                damaged.append(Damage(order, at + 1, "formula", {"column": column}, _raw(cells)))
+            cells = cells[: len(self.headers)]
+            broken = self._damage(cells, *lost[at]) if at in lost else None
+            order = len(lines) + len(damaged)
+            if broken is not None:
+                damaged.append(replace(broken, order=order, line=at + 1))
             elif any(cells):
                 texts.append(cells)
                 lines.append(at + 1)
@@ -114,8 +112,18 @@ class ExcelSource:
             table = undone(table.select(self.own))
         return Block(table, np.array(orders, dtype=np.int64), np.array(lines, dtype=np.int64), damaged)
 
-    def _name(self, place: int) -> str:
-        return (self.headers[place] if place < len(self.headers) else "") or str(place + 1)
+    def _damage(self, cells: list[str], column: int, error: str) -> Damage | None:
+        """What the lost cell of a row makes of it; None for one that is no row of the flow."""
+        place = column - self.area.left
+        name = (self.headers[place] if place < len(self.headers) else "") or str(place + 1)
+        cells = [cell if at != place else "" for at, cell in enumerate(cells)]
+        if not self._is_ours(cells):
+            return None
+        answers = cells[self.headers.index(ANSWERS)] if ANSWERS in self.headers else ""
+        raw = _raw([cell if at != place else error for at, cell in enumerate(cells)
+                    if not self.headers[at].startswith(OWN_PREFIX)])
+        said = ("cell_error", {"column": name, "error": error}) if error else ("formula", {"column": name})
+        return Damage(0, 0, *said, raw, answers)
 
     def _is_ours(self, cells: list[str]) -> bool:
         """Whether a row is, or may be, of the record type that is read: no trailer, and none of another type."""
@@ -182,7 +190,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def open_excel(path: Path, read: Read, wanted: Sequence[str] = ()) -> ExcelSource:
-    """`wanted`: the columns that the mapping reads; a formula without its result damages the row in these only.
+    """`wanted`: the columns that the mapping reads; errors, and formulas without results, damage the row in these only.
 
     SourceUnreadable if the workbook cannot be read, ConfigurationError if it lacks the sheet or the header row.
     """
@@ -332,10 +340,10 @@ def _rows(sheet: Any, path: Path) -> Iterator[list[Any]]:
         yield row
 
 
-def _with_unsaved(rows: Iterator[tuple[int, list[Any]]], lost: LostCells) -> Iterator[tuple[int, list[Any]]]:
-    """The rows, and those behind the last value that hold nothing but formulas without results."""
+def _with_lost(rows: Iterator[tuple[int, list[Any]]], lost: Lost) -> Iterator[tuple[int, list[Any]]]:
+    """The rows, and those behind the last value that hold nothing but lost cells."""
     last = -1
     for at, row in rows:
         last = at
         yield at, row
-    yield from ((at, []) for at in sorted(lost.unsaved) if at > last)
+    yield from ((at, []) for at in sorted(lost) if at > last)

@@ -1,4 +1,4 @@
-"""Cells of an xlsx sheet that hold something, and that the reading library gives as blanks.
+"""Cells of a sheet that hold something, and that the reading library gives as blanks; here those of xlsx.
 
 ::
 
@@ -14,9 +14,11 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from connectors.file.lost_ods import lost_in_ods
+from connectors.file.lost_xls import errors_in_xls
 from mappings.errors import SourceUnreadable
 
 # %s is the prefix of the sheet's names. Every run is bounded: no text takes longer than its length says.
@@ -32,48 +34,55 @@ _TAG = re.compile(r"<(?:\w+:)?(?:sheet|Relationship)\s[^>]*>")
 _ATTRIBUTE = re.compile(r"([\w:]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 
-@dataclass
-class LostCells:
-    """Rows and columns count from 0. `errors` by (row, column); `unsaved`: the first column of each row with a formula
-    whose result was not saved."""
-
-    errors: dict[tuple[int, int], str] = field(default_factory=dict)
-    unsaved: dict[int, int] = field(default_factory=dict)
+Lost = dict[int, tuple[int, str]]
+"""By row: the first column in which a cell was lost, both from 0, and its error; '' for a formula without a result."""
 
 
-def lost_cells(path: Path, sheet: str, matters: Callable[[int], bool]) -> LostCells:
-    """The lost cells of a sheet; none for files that are not xlsx. `matters`: whether a formula in that column does.
+def lost_cells(path: Path, sheet: str, place: int, matters: Callable[[int], bool]) -> Lost:
+    """The lost cells of a sheet, `place` from 0 among those of the workbook. `matters`: whether those of a column do.
 
     SourceUnreadable where a formula has no result and its cell does not tell where it stands.
     """
-    lost = LostCells()
-    if not zipfile.is_zipfile(path):
-        return lost
-    with zipfile.ZipFile(path) as archive:
-        part = _part(archive, sheet)
-        if part is None:
-            return lost
-        with archive.open(part) as file:
-            prefix = found[1] if (found := _PREFIX.search(file.read(4096))) else b""
-        error, unsaved = (re.compile(pattern.replace(b"%s", re.escape(prefix))) for pattern in (_ERROR, _UNSAVED))
-        begin = b"<" + prefix + b"c"
-        for text in _whole_cells(archive, part, begin):
-            for value in error.finditer(text) if b'"e"' in text or b"'e'" in text else ():
-                if place := _place(_opening(text, begin, value.start(), value.end(1))):
-                    lost.errors[place] = value[2].decode("ascii", "replace")
-            for formula in unsaved.finditer(text):
-                opening = _opening(text, begin, formula.start(), formula.start())
-                if formula["value"] and _IS_TEXT.search(opening):
-                    continue
-                place = _place(opening)
-                if place is None:
-                    raise SourceUnreadable(
-                        f"the sheet {sheet!r} holds formulas without their results, which the program that wrote the"
-                        " file did not save", where=str(path), todo="open it in a spreadsheet program and save it",
-                    )
-                if matters(place[1]):
-                    lost.unsaved[place[0]] = min(place[1], lost.unsaved.get(place[0], place[1]))
+    lost: Lost = {}
+    for row, column, error in _found(path, sheet, place, matters):
+        if matters(column):
+            lost[row] = min((column, error), lost.get(row, (column, error)))
     return lost
+
+
+def _found(path: Path, sheet: str, place: int, matters: Callable[[int], bool]) -> Iterator[tuple[int, int, str]]:
+    if not zipfile.is_zipfile(path):
+        yield from errors_in_xls(path.read_bytes(), place)
+        return
+    with zipfile.ZipFile(path) as archive:
+        if "content.xml" in archive.namelist():
+            with archive.open("content.xml") as file:
+                for rows, column, error in lost_in_ods(iter(partial(file.read, 1 << 20), b""), sheet, matters):
+                    yield from ((row, column, error) for row in rows)
+        elif part := _part(archive, sheet):
+            yield from _lost_in_xlsx(archive, part, path, sheet)
+
+
+def _lost_in_xlsx(archive: zipfile.ZipFile, part: str, path: Path, sheet: str) -> Iterator[tuple[int, int, str]]:
+    with archive.open(part) as file:
+        prefix = found[1] if (found := _PREFIX.search(file.read(4096))) else b""
+    error, unsaved = (re.compile(pattern.replace(b"%s", re.escape(prefix))) for pattern in (_ERROR, _UNSAVED))
+    begin = b"<" + prefix + b"c"
+    for text in _whole_cells(archive, part, begin):
+        for value in error.finditer(text) if b'"e"' in text or b"'e'" in text else ():
+            if place := _place(_opening(text, begin, value.start(), value.end(1))):
+                yield *place, value[2].decode("ascii", "replace")
+        for formula in unsaved.finditer(text):
+            opening = _opening(text, begin, formula.start(), formula.start())
+            if formula["value"] and _IS_TEXT.search(opening):
+                continue
+            place = _place(opening)
+            if place is None:
+                raise SourceUnreadable(
+                    f"the sheet {sheet!r} holds formulas without their results, which the program that wrote the file"
+                    " did not save", where=str(path), todo="open it in a spreadsheet program and save it",
+                )
+            yield *place, ""
 
 
 def column_number(letters: str) -> int:

@@ -11,6 +11,7 @@ import xlsxwriter
 
 from mappings.language.project import require_project
 from pipelines.ops.export import export_held
+from pipelines.ops.rejects import open_rows
 from pipelines.runs.intake import run_flow
 from pipelines.runs.replay import replay
 from tests.road_desk import Road, roads, told
@@ -35,6 +36,13 @@ FLOWS = {
     "own": PRICES.format(flow="own", form="{}", own=', decimal: ","'),
     "neither": PRICES.format(flow="neither", form="{}", own=""),
 }
+FLOWS["stock"] = """
+flow: stock
+system: erp
+read: {files: "STOCK_{day:%Y%m%d}.xlsx", full: true}
+into: {entity: company, key: CODE, absent: archive, fields: {name: NAME, notes: NOTES}}
+guard: {rejects: 100%, archives: 100%}
+"""
 module_road, road = roads(FLOWS)
 CELLS = [1.234, 2.5, "1.234", "1,5", -0.125, 3]
 READ = ["1.234", "2.5", "1234", "1.5", "-0.125", "3"]
@@ -88,3 +96,47 @@ def test_held_rows_keep_what_their_cells_were_when_the_mapping_gets_a_decimal_si
     path.write_text(FLOWS["neither"])
     assert told(replay(again.hub, "neither")[-1], "product") == {"created": 2}
     assert prices(road) == [Decimal("1.234"), Decimal("1234")]
+
+
+def stock(path: Path, errors: str, *rows: tuple[str, ...]) -> Path:
+    """A sheet of companies, and behind them one with #N/A in this column."""
+    path.parent.mkdir(exist_ok=True)
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("S")
+        for at, row in enumerate([("CODE", "NAME", "NOTES", "REST"), *rows, ("9", "Nine", "", "")]):
+            page.write_row(at, 0, row)
+        page.write_formula(f"{errors}{len(rows) + 2}", "=NA()", None, "#N/A")
+    return path
+
+
+def test_an_error_in_a_key_is_no_key_and_leaves_open_what_is_gone(road: Road) -> None:
+    whole = (("1", "One", ""), ("2", "Two", ""))
+    assert told(run_flow(road.hub, "stock", file=stock(road.root / "files" / "STOCK_20261101.xlsx", "D", *whole))[-1]) == {
+        "created": 3}  # nothing reads the column with the error
+    run = run_flow(road.hub, "stock", file=stock(road.root / "files" / "STOCK_20261102.xlsx", "A", whole[0]))[-1]
+    assert told(run) == {"unchanged": 1, "rejected": 1}
+    assert road.held() == [("rejected", None, "cell_error")]
+    assert road.names() == ["Nine", "One", "Two"]
+    assert road.one("SELECT count(*) FROM crm.company WHERE archived_at IS NOT NULL") == 0
+
+
+def test_a_row_with_an_error_closes_when_its_export_was_put_right(road: Road) -> None:
+    run_flow(road.hub, "stock", file=stock(road.root / "files" / "STOCK_20261101.xlsx", "C", ("1", "One", "")))
+    (row,) = open_rows(road.hub)
+    assert row.causes[0].sentence.startswith("column NOTES shows the error #N/A: put the cell right")
+    (written,) = export_held(road.hub, "stock", road.root / "files" / "back.xlsx")
+    head, line = python_calamine.load_workbook(str(written.path)).get_sheet_by_index(0).to_python()
+
+    def back(*cells: str) -> Path:
+        return sheet(road.root / "files" / "corrected.xlsx", (*cells, *line[4:]), head=tuple(map(str, head)))
+
+    broken = back("9", "Nine", "", "")
+    with xlsxwriter.Workbook(str(broken)) as book:  # corrected with a formula that fails too: the same row still
+        page = book.add_worksheet("S")
+        page.write_row(0, 0, head)
+        page.write_row(1, 0, ("9", "Nine", "", "", *line[4:]))
+        page.write_formula("C2", "=NA()", None, "#N/A")
+    assert told(run_flow(road.hub, "stock", file=broken)[-1]) == {"rejected": 1}
+    assert len(road.held()) == 1
+    assert told(run_flow(road.hub, "stock", file=back("9", "Nine", "right", ""))[-1]) == {"created": 1}
+    assert road.held() == []

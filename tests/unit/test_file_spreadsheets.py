@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from connectors.page import Source
 from mappings.codecs.cells import POINT
 from mappings.errors import ConfigurationError, RunStopped, SourceUnreadable
 from mappings.language.read import Read
+from tests.old_workbook import xls
 
 
 def opened(
@@ -62,7 +62,7 @@ def test_cells_of_every_kind_come_through_a_real_workbook(tmp_path: Path):
         sheet.write_datetime(1, 1, dt.datetime(2020, 2, 29), day)
         sheet.write_boolean(1, 2, True)
         sheet.write_formula(1, 3, "=1+1", None, 2)
-        sheet.write_formula(1, 4, "=NA()", None, "#N/A")
+        sheet.write_string(1, 4, "#N/A")
         sheet.write_string(1, 5, "=1+1")
 
     assert rows(opened(tmp_path, fill)) == [["1000", "2020-02-29", "true", "2", "#N/A", "=1+1"]]
@@ -128,6 +128,35 @@ def test_a_formula_without_its_result_harms_no_trailer_and_no_row_of_another_typ
     source = open_source(path, Read.model_validate(read), columns_wanted=["A", "B"])
     assert damaged(source) == [(1, 2, "formula", '{"column":"B"}'), (2, 4, "formula", '{"column":"K"}')]
     assert rows(source) == [["C", "4", "good"]]
+
+
+@pytest.mark.parametrize("error", ["#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"])
+def test_an_error_is_no_text_and_no_blank(tmp_path: Path, error: str):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet = book.add_worksheet()
+        table(sheet, [["A", "B"], ["1", "x"], ["2", error], ["3"]])
+        sheet.write_formula(3, 1, "=OTHER!A1", None, error)
+        sheet.write_formula(4, 1, "=OTHER!A2", None, error)
+
+    source = opened(tmp_path, fill)
+    said = f'{{"column":"B","error":"{error}"}}'
+    assert damaged(source) == [(3, 4, "cell_error", said), (4, 5, "cell_error", said)]
+    assert [list(page.damaged["raw"]) for page in source.pages()] == [[f"3\t{error}", f"\t{error}"]]
+    assert rows(source) == [["1", "x"], ["2", error]]  # what somebody typed is a text
+    unread = open_source(tmp_path / "a.xlsx", Read(), columns_wanted=["A"])
+    assert (damaged(unread), rows(unread)) == ([], [["1", "x"], ["2", error], ["3", ""]])
+
+
+def test_an_error_in_place_of_the_record_type_damages_a_row_and_in_other_types_none(tmp_path: Path):
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet = book.add_worksheet()
+        table(sheet, [["K", "B"], ["C", "x"], ["", "y"], ["D"]])
+        sheet.write_formula(2, 0, "=NA()", None, "#N/A")
+        sheet.write_formula(3, 1, "=NA()", None, "#N/A")
+
+    source = opened(tmp_path, fill, said={"records": {"by": "K", "use": "C"}})
+    assert damaged(source) == [(2, 3, "cell_error", '{"column":"K","error":"#N/A"}')]
+    assert rows(source) == [["C", "x"]]
 
 
 def test_formulas_without_results_in_cells_without_a_place_refuse_the_sheet(tmp_path: Path):
@@ -230,6 +259,41 @@ def test_an_ods_sheet_is_read_without_its_million_empty_rows(tmp_path: Path):
     assert [int(line) for page in source.pages() for line in page.lines] == [5]
 
 
+CELL = '<table:table-cell {said}><text:p>{text}</text:p></table:table-cell>'
+TEXT = 'office:value-type="string"'
+ERROR = TEXT + ' table:formula="of:=NA()" office:string-value=""'
+
+
+def ods_of(path: Path, *lines: list[tuple[str, str]], more: str = "") -> Path:
+    """A sheet of cells (what their tags say, and their text) behind one of another name."""
+    made = [f"<table:table-row>{''.join(CELL.format(said=said, text=text) for said, text in line)}</table:table-row>"
+            for line in lines]
+    head, _, rest = ODS.replace("xmlns:table", 'xmlns:calcext="urn:calcext" xmlns:table').partition("<table:table ")
+    other = '<table:table table:name="Autre"><table:table-row>' + CELL.format(said=ERROR, text="#N/A") * 3
+    sheet = f'<table:table table:name="R &amp; D">{"".join(made)}{more}</table:table>'
+    return ods(path, f"{head}{other}</table:table-row></table:table>{sheet}{rest[rest.index('</office:spread'):]}")
+
+
+@pytest.mark.parametrize(("said", "text"), [
+    (f'{ERROR} calcext:value-type="error"', "#N/A"), (f'{ERROR} calcext:value-type="error"', "#NOM ?"),
+    (ERROR, "#DIV/0!"), (ERROR, "Err:508"),
+    ('table:formula="of:=1/0" office:value-type="float" office:value="0" calcext:value-type="error"', "#DIV/0!"),
+])
+def test_an_error_of_an_ods_sheet_is_no_text_and_no_blank(tmp_path: Path, said: str, text: str):
+    path = ods_of(tmp_path / "a.ods", [(TEXT, "A"), (TEXT, "B"), (TEXT, "C")], [(TEXT, "1"), (TEXT, "#N/A"), (TEXT, "x")],
+                  [(TEXT, "2"), (TEXT, "y"), (said, text)], [(TEXT, "3"), (f'{said} table:number-columns-repeated="2"', text)],
+                  more='<table:table-row table:number-rows-repeated="2"><table:table-cell/><table:table-cell'
+                       ' table:formula="of:=[.A4]"/></table:table-row>')
+    read = Read.model_validate({"format": {"excel": {"sheet": "R & D"}}})
+    source = open_source(path, read)
+    assert rows(source) == [["1", "#N/A", "x"]]
+    assert damaged(source) == [
+        (2, 3, "cell_error", f'{{"column":"C","error":"{text}"}}'), (3, 4, "cell_error", f'{{"column":"B","error":"{text}"}}'),
+        (4, 5, "formula", '{"column":"B"}'), (5, 6, "formula", '{"column":"B"}')]
+    unread = open_source(path, read, columns_wanted=["A"])
+    assert (damaged(unread), [row[0] for row in rows(unread)]) == ([], ["1", "2", "3"])
+
+
 def test_numbers_of_an_ods_sheet_are_numbers_in_every_form(tmp_path: Path):
     forms = ["float", "percentage", 'currency" office:currency="EUR']
     cells = [f'<table:table-cell office:value-type="{form}" office:value="-2.5"><text:p>-2,50</text:p>' for form in forms]
@@ -252,47 +316,28 @@ def test_the_sum_of_a_trailer_takes_numbers_as_they_are_and_texts_by_the_decimal
         read(1003.7)
 
 
-def xls(sheet: str, cells: dict[tuple[int, int], str | float]) -> bytes:
-    """An Excel 97 workbook: a compound file with one stream of BIFF8 records."""
-
-    def record(kind: int, content: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(content)) + content
-
-    def begin(kind: int) -> bytes:
-        return record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0x0DBB, 0x07CC, 0, 6))
-
-    body = begin(0x0010)
-    for (row, column), value in sorted(cells.items()):
-        place = struct.pack("<HHH", row, column, 0)
-        if isinstance(value, str):
-            body += record(0x0204, place + struct.pack("<HB", len(value), 1) + value.encode("utf-16-le"))
-        else:
-            body += record(0x0203, place + struct.pack("<d", value))
-    body += record(0x000A, b"")
-    entry = struct.pack("<BBBB", 0, 0, len(sheet), 0) + sheet.encode("ascii")
-    start = len(begin(5)) + 4 + 4 + len(entry) + 4
-    stream = begin(5) + record(0x0085, struct.pack("<I", start) + entry) + record(0x000A, b"") + body
-    stream = stream.ljust(-(-max(len(stream), 4096) // 512) * 512, b"\0")
-    sectors = len(stream) // 512
-    chain = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, sectors + 2), 0xFFFFFFFE]
-    table = struct.pack(f"<{len(chain)}I", *chain).ljust(512, b"\xff")
-
-    def member(name: str, kind: int, child: int, first: int, size: int) -> bytes:
-        text = (name + "\0").encode("utf-16-le")
-        none = 0xFFFFFFFF
-        return text.ljust(64, b"\0") + struct.pack("<HBBIII", len(text), kind, 1, none, none, child) + bytes(36) + (
-            struct.pack("<IQ", first, size)
-        )
-
-    folder = member("Root Entry", 5, 1, 0xFFFFFFFE, 0) + member("Workbook", 2, 0xFFFFFFFF, 2, len(stream)) + bytes(256)
-    head = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
-    head += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0) + struct.pack("<I", 0)
-    return head.ljust(512, b"\xff") + table + folder + stream
-
-
 def test_an_excel_97_workbook_is_read(tmp_path: Path):
     path = tmp_path / "a.xls"
     path.write_bytes(xls("Feuille1", {(0, 0): "Code", (0, 1): "Été", (1, 0): 409.0, (1, 1): "à Orléans", (2, 0): 12.5}))
     source = open_source(path, Read())
     assert (source.columns, source.detected["sheet"]) == (("Code", "Été"), "Feuille1")
     assert rows(source) == [["409", "à Orléans"], [f"12{POINT}5", ""]]
+
+
+def test_an_error_of_an_excel_97_sheet_is_no_text_and_no_blank(tmp_path: Path):
+    def error(code: int) -> tuple[int, bytes]:
+        return 0x0205, bytes([code, 1])
+
+    formula = (0x0006, bytes([2, 0, 0x07, 0, 0, 0, 0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 2, 0, 0x1C, 0x07]))
+    no = (0x0205, bytes([0, 0]))
+    path = tmp_path / "a.xls"
+    path.write_bytes(xls("S", {
+        (0, 0): "A", (0, 1): "B", (1, 0): "1", (1, 1): "#N/A", (2, 0): "2", (2, 1): error(0x2A), (3, 0): "3", (3, 1): formula,
+        (4, 0): error(0x17), (4, 1): "x", (5, 0): "5", (5, 1): no,
+    }))
+    source = open_source(path, Read())
+    said = [("B", "#N/A"), ("B", "#DIV/0!"), ("A", "#REF!")]
+    assert damaged(source) == [(at, at + 1, "cell_error", f'{{"column":"{column}","error":"{shown}"}}')
+                               for at, (column, shown) in enumerate(said, 2)]
+    assert rows(source) == [["1", "#N/A"], ["5", "false"]]
+    assert [line for _, line, _, _ in damaged(open_source(path, Read(), columns_wanted=["A"]))] == [5]
