@@ -75,7 +75,8 @@ REASONS: dict[str, str] = {
     "not_writable": "{field}: {value!r} cannot be written there",
     "not_encodable": "{field}: {value!r} has characters that {encoding} does not have",
     "too_wide": "{field}: {value!r} takes {size} places, its column has {width}",
-    "not_fitting": "{field}: {value!r} holds a delimiter, line break or control character that the file cannot hold",
+    "not_fitting": "{field}: {value!r} holds a delimiter, line break or control character that the file cannot hold,"
+    " or begins as a comment of it does",
     "not_able": "the system cannot {operation} here",
     "gone_there": "the row is gone there, though the record is linked to it",
     "system_down": "the system did not answer",

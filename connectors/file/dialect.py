@@ -56,13 +56,13 @@ def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
     start = 0
     for _ in range(skipped):
         start = line_end(text, start)[1]
-    comment = form.comment.encode() if form.comment else None
+    comments = tuple(begin.encode() for begin in form.comment or () if begin)
     delimiter = _one_byte(form.delimiter, "delimiter", path)
     quote, escape = _one_byte(form.quote, "quote", path), _one_byte(form.escape, "escape", path)
     if delimiter is None:
-        delimiter = find_delimiter(text[start:], quote, escape, comment, final=final)
+        delimiter = find_delimiter(text[start:], quote, escape, comments, final=final)
         detected["delimiter"] = delimiter.decode()
-    grammar = Grammar(delimiter, quote, escape, comment)
+    grammar = Grammar(delimiter, quote, escape, comments)
     rows = list(sample_rows(text, start, grammar, limit=1000, final=final))
     headers, named = _headers(form.header, read.records), form.header is True or _is_line(form.header)
     if named and (opened := _open_header(text, start, grammar, final=final)) is not None:
@@ -168,7 +168,7 @@ def _judged(text: bytes, start: int, grammar: Grammar, *, final: bool) -> Iterat
     """What became of each record, in any number of columns, and where it begins."""
     while start < len(text):
         stop, following = line_end(text, start)
-        if not text[start:stop].strip(b" \x1a") or (grammar.comment and text.startswith(grammar.comment, start)):
+        if not text[start:stop].strip(b" \x1a") or text.startswith(grammar.left_out, start):
             start = following
             continue
         verdict = judge(grammar, text, start, width=0, final=final, passes=lambda _: True)
@@ -199,14 +199,14 @@ def _open_header(text: bytes, start: int, grammar: Grammar, *, final: bool) -> i
 
 
 def find_delimiter(
-    text: bytes, quote: bytes | None, escape: bytes | None, comment: bytes | None, *, final: bool
+    text: bytes, quote: bytes | None, escape: bytes | None, comments: tuple[bytes, ...], *, final: bool
 ) -> bytes:
     """The delimiter that gives most lines, and the first of them, the same number of columns; ';' if there is none."""
     best, most = DELIMITERS[0], 0.0
     for delimiter in DELIMITERS:
         if delimiter not in text:
             continue
-        grammar = Grammar(delimiter, quote, escape, comment)
+        grammar = Grammar(delimiter, quote, escape, comments)
         widths = [len(row[0]) for row in sample_rows(text, 0, grammar, limit=200, final=final)]
         if not widths:
             continue

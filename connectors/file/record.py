@@ -27,12 +27,17 @@ _END = re.compile(rb"\r\n?|\n")
 
 @dataclass(frozen=True)
 class Grammar:
-    """How cells are told apart; single ASCII bytes, None where there is no such character."""
+    """How cells are told apart; single ASCII bytes, None where there is no such character; how comments begin."""
 
     delimiter: bytes
     quote: bytes | None = b'"'
     escape: bytes | None = None
-    comment: bytes | None = None
+    comments: tuple[bytes, ...] = ()
+
+    @cached_property
+    def left_out(self) -> tuple[bytes, ...]:
+        """How the lines begin that are left out: their first cell may stand in quotes."""
+        return (*self.comments, *(self.quote + begin for begin in self.comments if self.quote))
 
     @cached_property
     def outside(self) -> re.Pattern[bytes]:

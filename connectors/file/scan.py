@@ -92,7 +92,7 @@ def cut(text: bytes, grammar: Grammar, width: int, *, final: bool, passes: Calla
     lines = physical_lines(text, array, final=final)
     quoted = grammar.quote is not None and grammar.quote in text
     odd = (grammar.escape is not None and grammar.escape in text) or (
-        grammar.comment is not None and grammar.comment in text
+        any(begin in text for begin in grammar.comments)
     )
     if not quoted and not odd:
         return _records(lines, np.ones(len(lines), dtype=bool), len(lines))
@@ -183,7 +183,7 @@ def _one_by_one(
         if line < at:
             continue
         start = int(lines.starts[line])
-        if grammar.comment is not None and text.startswith(grammar.comment, start):
+        if text.startswith(grammar.left_out, start):
             kept[line], at, comments = False, line + 1, True
             continue
         verdict = judge(grammar, text, start, width=width, final=final, passes=passes)
@@ -222,7 +222,14 @@ def _plain(text: bytes, array: Bytes, grammar: Grammar, lines: Lines) -> Flags:
     if grammar.escape is not None:
         places = np.flatnonzero(array[:limit] == grammar.escape[0])
         plain[np.searchsorted(lines.starts, places, side="right") - 1] = False
-    if grammar.comment is not None:
-        begins = array[lines.starts[lines.starts < len(array)]] == grammar.comment[0]
-        plain[: len(begins)][begins] = False
+    for begin in grammar.left_out:
+        plain[_beginning(array, lines, begin)] = False
     return plain
+
+
+def _beginning(array: Bytes, lines: Lines, begin: bytes) -> Integers:
+    """The lines that begin so, by their number."""
+    found = np.flatnonzero(lines.starts + len(begin) <= len(array))
+    for at, byte in enumerate(begin):
+        found = found[array[lines.starts[found] + at] == byte]
+    return found

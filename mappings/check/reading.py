@@ -10,7 +10,7 @@ from mappings.check.places import FlowPlace, Problems
 from mappings.check.time_formats import time_format_problem
 from mappings.language.cron import cron_problem
 from mappings.language.file_pattern import FilePattern, parse_pattern
-from mappings.language.read import Format, Read, Records
+from mappings.language.read import CsvFormat, Format, Read, Records
 from mappings.language.words import did_you_mean
 
 CELLS = re.compile(r"\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}:\$?[A-Za-z]{1,3}\$?[1-9]\d{0,6}")
@@ -66,14 +66,7 @@ def check_format(place: FlowPlace, form: Format, records: Records | None, part: 
             message = f"there is no encoding {said.encoding!r}{did_you_mean(said.encoding, ENCODINGS)}"
             yield place.value(part, "format", kind, "encoding").problem(message)
     if form.csv is not None:
-        for key in ("delimiter", "quote", "escape"):
-            value = getattr(form.csv, key)
-            if value is not None and len(value) != 1:
-                spot = place.value(part, "format", "csv", key)
-                yield spot.problem(f"{part}.format.csv.{key}: expected one character, not {value!r}")
-        if form.csv.delimiter is not None and form.csv.delimiter == form.csv.quote:
-            spot = place.value(part, "format", "csv", "delimiter")
-            yield spot.problem(f"{part}.format.csv: delimiter and quote are the same character")
+        yield from _csv(place, form.csv, part)
     cells = form.excel.range if form.excel is not None else None
     if cells is not None and not CELLS.fullmatch(cells):
         message = f"{part}.format.excel.range: expected cells such as A1:F200, not {cells!r}"
@@ -87,6 +80,21 @@ def check_format(place: FlowPlace, form: Format, records: Records | None, part: 
             message = "[start, width] is for fixed width; here, list the names"
             yield place.key(part, "records", "columns").problem(message)
         yield from _layout(place, records.columns, (part, "records", "columns"))
+
+
+def _csv(place: FlowPlace, csv: CsvFormat, part: str) -> Problems:
+    for key in ("delimiter", "quote", "escape"):
+        value = getattr(csv, key)
+        if value is not None and len(value) != 1:
+            spot = place.value(part, "format", "csv", key)
+            yield spot.problem(f"{part}.format.csv.{key}: expected one character, not {value!r}")
+    for number, begin in enumerate(csv.comment or ()):
+        if not begin:
+            spot = place.value(part, "format", "csv", "comment", number)
+            yield spot.problem(f"{part}.format.csv.comment: every line begins with an empty text")
+    if csv.delimiter is not None and csv.delimiter == csv.quote:
+        spot = place.value(part, "format", "csv", "delimiter")
+        yield spot.problem(f"{part}.format.csv: delimiter and quote are the same character")
 
 
 def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[str, ...]) -> Problems:

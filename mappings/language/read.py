@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Columns, Duration, Expected, ShortForm, Strict
+from mappings.language.strict import Column, Columns, Duration, Expected, Names, ShortForm, Strict
 from mappings.language.text import AnyText
 
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
@@ -23,7 +23,7 @@ class CsvFormat(Strict):
     decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
     header: bool | int | tuple[str, ...] = True  # true: first line | line number from 1 | false: none | the names
     skip: int = 0  # lines before the header
-    comment: str | None = None  # lines that begin with this are skipped
+    comment: Names | None = None  # lines that begin with this, or with one of several such texts, are left out
     html: bool = False  # HTML entities become characters before lines are split (the `;` of &eacute; is no delimiter)
 
 

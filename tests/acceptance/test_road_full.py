@@ -50,6 +50,8 @@ into: {entity: company, key: CODE, match: [name], aliases: true, absent: review,
 """,
     "guarded": COMPANIES.replace("flow: companies", "flow: guarded").replace("CLI_", "GRD_")
     + "guard: {rejects: 10%, creates: 20%, updates: 50%, archives: 10%}\n",
+    "report": COMPANIES.replace("flow: companies", "flow: report").replace("CLI_", "REP_")
+    .replace("full: true", 'full: true, format: {csv: {comment: [Grand Totals, Confidential]}}'),
     "documents": """
 flow: documents
 system: erp
@@ -103,6 +105,13 @@ def test_where_a_key_cannot_be_read_nothing_is_gone_and_the_run_says_so(road: Ro
     assert (archived(road), keys(road)) == ([], ["1", "2", "3"])
     assert result.notices == ["company: one key could not be read, so that what is absent was left as it is; correct this"
                               " row, or the mapping, and run the file again"]
+
+
+def test_footers_that_are_left_out_hide_nothing_that_is_gone(road: Road) -> None:
+    foot = ['"Grand Totals";3', "Confidential"]
+    assert road.counts("report", HEAD, *rows(1, 2, 3), *foot, name="REP_20261101.csv") == {"created": 3}
+    assert road.counts("report", HEAD, *rows(1, 3), *foot, name="REP_20261102.csv") == {"unchanged": 2, "archived": 1}
+    assert archived(road) == ["Company 2"]
 
 
 def test_what_comes_back_with_other_values_has_them(road: Road) -> None:

@@ -29,7 +29,7 @@ bodies = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
 dialects = st.sampled_from(
     [
         CsvFormat(delimiter=";", encoding="utf-8"),
-        CsvFormat(delimiter=";", encoding="utf-8", comment="#"),
+        CsvFormat(delimiter=";", encoding="utf-8", comment=("#", "bc")),
         CsvFormat(delimiter=";", encoding="utf-8", escape="\\"),
         CsvFormat(delimiter=";", encoding="utf-8", quote=None),
         CsvFormat(delimiter=";", encoding="cp1252"),
@@ -93,7 +93,7 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
         stop, following = line_end(body, start)
         verdict = judge(grammar, body, start, width=width, final=True, passes=lambda _: False)
         assert verdict is not None
-        comment = grammar.comment is not None and body.startswith(grammar.comment, start)
+        comment = body.startswith((*grammar.comments, *(b'"' + begin for begin in grammar.comments)), start)
         if comment or not body[start:stop].strip(b" \t\x1a\x0b\x0c"):
             line, start = line + 1, following
             continue
@@ -112,17 +112,18 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
 
 
 @settings(max_examples=200, deadline=None)
-@given(body=bodies, escape=st.sampled_from([None, b"\\"]), comment=st.sampled_from([None, b"#"]))
-@example(b";;\na", None, None)  # a blank row is not at the end while a damaged line follows
-@example(b";;\na;b;c;d\n;;", None, None)
+@given(body=bodies, escape=st.sampled_from([None, b"\\"]), comments=st.sampled_from([(), ("#",), ("bc", "x", "two\n")]))
+@example(b";;\na", None, ())  # a blank row is not at the end while a damaged line follows
+@example(b";;\na;b;c;d\n;;", None, ())
+@example(b'k;"two\nbc;z\n"\n"bc";\xff', None, ("bc",))  # within a cell nothing is a comment
 def test_the_fast_way_reads_what_the_grammar_reads(
-    folder: Path, body: bytes, escape: bytes | None, comment: bytes | None
+    folder: Path, body: bytes, escape: bytes | None, comments: tuple[str, ...]
 ):
     path = folder / "same.csv"
     path.write_bytes(HEADER + body)
     form = CsvFormat(
         delimiter=";", encoding="utf-8", escape=escape.decode() if escape else None,
-        comment=comment.decode() if comment else None,
+        comment=comments,
     )
     source = open_source(path, Read(format=Format(csv=form)))
     assert isinstance(source, DelimitedSource)
@@ -130,7 +131,7 @@ def test_the_fast_way_reads_what_the_grammar_reads(
         row if len(row) != 5 or row[2] not in ("columns", "quote", "bytes") else (row[0], row[1], row[2], row[4])
         for row in seen(source, 50_000)
     ]
-    grammar = Grammar(b";", b'"', escape, comment)
+    grammar = Grammar(b";", b'"', escape, tuple(begin.encode() for begin in comments))
     assert told == one_by_one(b"1;2;3\n" + body, grammar, len(source.columns))
 
 

@@ -37,7 +37,8 @@ FORMATS: dict[str, dict[str, Any]] = {
     "csv with another quote": {"format": {"csv": {"delimiter": ";", "quote": "'", "encoding": "utf-8"}}},
     "csv without quotes": {"format": {"csv": {"delimiter": ";", "quote": None, "encoding": "utf-8"}}},
     "csv with an escape": {"format": {"csv": {"delimiter": ";", "escape": "\\", "encoding": "utf-8"}}},
-    "csv with comments": {"format": {"csv": {"delimiter": ";", "comment": "#", "encoding": "utf-8", "header": 3}}},
+    "csv with comments": {
+        "format": {"csv": {"delimiter": ";", "comment": ["#", "a", "X+"], "encoding": "utf-8", "header": 3}}},
     "csv with entities": {"format": {"csv": {"delimiter": ";", "html": True, "encoding": "iso-8859-1"}}},
     "csv of one record type": {
         "format": {"csv": {"delimiter": ";", "encoding": "utf-8"}}, "records": {"by": "type", "use": "C"}},

@@ -59,6 +59,7 @@ def test_systems(tmp_path: Path, system: str, said: str):
         ("{files: a.csv, format: {csv: {encoding: cp1251x}}}", "3:47: there is no encoding 'cp1251x'; did you mean 'cp1252'?"),
         ("{files: a.csv, format: {csv: {encoding: rot13}}}", "3:47: there is no encoding 'rot13'; there is utf-8, cp1252, iso-8859-1, iso-8859-15, cp850, cp437, utf-16 and mac-roman"),
         ("{files: a.csv, format: {csv: {delimiter: ';;'}}}", "3:48: read.format.csv.delimiter: expected one character, not ';;'"),
+        ("{files: a.csv, format: {csv: {comment: ['#', '']}}}", "3:52: read.format.csv.comment: every line begins with an empty text"),
         ("{files: a.csv, format: {csv: {delimiter: '|', quote: '|'}}}", "3:48: read.format.csv: delimiter and quote are the same character"),
         ("{files: a.csv, format: {csv: {}}, records: {by: [1, 2], use: A}}", "3:55: read.records.by: [start, width] is for fixed width; name a column"),
         ("{files: a.csv, format: csv, records: {by: 1, use: A, columns: {CODE: [1, 2], NOM: [3, 4]}}}", "3:60: [start, width] is for fixed width; here, list the names"),

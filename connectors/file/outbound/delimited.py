@@ -42,6 +42,9 @@ class DelimitedWriter:
             for column, values in cells.items():
                 special = self._special(values, first=column == self.columns[0])
                 found += unfit(column, values, flags(special), "not_fitting")
+        if self.form.comment and (first := self.columns[0]) in cells:  # in quotes it would be a comment all the same
+            begins = pc.match_substring_regex(cells[first], "^(?:" + "|".join(map(re.escape, self.form.comment)) + ")")
+            found += unfit(first, cells[first], flags(begins), "not_fitting")
         return found
 
     def write(self, cells: Cells) -> None:
@@ -78,8 +81,6 @@ class DelimitedWriter:
         """Cells that cannot stand as they are."""
         signs = [self.delimiter, "\r", "\n", *(sign for sign in (self.form.quote, self.form.escape) if sign)]
         special = pc.match_substring_regex(values, "[" + "".join(re.escape(sign) for sign in signs) + "]")
-        if first and self.form.comment:
-            special = pc.or_(special, pc.starts_with(values, self.form.comment))
         if first and len(self.columns) == 1:  # a line without a sign would be no line
             special = pc.or_(special, pc.match_substring_regex(values, r"^\s*$"))
         return special
