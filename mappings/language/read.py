@@ -41,7 +41,7 @@ class FixedFormat(Strict):
 class ExcelFormat(Strict):
     """xlsx, xls or ods."""
 
-    sheet: str | int | None = None  # name, or position from 1; None: the first that has rows
+    sheet: str | int | None = None  # name, or position from 1; None: the first that has rows, a visible one if any has
     header: int | bool = 1  # row of the headers, from 1; false: none
     skip: int = 0  # rows between header and data
     range: str | None = None  # only these cells: A1:F200
