@@ -172,9 +172,9 @@ def _link_key(plan: IntoPlan, reference: Reference) -> ColumnElement[Any]:
             select(target.c.key).where(target.c.record_id == r.c[reference.column], spaces)
             .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1).scalar_subquery()
         )
-    each = func.unnest(r.c[reference.column]).column_valued(f"each_{reference.column}")
+    each = func.unnest(r.c[reference.column]).table_valued("id", name=f"each_{reference.column}").render_derived()
     one = (
-        select(target.c.key).where(target.c.record_id == each, spaces)
+        select(target.c.key).where(target.c.record_id == each.c.id, spaces)
         .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1)
         .correlate(each).scalar_subquery()
     )

@@ -225,6 +225,23 @@ def test_links_as_our_own_id_and_several_of_them(desk: FileDesk) -> None:
     assert desk.lines("customers_0001.csv")[1:] == [f"{a};A;;;", f"{b};B;;;{a}"]
 
 
+def test_sets_of_links_as_keys_of_the_other_records(desk: FileDesk) -> None:
+    (desk.root / "mappings/flows/machines.yaml").write_text(
+        "flow: machines\nsystem: shop\ninto: {entity: equipment, key: NO, fields: {number: NO}}\n")
+    desk.flow(FLOW.partition("  when:")[0] + """  reference: ID
+into:
+  entity: operation
+  key: ID
+  fields: {name: NAME, equipment: {from: MACHINES, split: ",", refers: equipment}}
+""")
+    (desk.root / "machines.csv").write_text("NO\nb2\na1\nc3\n")
+    run_flow(desk.hub, "machines", file=desk.root / "machines.csv")
+    desk.crm("INSERT INTO crm.operation (name, equipment) SELECT 'Repair', array_agg(id ORDER BY id) FROM"
+             " crm.equipment WHERE number <> 'c3'")
+    desk.push()
+    assert [line.partition(";")[2] for line in desk.lines("customers_0001.csv")[1:]] == ["Repair;b2,a1"]
+
+
 def test_the_commands_write_and_tell(desk: FileDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
     a, _ = desk.company("A"), desk.company("Ωmega")
