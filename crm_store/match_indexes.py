@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Index, Table, Text, and_, func
+from sqlalchemy import Column, ColumnElement, Index, Table, Text, and_, cast, func
 from sqlalchemy.dialects import postgresql
 
 from mappings.language.entity import FieldSpec
@@ -28,6 +28,11 @@ def match_expression(column: ColumnElement[Any], spec: FieldSpec | None) -> Colu
     if spec.compare == "company":
         return func.crm.fold_company(column, type_=Text)
     return func.crm.fold(column, type_=Text)
+
+
+def has_value(column: Column[Any], spec: FieldSpec | None, text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether `column` holds the value that the text of a link by this field names, as match rules compare them."""
+    return match_expression(column, spec) == match_expression(cast(text, column.type), spec)
 
 
 def match_index(table: Table, fields: Sequence[Field]) -> Index:

@@ -11,6 +11,7 @@ from mappings.check.regexes import regex_problem
 from mappings.check.time_formats import time_format_problem, written_format_problem
 from mappings.codecs.conversion import conversion_problem
 from mappings.codecs.durations import SECONDS
+from mappings.codecs.into import cell_spec
 from mappings.codecs.registry import CODECS, codec_name
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Out
@@ -28,13 +29,14 @@ def check_fields(place: IntoPlace) -> Problems:
         spec = place.spec(name)
         if spec is None:
             continue
-        yield from _codec(place, name, line, spec)
+        held = cell_spec(line, spec, place.project.entities)
+        yield from _codec(place, name, line, held)
         yield from _parts(place, name, line, spec)
         yield from _patterns(place, name, line)
         yield from _lists(place, name, line, spec)
-        yield from _times(place, name, line, spec)
-        yield from _fixed(place, name, line, spec)
-        yield from _codes(place, name, line, spec, place.project.codes)
+        yield from _times(place, name, line, held)
+        yield from _fixed(place, name, line, held)
+        yield from _codes(place, name, line, held, place.project.codes)
 
 
 def _codec(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:

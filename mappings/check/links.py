@@ -42,9 +42,13 @@ def _by_field(place: IntoPlace, name: str, refers: Refers) -> Problems:
             message = f"{name}: `by` looks in the CRM and `{key}` in a system's ids; one of them is enough"
             yield place.key("fields", name, "refers", key).problem(message)
     target = place.project.entities[refers.entity].fields.get(refers.by or "")
-    if target is not None and target.type in (*LINKS, "choices", "boolean"):
-        spot = place.value("fields", name, "refers", "by")
+    if target is None:
+        return
+    spot, spec = place.value("fields", name, "refers", "by"), place.spec(name)
+    if target.type in (*LINKS, "choices", "boolean", "money", "quantity"):
         yield spot.problem(f"{name}: a {target.type} cannot be looked up by; choose a field with a value of its own")
+    elif spec is not None and spec.type == "links" and target.type not in ("text", "long_text"):
+        yield spot.problem(f"{name}: several records are looked up by a text, and {refers.by} is {target.type}")
 
 
 def _by_key(

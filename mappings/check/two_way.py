@@ -8,6 +8,7 @@ from itertools import combinations
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
 from mappings.check.writing_files import check_same_names, check_writing_files, to_files
+from mappings.codecs.into import cell_spec
 from mappings.codecs.round_trip import round_trip_problem
 from mappings.codecs.way_out import may_be_sent
 from mappings.errors import ConfigurationError
@@ -65,7 +66,8 @@ def _round_trips(place: IntoPlace) -> Problems:
         if line.out is not True:
             continue  # the mapping itself says how to go back
         try:
-            problem = round_trip_problem(line, spec, place.project.codes)
+            held = cell_spec(line, spec, place.project.entities)
+            problem = round_trip_problem(line, held, place.project.codes)
         except ConfigurationError:
             continue  # the mapping itself is wrong, and told so elsewhere
         if problem is not None:

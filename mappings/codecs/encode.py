@@ -69,7 +69,7 @@ def _placed_blanks(cells: Cells, valued: Any) -> Cells:
 
 
 def _singles(values: Any, rule: Rule, codes: Codes, name: str) -> Cells:
-    if rule.spec.type in LINKS and (rule.map.refers is None or rule.map.refers.by is None):
+    if rule.spec.type in LINKS:
         values = judged(values, lambda key: parts_of(key)[-1])
     table = table_of(rule.map, codes)
     if table is None:

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mappings.codecs.cells import Mask
+from mappings.codecs.cells import TEXT, Mask
 from mappings.codecs.columns import columns_needed, resolve_column, source_columns
 from mappings.codecs.conditions import accepted
+from mappings.codecs.conversion import HOLDS
 from mappings.codecs.field import FieldReading, Given, decode_field
 from mappings.codecs.keys import Keys, read_keys
+from mappings.codecs.single import LINKS
 from mappings.codecs.values import Codes
 from mappings.faults import Faults
 from mappings.language.derived import Derived, in_source, is_part, roots
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 class Decoded:
     """A decoded page; everything is labelled as the page's frame, whole.
 
-    values: the record's columns, Arrow-backed (links: the referred key as text); empty on rows that `when` left out,
-    and in the refused fields of the others. A field none of whose columns the source has is not among them.
+    values: the record's columns, Arrow-backed (links: the referred key, or value, as text); empty on rows that `when`
+    left out, and in the refused fields of the others. A field none of whose columns the source has is not among them.
     keys: string[pyarrow], NA where no key could be read. kept: field to the rows that say nothing on it, only where
     any does. skipped: the rows that `when` left out. faults: the rows refused, of those that were not left out.
     """
@@ -53,11 +55,13 @@ def decode_into(
     codes: Codes,
     decimal: Literal[".", ","] | None = None,
     key_shapes: Mapping[str, Sequence[Column]] | None = None,
+    entities: Mapping[str, Entity] | None = None,
 ) -> Decoded:
     """Decodes one page for one into.
 
     `decimal` is the file's decimal sign where it is known. `key_shapes` gives, by link field, the key of the id space
     it refers to, so that variables in that key need not be repeated; a link to the into's own rows needs none.
+    `entities`: those that links by a field lead to; a link to the into's own entity needs none.
     Raises ConfigurationError where the mapping itself is wrong.
     """
     taken = accepted(frame, into.when, variables)
@@ -74,7 +78,11 @@ def decode_into(
         if not is_there(names, field_map):
             continue
         shape = (key_shapes or {}).get(name, _own_key(field_map, into))
-        reading = decode_field(given, name, field_map, spec_of(entity, name), shape)
+        declared = spec_of(entity, name)
+        spec = cell_spec(field_map, declared, entities or {entity.name: entity})
+        reading = decode_field(given, name, field_map, spec, shape)
+        if spec is not declared and HOLDS[spec.type] != "text":
+            reading.columns = {name: reading.columns[name].cast(TEXT)}
         columns |= {column: rows.series(values) for column, values in reading.columns.items()}
         if reading.kept.any():
             kept[name] = rows.series(pa.array(reading.kept)).fillna(False).astype(bool)
@@ -124,6 +132,23 @@ def spec_of(entity: Entity, name: str) -> FieldSpec:
     return FieldSpec(type="choice", values=tuple(values))
 
 
+def cell_spec(field_map: FieldMap, spec: FieldSpec, entities: Mapping[str, Entity]) -> FieldSpec:
+    """What the cells of a field hold: those of a link by a field what that field holds (of a set, each value of it).
+
+    So `FR 71 635574122` is looked for as records have it, and what that field would refuse is no record's.
+    """
+    refers = field_map.refers
+    if spec.type not in LINKS or refers is None or refers.by is None:
+        return spec
+    target = entities.get(refers.entity)
+    looked = target.fields.get(refers.by) if target is not None else None
+    if looked is None:  # our id, which files may have
+        return FieldSpec()
+    if spec.type == "links":
+        return FieldSpec(type="choices", format=looked.format)
+    return looked.model_copy(update={"required": False})
+
+
 def _own_key(field_map: FieldMap, into: Into) -> Sequence[Column] | None:
     refers = field_map.refers
     same = refers is not None and refers.entity == into.entity and refers.in_ is None and refers.ids in (None, into.ids)
@@ -153,4 +178,4 @@ class _Rows:
         return pd.Series(held, index=self.labels)
 
 
-__all__ = ["Decoded", "columns_needed", "decode_into", "is_there", "resolve_column", "spec_of"]
+__all__ = ["Decoded", "cell_spec", "columns_needed", "decode_into", "is_there", "resolve_column", "spec_of"]

@@ -96,7 +96,7 @@ def _loss(field_map: FieldMap, spec: FieldSpec, codes: Codes) -> str | None:
 def _columns(before: list[Any], field_map: FieldMap, spec: FieldSpec) -> dict[str, Any]:
     if spec.type in ("choices", "links"):
         return {_NAME: pa.array(before, LIST)}
-    if spec.type == "link" and (field_map.refers is None or field_map.refers.by is None):
+    if spec.type == "link":
         return {_NAME: escape(pa.array(before, TEXT))}
     columns = {_NAME: pa.array(before, arrow_type(HOLDS[spec.type], spec.scale))}
     for part, suffix, other in ((field_map.currency, "currency", "USD"), (field_map.unit, "unit", "h")):

@@ -58,7 +58,7 @@ def decode_values(cells: Cells, setting: Setting) -> tuple[Any, tuple[Refusal, .
         return reading.values, (*refusals, *reading.refusals), unsaid
     looked = Lookup(cells, _single_rule(rule), setting.table, setting.name)
     values = looked.values
-    if _is_key(rule):
+    if rule.spec.type in LINKS:
         values = link_keys([values], setting.shape, setting.variables)
     refusals += looked.refusals
     if looked.rest is not None and present(looked.rest).any():
@@ -82,7 +82,7 @@ def _coded(cells: Cells, setting: Setting) -> Reading:
             values, refusals = _as_it_stands(values, cells, refusals, rule), ()
         limited = _limited(values, rule)
         values, refusals = limited.values, (*refusals, *limited.refusals)
-    if _is_key(rule):
+    if rule.spec.type in LINKS:
         values = link_keys([values], setting.shape, setting.variables)
     return Reading(values, refusals)
 
@@ -119,11 +119,6 @@ def _limited(values: Any, rule: Rule) -> Reading:
     if values.type != TEXT:
         return Reading(values)
     return among(values, rule) if rule.spec.type in ("choice", "choices") else fitted(values, rule)
-
-
-def _is_key(rule: Rule) -> bool:
-    by_field = rule.map.refers is not None and rule.map.refers.by is not None
-    return rule.spec.type in LINKS and not by_field
 
 
 def _single_rule(rule: Rule) -> Rule:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from crm_store import hub_tables as tables
-from crm_store.match_indexes import match_expression
+from crm_store.match_indexes import has_value
 from mappings.codecs.columns import variables_used
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
@@ -171,15 +171,17 @@ def _ready(hub: Hub) -> list[int]:
             found |= set(connection.scalars(query).all())
         if not wanted:
             return sorted(found)
+        every_value = func.coalesce(func.jsonb_extract_path(told, "keys"), func.jsonb_build_array(key))
+        value = func.jsonb_array_elements_text(every_value).column_valued("each_value")
         named = select(entity_of, by).select_from(waits).where(waiting, by.is_not(None)).distinct()
         for entity, field in connection.execute(named).all():
             record = hub.tables.record.get(entity)
             if record is None or field not in record.c:
                 continue  # the mapping has changed since
             spec = hub.project.entities[entity].fields.get(field)
-            value = match_expression(cast(key, record.c[field].type), spec)
-            fits = select(func.count()).where(match_expression(record.c[field], spec) == value).scalar_subquery()
-            query = select(held.c.id).select_from(waits).where(waiting, entity_of == entity, by == field, fits == 1)
+            fits = select(func.count()).where(has_value(record.c[field], spec, value)).scalar_subquery()
+            lacks = exists(select(value).where(fits != 1))
+            query = select(held.c.id).select_from(waits).where(waiting, entity_of == entity, by == field, ~lacks)
             found |= set(connection.scalars(query).all())
     return sorted(found)
 

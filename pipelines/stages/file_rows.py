@@ -167,7 +167,7 @@ def _unlinked(item: FieldPlan, columns: Mapping[str, Sequence[Any]]) -> list[int
     """Rows that link to a record which the system does not know yet."""
     linked, keys = pa.array(columns[item.name]), columns[f"@{item.name}"]
     if item.reference is None or not item.reference.many:
-        return list(np.flatnonzero(flags(pc.and_(pc.is_valid(linked), pc.is_null(pa.array(keys, TEXT))))).tolist())
+        return list(np.flatnonzero(flags(pc.and_(pc.is_valid(linked), pc.is_null(pa.array(keys))))).tolist())
     lists = pa.array(keys, pa.large_list(TEXT))
     rows = pc.list_parent_indices(lists).filter(pc.is_null(pc.list_flatten(lists)))
     return sorted(set(rows.to_pylist()))

@@ -318,7 +318,7 @@ class _IntoLanding:
         frame = page.frame if len(changed) == len(page.frame) else page.frame.loc[changed]
         return decode_into(
             frame, self.into, self.plan.entity, variables=self.what.variables, codes=self.what.codes,
-            decimal=self._decimal(), key_shapes=self.plan.key_shapes,
+            decimal=self._decimal(), key_shapes=self.plan.key_shapes, entities=self.plan.entities,
         )
 
     def take(self, read: ReadPart, decoded: Decoded | None, landed: IntoLanded, writer: Scribe) -> pd.Index[int]:

@@ -42,7 +42,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import FromClause, LateralFromClause
 
 from crm_store import hub_tables as hub
-from crm_store.match_indexes import match_expression
+from crm_store.match_indexes import has_value, match_expression
 from mappings.language.flow import MatchRule
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.staging import IntoStaging
@@ -225,35 +225,30 @@ class _Verdict:
 
 def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> LateralFromClause:
     """The record that a key (or field value) names: columns found and, for sets, missing."""
-    if reference.by is not None:
-        record = plan.records[reference.entity].alias(f"by_{reference.column}")
-        spec = plan.specs(reference.entity, reference.by)
-        left, right = match_expression(record.c[reference.by], spec), match_expression(staged, spec)
-        hits = (
-            select(func.count().label("n"), func.min(record.c.id).label("id")).where(left == right)
-            .correlate(plan_rows(staged)).lateral(f"hits_{reference.column}")
-        )
-        return select(case((hits.c.n == 1, hits.c.id)).label("found")).lateral(f"ref_{reference.column}")
-    target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
     if not reference.many:
-        return (
-            select(target.c.record_id.label("found"))
-            .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == staged)
-            .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1)
-            .correlate(plan_rows(staged)).lateral(f"ref_{reference.column}")
-        )
+        return _record_of(plan, reference, staged).correlate(plan_rows(staged)).lateral(f"ref_{reference.column}")
     wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}").render_derived()
-    one = (
-        select(target.c.record_id)
-        .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == wanted.c.key)
-        .limit(1).correlate(wanted).lateral(f"one_{reference.column}")
-    )
+    one = _record_of(plan, reference, wanted.c.key).correlate(wanted).lateral(f"one_{reference.column}")
     return (
         select(
-            func.array_agg(one.c.record_id.distinct()).filter(one.c.record_id.is_not(None)).label("found"),
-            func.bool_or(one.c.record_id.is_(None)).label("missing"),
+            func.array_agg(one.c.found.distinct()).filter(one.c.found.is_not(None)).label("found"),
+            func.bool_or(one.c.found.is_(None)).label("missing"),
         )
         .select_from(wanted.outerjoin(one, true())).lateral(f"ref_{reference.column}")
+    )
+
+
+def _record_of(plan: IntoPlan, reference: Reference, key: ColumnElement[Any]) -> Select[Any]:
+    """The id of the record with this key, or of the only one with this value of the field `by`: column found."""
+    if reference.by is not None:
+        record = plan.records[reference.entity].alias(f"by_{reference.column}")
+        same = has_value(record.c[reference.by], plan.specs(reference.entity, reference.by), key)
+        return select(case((func.count() == 1, func.min(record.c.id))).label("found")).where(same)
+    target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
+    return (
+        select(target.c.record_id.label("found"))
+        .where(target.c.id_space.in_(reference.spaces or (-1,)), target.c.key == key)
+        .order_by(target.c.id_space, target.c.is_primary.desc()).limit(1)
     )
 
 

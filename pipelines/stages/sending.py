@@ -38,6 +38,7 @@ from crm_store import hub_tables as hub
 from mappings.codecs.cells import TEXT
 from mappings.codecs.conversion import HOLDS
 from mappings.codecs.encode import encode_field
+from mappings.codecs.into import cell_spec
 from mappings.codecs.keys import parts_of
 from mappings.codecs.lists import LIST
 from mappings.codecs.reading import arrow_type
@@ -162,23 +163,24 @@ def values_of(plan: IntoPlan, fields: Sequence[FieldPlan]) -> Select[Any]:
 def _link_key(plan: IntoPlan, reference: Reference) -> ColumnElement[Any]:
     """The external key (or field) of what a link leads to, in the system's own id spaces; an array for sets."""
     r = plan.record
+    if not reference.many:
+        return _named(plan, reference, r.c[reference.column]).scalar_subquery()
+    each = func.unnest(r.c[reference.column]).table_valued("id", name=f"each_{reference.column}").render_derived()
+    one = _named(plan, reference, each.c.id).correlate(each).scalar_subquery()
+    return select(cast(func.array_agg(one), ARRAY(Text))).select_from(each).correlate(r).scalar_subquery()
+
+
+def _named(plan: IntoPlan, reference: Reference, record_id: ColumnElement[Any]) -> Select[Any]:
+    """What one record is called by in a link to it."""
     if reference.by is not None:
         target = plan.records[reference.entity].alias(f"to_{reference.column}")
-        return select(cast(target.c[reference.by], Text)).where(target.c.id == r.c[reference.column]).scalar_subquery()
+        value = target.c[reference.by]
+        return select(cast(value, Text) if reference.by == "id" else value).where(target.c.id == record_id)
     target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
-    spaces = target.c.id_space.in_(reference.spaces or (-1,))
-    if not reference.many:
-        return (
-            select(target.c.key).where(target.c.record_id == r.c[reference.column], spaces)
-            .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1).scalar_subquery()
-        )
-    each = func.unnest(r.c[reference.column]).table_valued("id", name=f"each_{reference.column}").render_derived()
-    one = (
-        select(target.c.key).where(target.c.record_id == each.c.id, spaces)
+    return (
+        select(target.c.key).where(target.c.record_id == record_id, target.c.id_space.in_(reference.spaces or (-1,)))
         .order_by(target.c.is_primary.desc(), target.c.id_space, target.c.key).limit(1)
-        .correlate(each).scalar_subquery()
     )
-    return select(cast(func.array_agg(one), ARRAY(Text))).select_from(each).correlate(r).scalar_subquery()
 
 
 def allowed(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
@@ -226,8 +228,9 @@ def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
 
 
 def spec_of(plan: IntoPlan, item: FieldPlan) -> FieldSpec:
-    """The declaration of a mapped field."""
-    return plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
+    """What is written of a mapped field: as it is declared, and of a link by a field what that field holds."""
+    declared = plan.specs(plan.into.entity, item.name) if item.name != "archived" else FieldSpec(type="boolean")
+    return cell_spec(item.map, declared, plan.entities)
 
 
 def _fill(item: FieldPlan, sends: Sequence[Send], written: Mapping[Column, Any]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import FromClause
 
-from crm_store.match_indexes import match_expression
+from crm_store.match_indexes import has_value, match_expression
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.staging import IntoStaging
 
@@ -83,7 +83,7 @@ def _known(reference: Reference, key: ColumnElement[Any], plan: IntoPlan) -> Col
         x = plan.crosswalks[reference.entity].alias()
         return exists().where(x.c.id_space.in_(reference.spaces or (-1,)), x.c.key == key)
     record, spec = plan.records[reference.entity].alias(), plan.specs(reference.entity, reference.by)
-    same = match_expression(record.c[reference.by], spec) == match_expression(key, spec)
+    same = has_value(record.c[reference.by], spec, key)
     return select(func.count() == 1).select_from(record).where(same).scalar_subquery()
 
 
@@ -133,7 +133,7 @@ def _on_a_row(reference: Reference, key: ColumnElement[Any], pairs: Pairs, alive
             places.append(exists().where(row.c.key == key, alive(tables, row)))
         elif reference.by is not None and _brings(plan, reference):
             spec = plan.specs(reference.entity, reference.by)
-            same = match_expression(row.c[f"v_{reference.by}"], spec) == match_expression(key, spec)
+            same = has_value(row.c[f"v_{reference.by}"], spec, key)
             places.append(exists().where(same, alive(tables, row)))
     return or_(false(), *places)
 

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from crm_store.named_ddl import named
 from pipelines.stages.held import json_text, raw_rows
-from pipelines.stages.plan import IntoPlan
+from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.staging import Staging, held_columns, match_columns, staged_type
 
 
@@ -56,17 +56,23 @@ def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: li
 def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
     """What would let a parked row in: each record that is missing, by its key in id spaces or by a field."""
     waits = [
-        {"entity": r.entity, **({"by": r.by} if r.by else {"spaces": list(r.spaces)}), "key": row[f"k_{r.column}"]}
+        {**_where(r), "key": row[f"k_{r.column}"]}
         for r in plan.references
         if not r.many and r.otherwise == "park" and row[f"k_{r.column}"] is not None and row[f"l_{r.column}"] is None
     ]
     waits += [
-        {"entity": r.entity, "spaces": list(r.spaces), "keys": list(row[f"k_{r.column}"])}
+        {**_where(r), "keys": list(row[f"k_{r.column}"])}
         for r in plan.references if r.many and r.otherwise == "park" and row[f"k_{r.column}"]
     ]
     if not waits and not plan.into.create:
         waits.append({"entity": plan.into.entity, "spaces": [plan.id_space], "key": row["key"]})
     return waits
+
+
+def _where(reference: Reference) -> dict[str, Any]:
+    """Where what a link names is looked for."""
+    among = {"by": reference.by} if reference.by else {"spaces": list(reference.spaces)}
+    return {"entity": reference.entity, **among}
 
 
 def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:

@@ -225,14 +225,23 @@ def test_links_as_our_own_id_and_several_of_them(desk: FileDesk) -> None:
     assert desk.lines("customers_0001.csv")[1:] == [f"{a};A;;;", f"{b};B;;;{a}"]
 
 
-def test_sets_of_links_as_keys_of_the_other_records(desk: FileDesk) -> None:
+def test_links_as_a_field_of_the_other_record_in_the_form_of_the_file(desk: FileDesk) -> None:
+    desk.flow(FLOW + '    parent: {from: SINCE, format: "%d/%m/%Y", refers: {entity: company, by: founded_on}}\n')
+    a = desk.company("A", founded_on="2020-02-01")
+    b, c = desk.company("B", parent=a), desk.company("C")
+    desk.push()
+    assert desk.lines("customers_0001.csv")[1:] == [f"{a};A;;;", f"{b};B;;;01/02/2020", f"{c};C;;;"]
+
+
+@pytest.mark.parametrize("refers", ["equipment", "{entity: equipment, by: number}"])
+def test_sets_of_links_as_keys_or_as_a_field_of_the_other_records(desk: FileDesk, refers: str) -> None:
     (desk.root / "mappings/flows/machines.yaml").write_text(
         "flow: machines\nsystem: shop\ninto: {entity: equipment, key: NO, fields: {number: NO}}\n")
-    desk.flow(FLOW.partition("  when:")[0] + """  reference: ID
+    desk.flow(FLOW.partition("  when:")[0] + f"""  reference: ID
 into:
   entity: operation
   key: ID
-  fields: {name: NAME, equipment: {from: MACHINES, split: ",", refers: equipment}}
+  fields: {{name: NAME, equipment: {{from: MACHINES, split: ",", refers: {refers}}}}}
 """)
     (desk.root / "machines.csv").write_text("NO\nb2\na1\nc3\n")
     run_flow(desk.hub, "machines", file=desk.root / "machines.csv")

@@ -61,7 +61,7 @@ into:
   - {entity: company, key: FIRM, when: {FIRM: {not: [""]}}, fields: {name: FIRM, siret: {from: SIRET, as: text}}}
   - entity: contact
     key: CODE
-    fields: {last_name: NAME, company: {from: OF, refers: {entity: company, by: siret, else: blank}}}
+    fields: {last_name: NAME, company: {from: OF, as: text, refers: {entity: company, by: siret, else: blank}}}
 """,
     "by_field": """
 flow: by_field
@@ -69,7 +69,7 @@ system: erp
 into:
   entity: contact
   key: ID
-  fields: {last_name: NAME, company: {from: SIRET, refers: {entity: company, by: siret}}}
+  fields: {last_name: NAME, company: {from: SIRET, as: text, refers: {entity: company, by: siret}}}
 """,
     "strict": """
 flow: strict
@@ -96,7 +96,7 @@ into:
   fields:
     name: {from: NAME, required: true}
     siret: {from: SIRET, as: text}
-    parent: {from: GROUP, refers: {entity: company, by: siret, else: reject}}
+    parent: {from: GROUP, as: text, refers: {entity: company, by: siret, else: reject}}
 """,
     "visitors": """
 flow: visitors

@@ -255,6 +255,10 @@ def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
         ("city: {from: A, refers: company}", "8:23: city: `refers` belongs to links, and city is text"),
         ("parent: {from: A, refers: address}", "8:33: parent leads to company, not to address"),
         ("parent: {from: A, refers: {entity: company, by: siret, ids: x}}", "8:62: parent: `by` looks in the CRM and `ids` in a system's ids; one of them is enough"),
+        ("parent: {from: A, refers: {entity: company, by: credit}}", "8:55: parent: a money cannot be looked up by; choose a field with a value of its own"),
+        ("partners: {from: A, refers: {entity: company, by: employees}}", "8:57: partners: several records are looked up by a text, and employees is number"),
+        ("parent: {from: A, as: text, refers: {entity: company, by: employees}}", "8:29: parent: the codec gives a text value, which a field of type number cannot hold"),
+        ("parent: {from: A, region: FR, refers: {entity: company, by: siret}}", "8:25: parent: `region` means nothing to the codec siret; it belongs to vat, phone and postal_code"),
         ("parent: {from: A, refers: {entity: company, by: vip}}", "8:55: parent: a boolean cannot be looked up by; choose a field with a value of its own"),
         ("parent: {from: A, refers: {entity: company, ids: custmers}}", "8:33: parent: no flow of erp fills company in the id space 'custmers'; did you mean 'customers'?"),
         ("parent: {from: A, refers: {entity: company, in: hr}}", "8:33: parent: no flow of hr fills company, so this would wait for ever; erp does: refers: {entity: company, in: erp}"),
@@ -300,6 +304,13 @@ GOOD_FIELDS = """\
 def test_fields_that_are_fine(tmp_path: Path):
     text = FLOW.replace("    fields: {name: NOM}\n", f"    fields:\n{GOOD_FIELDS}      name: NOM\n")
     assert flow_told(tmp_path, text) == []
+
+
+@pytest.mark.parametrize("line", ['format: "%d/%m/%Y", refers: {entity: company, by: since}',
+                                  "collapse: true, values: {1: Dupont}, else: raw, refers: {entity: company, by: name}",
+                                  "invalid: as_is, refers: {entity: company, by: siret}"])
+def test_a_link_by_a_field_takes_what_that_field_takes(tmp_path: Path, line: str):
+    assert flow_told(tmp_path, FLOW.replace("{name: NOM}", f"{{name: NOM, parent: {{from: A, {line}}}}}")) == []
 
 
 # the whole

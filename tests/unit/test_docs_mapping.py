@@ -164,7 +164,8 @@ def test_its_tables_tell_what_becomes_of_each_cell(known: Project, example: Exam
     raw = [name for name in header if name not in into.fields]
     columns = {name: [_raw(row[header.index(name)]) for row in rows] for name in raw}
     frame = pd.DataFrame({"K": [str(number) for number in range(len(rows))], **columns}, dtype="string[pyarrow]")
-    decoded = decode_into(frame, into, known.entities[into.entity], variables={}, codes=known.codes)
+    decoded = decode_into(frame, into, known.entities[into.entity], variables={}, codes=known.codes,
+                          entities=known.entities)
     faults = {(fault.row, fault.field): f"*{fault.code}*" for fault in decoded.faults.frame.itertuples()}
     for number, row in enumerate(rows):
         for name in into.fields:
