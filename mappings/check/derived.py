@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from mappings.check.columns import field_columns, known_columns, text_columns
 from mappings.check.fields import check_text
+from mappings.check.literal_values import literal_problem
 from mappings.check.places import FlowPlace, Problems, Step
 from mappings.codecs.conditions import as_text
 from mappings.language.derived import ABOVE, Derived, in_source, is_part, roots
+from mappings.language.entity import FieldSpec
 from mappings.language.field import Out
 from mappings.language.strict import Column
 from mappings.language.text import Text
@@ -55,7 +57,9 @@ def _made_of(place: FlowPlace, name: str, text: Text) -> Problems:
             yield spot.problem(
                 f"{name}: {column}: ^ belongs where the column is used: ^{name} is the one of the row that holds the"
                 " element")
-    if not text.columns and not as_text(text.constant).strip():
+    if not text.columns and (problem := literal_problem(text.constant, FieldSpec(), name)):
+        yield place.value("read", "derive", name, "constant").problem(problem)
+    elif not text.columns and not as_text(text.constant).strip():
         yield place.value("read", "derive", name).problem(f"{name}: constant: which text?")
 
 

@@ -13,6 +13,7 @@ from mappings.codecs.conversion import conversion_problem
 from mappings.codecs.durations import SECONDS
 from mappings.codecs.into import cell_spec
 from mappings.codecs.registry import CODECS, codec_name
+from mappings.codecs.single import keeps_any_text
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Out
 from mappings.language.text import Text
@@ -20,6 +21,9 @@ from mappings.language.words import did_you_mean, listed
 
 OWN_OPTIONS = ("format", "decimal", "scale", "round", "region", "timezone", "true", "false", "collapse", "case")
 """Keys that only some codecs listen to; the others work on the text before any codec, or on the field itself."""
+
+OF_TEXTS = ("html", "replace", "split", "part", "extract", "pattern", "values")
+"""Keys that work on the text of a cell."""
 
 _CURRENCY, _COUNTRY = FieldSpec(format="currency"), FieldSpec(format="country")
 
@@ -45,15 +49,22 @@ def _codec(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
         yield place.value("fields", name, "as").problem(f"{name}: there is no codec {line.as_!r}{hint}")
         return
     if line.compute is not None or line.constant is not None:
+        what = "a formula" if line.compute is not None else "a constant"
         if line.as_ is not None:
-            what = "a formula" if line.compute is not None else "a constant"
             message = f"{name}: {what} takes no codec; it is a value of the field already"
             yield place.key("fields", name, "as").problem(message)
+        for key in OF_TEXTS:
+            if place.writes("fields", name, key):
+                message = f"{name}: `{key}` means nothing to {what}, which is a value of the field already"
+                yield place.key("fields", name, key).problem(message)
         return
     chosen = codec_name(line, spec)
     key_only = spec.type in ("link", "links") and line.as_ is None  # a key is compared as it stands
     if chosen not in CODECS:
         return
+    if line.invalid == "as_is" and not keeps_any_text(spec):
+        message = f"{name}: a field of type {spec.type} cannot keep a text that it refuses; leave `invalid: as_is` out"
+        yield place.key("fields", name, "invalid").problem(message)
     codec = CODECS[chosen]
     if problem := conversion_problem(codec.gives, spec.type):
         yield place.value("fields", name, "as").problem(f"{name}: {problem}")
@@ -72,11 +83,14 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
     if spec.type == "money" and line.currency is None:
         message = f"{name}: an amount needs its currency: currency: EUR, or currency: {{from: COLUMN}}"
         yield place.key("fields", name).problem(message)
+    elif spec.type == "money" and line.default is not None and line.currency is not None and not line.currency.blank:
+        message = f"{name}: a default needs its currency too: currency: {{from: COLUMN, blank: EUR}}"
+        yield place.key("fields", name, "default").problem(message)
     for key, kind in (("currency", "money"), ("unit", "quantity")):
         if spec.type != kind and place.writes("fields", name, key):
             message = f"{name}: `{key}` belongs to {kind} fields, not to {spec.type}"
             yield place.key("fields", name, key).problem(message)
-    if line.currency is not None and line.currency.blank is not None:
+    if line.currency is not None and line.currency.blank:
         if literal_problem(line.currency.blank, _CURRENCY, "currency"):
             message = f"{name}: {line.currency.blank!r} is no currency (three letters, ISO 4217)"
             yield place.value("fields", name, "currency", "blank").problem(message)
@@ -147,7 +161,7 @@ def _times(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
 def _fixed(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Problems:
     for key in ("constant", "blank", "default"):
         value = getattr(line, key)
-        if value is None or (key == "blank" and value == "keep") or spec.type in ("link", "links"):
+        if value is None or (key == "blank" and value == "keep"):
             continue
         if problem := literal_problem(value, spec, name):
             yield place.value("fields", name, key).problem(f"{problem} ({key})")
@@ -162,8 +176,11 @@ def _codes(
     if line.else_ is not None and line.values is None:
         message = f"{name}: `else` tells what a code outside `values` means, and there are no `values`"
         yield place.key("fields", name, "else").problem(message)
-    if line.values is None or spec.type in ("link", "links"):
+    if line.values is None:
         return
+    if not line.values:
+        yield place.value("fields", name, "values").problem(f"{name}: values: which codes?")
+    spec = spec.model_copy(update={"type": {"choices": "choice", "links": "link"}.get(spec.type, spec.type)})
     if isinstance(line.values, str):
         table = tables.get(line.values.removeprefix("@"), {})
         for _, unfit in unfit_values(list(dict.fromkeys(table.values())), spec, name):

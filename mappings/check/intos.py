@@ -127,10 +127,16 @@ def _fixed_values(place: IntoPlace) -> Problems:
             continue
         if spec.type in ("link", "links"):
             yield place.value("defaults", name).problem(f"defaults: {name} is a link; map it instead")
+        elif spec.type == "money":
+            yield place.value("defaults", name).problem(f"defaults: {name} needs a currency; map it, with a `default`")
+        elif value is None or value == "":
+            yield place.key("defaults", name).problem(f"defaults: {name}: which value?")
         elif problem := literal_problem(value, spec, name):
             yield place.value("defaults", name).problem(f"defaults: {problem}")
     for name, values in place.into.scope.items():
         spec = place.spec(name)
+        if not values:
+            yield place.value("scope", name).problem(f"scope.{name}: expected at least one value")
         for position, value in enumerate(values if spec is not None else ()):
             if spec is not None and (problem := literal_problem(value, spec, name)):
                 yield place.value("scope", name, position).problem(f"scope: {problem}")

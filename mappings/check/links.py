@@ -24,6 +24,9 @@ def check_links(place: IntoPlace, pattern: FilePattern | None) -> Problems:
                 message = f"{name}: `refers` belongs to links, and {name} is {spec.type}"
                 yield place.key("fields", name, "refers").problem(message)
             continue
+        if line.default is not None:
+            message = f"{name}: a link has no default; `blank` tells which record an empty cell means"
+            yield place.key("fields", name, "default").problem(message)
         refers = line.refers or Refers(entity=spec.to)
         if refers.entity != spec.to:
             if refers.entity in place.project.entities:

@@ -155,6 +155,10 @@ def placed(values: Any, where: Mask, replacements: Any) -> Any:
     """`values` with `replacements`, in order, where the mask is true."""
     if not where.any():
         return values
+    if pa.types.is_list(values.type):  # which Arrow does not replace
+        places = np.arange(len(values))
+        places[where] = np.arange(len(values), len(values) + len(replacements))
+        return pa.concat_arrays([values, contiguous(replacements)]).take(pa.array(places))
     return contiguous(pc.replace_with_mask(values, pa.array(where), contiguous(replacements)))
 
 

@@ -22,6 +22,7 @@ from mappings.codecs.values import Lookup
 from mappings.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from mappings.language.entity import FieldSpec
     from mappings.language.strict import Column
 
 LINKS = ("link", "links")
@@ -105,8 +106,13 @@ def _by_region(codec: Codec, cells: Cells, setting: Setting) -> Reading:
     return Reading(values, tuple(refusals))
 
 
+def keeps_any_text(spec: FieldSpec) -> bool:
+    """Whether the field can keep a text that its codec refuses."""
+    return HOLDS[spec.type] == "text" and not spec.values
+
+
 def _as_it_stands(values: Any, cells: Cells, refusals: tuple[Refusal, ...], rule: Rule) -> Cells:
-    if HOLDS[rule.spec.type] != "text" or rule.spec.type in ("choice", "choices"):
+    if not keeps_any_text(rule.spec):
         raise ConfigurationError(
             f"a field of type {rule.spec.type} cannot keep a text that it refuses",
             todo="Leave `invalid: as_is` out, or make the field a text.",

@@ -122,9 +122,12 @@ def _complain(
     own = [f for f in findings if f.kind in OWN]
     if own:
         return [f.spot.problem(_at(tree, path, f.message)) for f in own]
+    valid = keys_of(shapes_at(model, path[:-1]))
+    # What only another form of the value knows is no unknown key; what this form says of it tells more.
+    findings = [f for f in findings if f.kind != "extra_forbidden" or f.name not in valid] or findings
+    first = findings[0]
     unknown = [f for f in findings if f.kind == "extra_forbidden"]
     if unknown:
-        valid = keys_of(shapes_at(model, path[:-1]))
         near = _meant(first, valid)
         if near or len(unknown) == len(findings):
             where = pretty(tree, path[:-1])

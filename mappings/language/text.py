@@ -50,14 +50,18 @@ class Text(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         written = {(type(self).model_fields[name].alias or name) for name in self.model_fields_set}
-        empty = {word for word in Text.sources[:3] if getattr(self, "from_" if word == "from" else word) is None}
-        given = [word for word in self.sources if word in written - empty]
+        given = [word for word in self.sources if word in written and self._says(word)]
         if len(given) > 1:
             raise PydanticCustomError("said", "one source is enough: {given}", {"given": " and ".join(given)})
         if not given:
             question = "where does the value come from? Write {sources}"
             raise PydanticCustomError("incomplete", question, {"sources": listed(self.sources)})
         return self
+
+    def _says(self, source: str) -> bool:
+        """Whether anything is written there: no `constant:` without a value, no list of no columns."""
+        value = getattr(self, "from_" if source == "from" else source)
+        return bool(value.columns) if isinstance(value, Join) else value is not None and value != ()
 
     @property
     def columns(self) -> Columns:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Insert,
@@ -49,23 +50,25 @@ def record_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:
     for field in plan.fields:
         for column in field.columns:
             value: ColumnElement[Any] = m.c[f"l_{column}"] if field.reference is not None else s.c[f"v_{column}"]
-            if column == "archived":
-                values["archived_at"] = case((value, func.now()))
-                continue
             fallback = values.get(column)
             if field.map.default is not None and column == field.name:
                 fallback = _plain(plan, column, field.map.default)
+            elif field.map.default is not None:  # the amount's currency, or unit
+                part = field.map.currency or field.map.unit
+                fallback = literal(part.blank) if part is not None and part.blank else fallback
             if column == "type" and fallback is None and plan.entity.types:
                 fallback = literal(plan.entity.types[0])
             values[column] = value if fallback is None else func.coalesce(value, fallback)
+    if "archived" in values:
+        values["archived_at"] = case((values.pop("archived"), func.now()))
     return values
 
 
 def _plain(plan: IntoPlan, name: str, said: Any) -> ColumnElement[Any]:
     """A value that the mapping writes down, as the record's column holds it."""
-    column = plan.record.c[name]
+    kind = Boolean() if name == "archived" else plan.record.c[name].type
     value = literals([said], spec_of(plan.entity, name), name)[0].as_py()
-    return cast(literal(value, column.type), column.type)
+    return cast(literal(value, kind), kind)
 
 
 def new_entry_values(plan: IntoPlan, m: FromClause, s: FromClause) -> Values:

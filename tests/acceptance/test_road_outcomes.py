@@ -41,6 +41,15 @@ into:
     name: {from: NAME, required: true}
     type: {from: KIND, values: {C: customer, S: supplier}, else: keep}
 """,
+    "defaults": """
+flow: defaults
+system: erp
+into:
+  entity: company
+  key: CODE
+  defaults: {archived: true}
+  fields: {name: NAME, credit_limit: {from: LIMIT, default: 5, currency: {from: CURRENCY, blank: EUR}}}
+""",
     "expecting": """
 flow: expecting
 system: erp
@@ -330,3 +339,9 @@ def test_a_blank_or_unknown_type_is_the_entitys_first_when_created_and_says_noth
     assert road.counts("kinds", "CODE;NAME;KIND", "1;a;", "2;b;", "3;c;other") == {"unchanged": 3}
     assert road.counts("kinds", "CODE;NAME;KIND", "1;a;lead", "2;b;", "3;c;C") == {"unchanged": 2, "updated": 1}
     assert road.companies("type") == [("prospect",), ("prospect",), ("customer",)]
+
+
+def test_a_default_brings_its_currency_and_archived_has_one_too(road: Road) -> None:
+    road.run("defaults", "CODE;NAME;LIMIT;CURRENCY", "1;Anvil;;", "2;Bolt;7;usd")
+    found = road.companies("name", "credit_limit::int", "credit_limit_currency", "archived_at IS NOT NULL")
+    assert found == [("Anvil", 5, "EUR", True), ("Bolt", 7, "USD", True)]

@@ -46,6 +46,8 @@ def test_a_derived_column_stands_wherever_a_column_stands(tmp_path: Path, into: 
     ("id: {from: A, split: ','}", "6:19: id is one text, and split gives several; say which with `part`"),
     ("id: {from: A, part: 2}", "6:19: id: part of what? Write `split`, the separator"),
     ("id: {constant: ''}", "6:9: id: constant: which text?"),
+    ("id: {constant: [a]}", "6:20: id: expected one value, not a list"),
+    ("id: {first: []}", "6:5: read.derive.id: where does the value come from? Write from, first, join or constant"),
     ("id: {join: {columns: [$company, A]}}", "id is made of a part of the file's name and of columns"),
     ("my id: A", "'my id' cannot name a derived column"),
 ])

@@ -148,6 +148,13 @@ def test_an_empty_cell_clears_unless_the_mapping_says_what_it_means():
     assert read_with(required=True, default=5) == ([1, pd.NA, pd.NA], [False, True, True], [])
 
 
+@pytest.mark.parametrize(("kind", "blank", "found"), [("choices", ["y", "x"], ["x", "y"]), ("choices", "x", ["x"]),
+                                                     ("links", ["k"], ["k"]), ("choices", [], None)])
+def test_an_empty_cell_may_mean_a_set(kind, blank, found):
+    decoded = decode({"X": ["a,b", ""]}, {"f": {"from": "X", "split": ",", "blank": blank}}, {"f": {"type": kind}})
+    assert pa.array(decoded.values["f"]).to_pylist() == [["a", "b"], found]
+
+
 def test_a_field_that_the_entity_requires_is_never_cleared():
     decoded = decode({"X": ["a", "", None]}, {"f": "X"}, {"f": {"required": True}})
     assert faults(decoded) == [(2, "f", "required")]
