@@ -90,10 +90,14 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "not_there": ("by", "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or"
                   " bring that record in and replay; `else: park` in `refers` lets the row wait for it, `else: blank`"
                   " lets it in without the link"),
+    "owner_refused": ("key", "{field}: the key of its {entity} ({key}) is empty or cannot be read, so the row has no"
+                      " owner: leave such rows out with `when`, or let them in with a link (`refers`) instead of"
+                      " `owner`"),
     "twins": ("record", "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"),
 }
 """What a code says instead where one of its parameters is there: what is looked for by a field and not by a key; rows
-that are alike in what they fit and not by themselves; a point that should not be written."""
+that are alike in what they fit and not by themselves; a point that should not be written; an owner whose key is named
+(rows refused by older versions do not)."""
 
 
 NOTICES: dict[str, str] = {

@@ -350,11 +350,12 @@ class _IntoLanding:
         return pd.Index(page.parents.loc[good].unique()) if page.parents is not None else good
 
     def _refuse_orphans(self, read: ReadPart, taken: pd.Index[int], faults: Faults) -> None:
-        """A child whose owner cannot even be named hangs on nothing: it is refused with it."""
+        """A child whose owner cannot even be named hangs on nothing, whether its owner was refused or left out."""
         owner = self.plan.owner
         if owner is not None and self.owner_key is not None:
             keys = self._owner_keys(read.part).loc[taken]
-            faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity)
+            faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity,
+                       key=", ".join(map(str, self.owner_key)))
 
     def _staged(self, page: Part, decoded: Decoded, good: pd.Index[int], keys: pd.Series, marks: pd.Series,
                 stamps: pd.Series, hashes: pd.Series, lines: pd.Series) -> pa.Table:

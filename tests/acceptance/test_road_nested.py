@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.ops.rejects import open_causes
 from pipelines.ops.reviews import reviews
 from pipelines.runs.settling import settle_run
 from tests.road_desk import Road, roads, told
@@ -78,6 +79,18 @@ into:
   - {entity: company, key: no, fields: {name: no}}
   - {entity: contact, each: people, owner: company, key: [^no, n], fields: {last_name: {from: what, required: true}}}
   - {entity: address, each: people, owner: contact, key: [^no, n], fields: {city: {from: town, required: true}}}
+""",
+    "tills": """
+flow: tills
+system: erp
+read: {format: jsonl}
+into:
+  - {entity: company, key: customer.id, when: {customer.id: {not: ["", left out]}}, fields: {name: customer.name}}
+  - {entity: document, name: owned, key: no, owner: company, fields: {number: no}}
+  - entity: document
+    ids: linked
+    key: no
+    fields: {number: no, company: {from: customer.id, refers: {entity: company, ids: tills}}}
 """,
     "people": """
 flow: people
@@ -243,3 +256,15 @@ def test_a_row_that_comes_back_as_it_was_closes_the_elements_of_what_came_betwee
     road.run("strict_plain", row("a", 1, (1, "one"), (2, "")))
     road.run("strict_plain", row("a", 1, (1, "one")))
     assert road.held() == []
+
+
+def test_a_row_without_an_owner_is_refused_for_that_and_one_with_a_link_comes_in(road: Road) -> None:
+    customers = [None, {"id": None}, {"id": "left out"}, {"id": "7", "name": "Anvil"}]
+    result = road.run("tills", *[json.dumps({"no": no, "customer": who}) for no, who in enumerate(customers)],
+                      name="tills.jsonl")
+    assert told(result) == {"created": 1, "skipped": 3}
+    assert told(result, "owned") == {"created": 1, "parked": 1, "rejected": 2}
+    assert told(result, "document") == {"created": 3, "parked": 1}
+    assert {cause.sentence for cause in open_causes(road.hub, "tills")} == {
+        "company: the key of its company (customer.id) is empty or cannot be read, so the row has no owner: leave such"
+        " rows out with `when`, or let them in with a link (`refers`) instead of `owner`"}
