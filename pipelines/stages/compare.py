@@ -132,8 +132,9 @@ def _rows(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
 
 def _unread(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     held = staging.held
-    why = func.jsonb_build_object("code", held.c.code, "field", held.c.field).op("||")(
-        func.coalesce(held.c.causes[0]["params"], func.jsonb_build_object()))
+    first = held.c.causes[0]
+    why = func.jsonb_build_object("code", held.c.code, "field", held.c.field, "value", first["value"]).op("||")(
+        func.coalesce(first["params"], func.jsonb_build_object()))
     return _line(plan, cause=literal("held"), key=held.c.key, why=why).select_from(held)
 
 

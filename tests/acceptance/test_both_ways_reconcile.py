@@ -80,6 +80,14 @@ def test_what_was_refused_says_why_and_is_sent_again_by_repair(both: Both) -> No
     assert both.push("erp_companies").counts["created"] == 1
 
 
+def test_a_row_that_cannot_be_read_shows_what_could_not(both: Both) -> None:
+    filled(both, 1)
+    both.erp("UPDATE customer SET siret = '123'")
+    found = reconcile_flow(both.hub, "erp_companies")
+    assert [(one["cause"], one["why"]) for one in found.differences] == [
+        ("held", "siret: '123' is not a valid SIRET (14 digits with a check digit)")]
+
+
 def test_fields_that_were_never_agreed_on_are_told_apart_from_edits(both: Both) -> None:
     both.crm("INSERT INTO crm.company (name, siret, type, city) VALUES ('Met', %s, 'customer', 'Here')", SIRETS[0])
     both.sees("DELETE FROM sync.outbox")
