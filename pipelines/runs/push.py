@@ -46,6 +46,7 @@ from pipelines.runs.there import Rows, known_unread, rows_of
 from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.readable import refuse_unreadable
 from pipelines.stages.sending import Send, creates, encode, remote_key, updates
 
 BATCH = 500
@@ -298,7 +299,9 @@ class _Push:
         with self.hub.ask.connect() as connection:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
-        encode(self.plan, sends, self.hub.project.codes)
+        codes = self.hub.project.codes
+        encode(self.plan, sends, codes)
+        refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:
             row = there.get(send.key or "")
             send.version = None if row is None else row.version
