@@ -48,9 +48,10 @@ def push(
 
     with errors_told(json):
         hub, files = open_hub(settings.project), False
+        if flow is None and (everything or approve):
+            raise ConfigurationError("which flow?",
+                                     todo=f"navette push FLOW {'--everything' if everything else '--approve'}")
         if everything:
-            if flow is None:
-                raise ConfigurationError("which flow?", todo="navette push FLOW --everything")
             files = writes_files(hub, hub.flow(flow))
             if not files:
                 queue_everything(hub, flow)
@@ -61,11 +62,11 @@ def push(
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
         else:
-            _show(results)
+            _show(results, everything=everything)
     raise typer.Exit(max((result.exit_code for result in results), default=0))
 
 
-def _show(results: list[PushResult]) -> None:
+def _show(results: list[PushResult], *, everything: bool) -> None:
     if not results:
         out.print("nothing is due")
         return
@@ -85,7 +86,7 @@ def _show(results: list[PushResult]) -> None:
         for why in guard_lines([trip.told() for trip in result.tripped], sent=True):
             line(said("guard_sends_none", flow=result.flow, why=why))
         if result.tripped:
-            line(f"  -> {said('guard_send', flow=result.flow)}")
+            line(f"  -> {said('guard_send_everything' if everything else 'guard_send', flow=result.flow)}")
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
 

@@ -27,12 +27,17 @@ SENTENCES: dict[str, str] = {
     "run_notice": "{flow} run {run}: {notice}",
     "guard_updates_sent": "{into}: {count} records would change there, beside {of} known; the guard allows {limit}.",
     "guard_creates_sent": "{into}: {count} records would be made there, beside {of} known; the guard allows {limit}.",
+    "guard_rejects_sent": "{into}: {count} of {of} records cannot be written; the guard allows {limit}.",
+    "guard_archives_sent": "{into}: the file would hold {count} records fewer than the {of} of the last one that held"
+    " everything; the guard allows {limit}.",
+    "guard_empty_sent": "{into}: the file would hold no record at all, and the last one that held everything had {of}.",
     "guard_sends_none": "{flow}: nothing was sent: {why}",
     "guard_send": "navette push {flow} --approve sends it.",
     # a file that comes again
     "file_again": "{file} holds what run {run} read last; it was not read again, and lies at {path}.",
     "file_again_changed": "{file} holds what run {run} read last; it was not read again, and lies at {path}. The"
     " mapping has changed since: navette run {flow} --file {path} reads it under the new one.",
+    "guard_send_everything": "navette push {flow} --everything --approve sends it.",
     # a run's page
     "run_title": "Run {run} of {flow}",
     "runs_title": "Runs",

@@ -50,6 +50,7 @@ from pipelines.stages.guard import Tripped, check_guard
 from pipelines.stages.out_files import (
     SENDING,
     OutFile,
+    Refusals,
     begin_file,
     claimed_count,
     close_earlier,
@@ -58,7 +59,6 @@ from pipelines.stages.out_files import (
     last_full,
     note_delivered,
     note_ready,
-    refuse,
     settle_markers,
     unfinished,
 )
@@ -180,20 +180,21 @@ class _FilePush:
         ready = False
         try:
             self._free(file.path)
-            counts, digest = self._written(file, part)
-            rows, refused = counts["written"], counts["refused"] + counts["waiting"]
-            counts["left_out"] = 0 if full else max(0, claimed - rows - refused)
-            self.result.counts.update(counts)
-            self.result.tripped = [] if approved else self._beyond(file, rows, counts["refused"])
-            empty = rows == 0 and (self.filed.flow.write.when_empty or ("write" if full else "skip")) == "skip"
-            if self.result.tripped or empty:
-                self._put_back(file, part, settled=not self.result.tripped)
-                self.result.counts["written"] = 0
-                return
-            with told(file.path):
+            with told(file.path), Refusals() as refusals:
+                counts, digest = self._written(file, part, refusals)
+                rows, refused = counts["written"], counts["refused"] + counts["waiting"]
+                counts["left_out"] = 0 if full else max(0, claimed - rows - refused)
+                self.result.counts.update(counts)
+                self.result.tripped = [] if approved else self._beyond(file, rows, counts["refused"])
+                empty = rows == 0 and (self.filed.flow.write.when_empty or ("write" if full else "skip")) == "skip"
+                if self.result.tripped or empty:
+                    self._put_back(file, part, refusals, settled=not self.result.tripped)
+                    self.result.counts["written"] = 0
+                    return
                 safe(part)
-            with self.hub.engine.begin() as connection:
-                note_ready(connection, file, rows, refused, digest)
+                with self.hub.engine.begin() as connection:
+                    refusals.note(connection, self.feed)
+                    note_ready(connection, file, rows, refused, digest)
             ready = True
             self._place(file)
             self._delivered(file)
@@ -210,19 +211,17 @@ class _FilePush:
             raise RunStopped("there is a file of this name already, which this flow did not write", where=str(path),
                              todo="move it away and push again")
 
-    def _written(self, file: OutFile, part: Path) -> tuple[Counter[str], str]:
+    def _written(self, file: OutFile, part: Path, refusals: Refusals) -> tuple[Counter[str], str]:
         """The whole file beside its place; how many rows are in it and are not, and its digest."""
         flow, shape, counts = self.filed.flow, self.filed.shape, Counter[str]()
         totals = Totals(flow)
-        with (told(file.path), TemporaryDirectory() as aside, part.open("wb") as opened,
-              snapshot(self.hub) as connection):
+        with TemporaryDirectory() as aside, part.open("wb") as opened, snapshot(self.hub) as connection:
             writer = open_writer(opened, flow.write, shape.columns, folder=Path(aside), where=f"flow {flow.flow}",
                                  plain=self.filed.plain, lists=self.filed.lists)
             for page in pages_of(connection, self.filed, self.hub.project.codes, None if file.full else SENDING):
                 faults = faults_of(page, writer)
                 if faults:
-                    with self.hub.engine.begin() as noting:
-                        refuse(noting, self.feed, {page.ids[row]: why for row, why in faults.items()})
+                    refusals.add({page.ids[row]: why for row, why in faults.items()})
                     waiting = sum(why["code"] == "link_unknown" for why in faults.values())
                     counts += Counter(waiting=waiting, refused=len(faults) - waiting)
                 good = page.less(faults)
@@ -255,10 +254,14 @@ class _FilePush:
         if file.state == "ready":  # of an earlier push: its counts were told to nobody
             self.result.counts.update(written=file.rows, refused=file.refused)
 
-    def _put_back(self, file: OutFile, part: Path, *, settled: bool = False) -> None:
-        """No file after all. `settled`: nothing of what was claimed belongs into one."""
+    def _put_back(self, file: OutFile, part: Path, refusals: Refusals | None = None, *, settled: bool = False) -> None:
+        """No file after all, and why `refusals` are in none. `settled`: nothing of what was claimed belongs into one;
+        else the guard asks: what a file of changes would leave out is due still, and counts again. A full one looks at
+        every record in any case."""
         discard(part)
         with self.hub.engine.begin() as connection:
+            if refusals is not None:
+                refusals.note(connection, self.feed, asked=not (settled or file.full))
             drop_file(connection, file)
             (settle_markers if settled else give_back)(connection, self.feed)
 

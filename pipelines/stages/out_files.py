@@ -14,8 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from types import TracebackType
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
@@ -90,20 +93,45 @@ def claimed_count(connection: Connection, feed: int) -> int:
         select(func.count()).select_from(box).where(box.c.feed == feed, box.c.state == "sending")) or 0)
 
 
-def refuse(connection: Connection, feed: int, why: Mapping[int, Mapping[str, Any]]) -> None:
-    """Records that are not in the file, and why: refused, or waiting where a link may become known.
+class Refusals:
+    """Records that are not in the file under way, and why; kept on the disk, not in the store, until it is known what
+    becomes of the file: a push that is killed, or stopped by its guard, has refused nothing, and the next one counts
+    the same records again."""
+
+    def __enter__(self) -> Refusals:
+        self._pages = TemporaryFile()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+                 ) -> None:
+        self._pages.close()
+
+    def add(self, why: Mapping[int, Mapping[str, Any]]) -> None:
+        """Those of one page: record to code and params."""
+        self._pages.write(orjson.dumps(list(why.items())) + b"\n")
+
+    def note(self, connection: Connection, feed: int, *, asked: bool = False) -> None:
+        """Tells the outbox; `asked`: a person has to say first whether there will be a file of these changes."""
+        self._pages.seek(0)
+        for page in self._pages:
+            refuse(connection, feed, dict(orjson.loads(page)), asked=asked)
+
+
+def refuse(connection: Connection, feed: int, why: Mapping[int, Mapping[str, Any]], *, asked: bool = False) -> None:
+    """Records that are not in the file, and why: refused, or waiting where a link may become known; `asked`: due still.
 
     Also those that had no marker, so that none is left out in silence. A record that changed meanwhile waits anew.
     """
     box = hub.outbox
     rows: list[dict[str, Any]] = [
-        {"number": record, "words": dict(told), "as": "waiting" if told["code"] == "link_unknown" else "refused"}
+        {"number": record, "words": dict(told),
+         "as": "waiting" if asked or told["code"] == "link_unknown" else "refused"}
         for record, told in why.items()
     ]
     if not rows:
         return
-    wait = func.make_interval(0, 0, 0, 0, 0, 0, func.least(func.power(2, func.least(box.c.tries, 20)),
-                                                          LONGEST.total_seconds()))
+    grown = func.least(func.power(2, func.least(box.c.tries, 20)), LONGEST.total_seconds())
+    wait = func.make_interval(0, 0, 0, 0, 0, 0, literal(0) if asked else grown)
     made = insert(box).values(feed=feed, record_id=bindparam("number"), state=bindparam("as"),
                               why=bindparam("words", type_=JSONB), tries=1)
     same = box.c.generation == box.c.claimed

@@ -151,7 +151,10 @@ def test_a_file_of_another_hand_is_not_written_over(desk: FileDesk) -> None:
     assert desk.push().files == ["customers_0001.csv"]
 
 
-def test_far_fewer_rows_than_in_the_last_full_file_are_asked_about(desk: FileDesk) -> None:
+def test_far_fewer_rows_than_in_the_last_full_file_are_asked_about(
+    desk: FileDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
     for number in range(30):
         desk.company(f"C{number}")
     desk.push()
@@ -159,8 +162,60 @@ def test_far_fewer_rows_than_in_the_last_full_file_are_asked_about(desk: FileDes
     held = desk.push(full=True)
     assert held.exit_code == 3
     assert [trip.what for trip in held.tripped] == ["archives"]
+    told = CliRunner().invoke(app, ["push", "customers_out", "--everything"])
+    assert told.exit_code == 3
+    assert "the file would hold 17 records fewer than the 30 of the last one that held everything" in told.stdout
+    assert "navette push customers_out --everything --approve sends it" in told.stdout
     assert desk.there() == ["customers_0001.csv"]
     assert desk.push(full=True, approved=True).files == ["customers_0002.csv"]
+
+
+def test_more_refusals_than_the_guard_allows_are_asked_about_until_somebody_approves(
+    desk: FileDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
+    desk.flow(FLOW + "guard: {rejects: 2%}\n")
+    numbers = [desk.company(f"C{number}") for number in range(30)]
+    desk.push()
+    for number in numbers:
+        desk.rename(number, "Ωmega" if number in numbers[:4] else "Other")
+    for _ in range(2):
+        held = CliRunner().invoke(app, ["push", "customers_out"])
+        assert held.exit_code == 3, held.output
+        assert "nothing was sent: company: 4 of 30 records cannot be written; the guard allows 2%." in held.stdout
+        assert desk.there() == ["customers_0001.csv"]
+    assert {why for *_, why in desk.refused()} == {"NAME: 'Ωmega' has characters that cp1252 does not have"}
+    assert desk.push(approved=True).counts["written"] == 26
+    assert [(record, state) for record, state, _ in desk.refused()] == [(number, "refused") for number in numbers[:4]]
+    assert desk.push().files == []
+
+
+def test_a_push_that_was_stopped_on_the_way_has_refused_nothing(
+    desk: FileDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.flow(FLOW + "guard: {rejects: 2%}\n")
+    numbers = [desk.company(f"C{number}") for number in range(30)]
+    desk.push()
+    for number in numbers:
+        desk.rename(number, "Ωmega" if number in numbers[:4] else "Other")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.runs.push_file.content_digest", no_room)
+        with pytest.raises(RunStopped):
+            desk.push()
+    assert desk.push().exit_code == 3
+
+
+def no_room(*_: object) -> str:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_push_of_all_flows_approves_of_none(desk: FileDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
+    desk.company("A")
+    refused = CliRunner().invoke(app, ["push", "--approve"])
+    assert refused.exit_code == 1
+    assert "navette push FLOW --approve" in refused.stderr
+    assert desk.there() == []
 
 
 def test_two_pushes_at_once_are_one_after_the_other(desk: FileDesk) -> None:

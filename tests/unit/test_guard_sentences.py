@@ -1,0 +1,24 @@
+"""Whatever a guard trips on has its sentence, of what comes in and of what goes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from mappings.language.flow import Guard
+from mappings.words import Outcome
+from pipelines.ops.sentences import guard_lines
+from pipelines.stages.guard import check_guard
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_everything_that_a_guard_trips_on_is_told_in_words(sent: bool) -> None:
+    guard = Guard.model_validate(dict.fromkeys(Guard.model_fields, 0))
+    outcomes: Counter[Outcome] = Counter({"rejected": 5, "created": 5, "updated": 5})
+    tripped = [*check_guard(guard, "company", 30, outcomes, 5, 30, full=True),
+               *check_guard(guard, "company", 0, Counter(), 0, 30, full=True)]
+    assert {trip.what for trip in tripped} == {*Guard.model_fields, "empty"}
+    lines = guard_lines([trip.told() for trip in tripped], sent=sent)
+    assert len(set(lines)) == len(tripped)
+    assert all("company: " in line and "30" in line for line in lines)
