@@ -23,6 +23,10 @@ from mappings.errors import ConfigurationError
 
 BATCH = 1_000
 _NOT_AS_KNOWN = "42"  # SQLSTATE class: a column went, a type or a right changed since it was looked at
+_UNTOLD_TABLE = ("name its column with the time of change (read.changed_since), let navette system prepare install a"
+                 " change table, or read everything: each time with read.full: true, now with navette run FLOW --full")
+_UNTOLD_QUERY = ("name its column with the time of change (read.changed_since), or read everything: each time with"
+                 " read.full: true, now with navette run FLOW --full")
 OPERATIONS: tuple[Operation, ...] = ("create", "update", "archive", "delete")
 
 
@@ -72,10 +76,8 @@ class SqlRemote:
                 self._tracked.add(relation)
             way = "table" if tracked else "all"
         if way == "all" and since is not None:
-            raise ConfigurationError(
-                "nothing tells what changed since", where=resource.name,
-                todo="name the column with the time of change, or let navette system prepare install a change table",
-            )
+            raise ConfigurationError("nothing tells what changed since the last read", where=resource.name,
+                                     todo=_UNTOLD_TABLE if resource.query is None else _UNTOLD_QUERY)
         return SqlSource(self._readers, resource, relation, way, since)
 
     def fetch(self, resource: Resource, keys: Sequence[Key]) -> Page:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from mappings.check.places import FlowPlace, IntoPlace, Problems
 from mappings.check.reading import pattern_of
+from mappings.check.writing_files import to_files
 from mappings.errors import Problem
 from mappings.language.entities import Entity
 from mappings.language.flow import Flow
@@ -77,8 +78,7 @@ def _newest(entity: Entity, intos: list[IntoPlace]) -> Problems:
         if policy != "newest" or not shared:
             continue
         for into in intos:
-            read = into.flow.read
-            if name in into.into.fields and read.stamp is None:
+            if name in into.into.fields and into.flow.read.stamp is None and not to_files(into):
                 message = (f"{name}: conflicts go to the newest, and this flow does not tell how new a row is; "
                            f"write read.stamp, the column with its time of change")
                 yield into.key("fields", name).problem(message)
@@ -91,7 +91,7 @@ def _spaces(intos: list[IntoPlace]) -> Problems:
         spaces[Space(into.flow.system, into.flow.space_of(into.into), into.entity.name)].append(into)
     for space, sharing in spaces.items():
         yield from _key_shapes(space, sharing)
-        for first, second in combinations(sharing, 2):
+        for first, second in combinations((into for into in sharing if not to_files(into)), 2):
             ways = _mark(first.flow), _mark(second.flow)
             both = set(first.into.fields) & set(second.into.fields)
             if ways[0] != ways[1] and both:

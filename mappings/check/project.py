@@ -53,7 +53,7 @@ def check_project(
     found += named_heirs((place.flow.flow, place.tree, _flow(place)) for place in places)
     lost = any(each.severity == "error" and each.file.startswith("mappings/flows/") for each in draft.problems)
     found += check_across(project, places, every_flow=not lost)
-    found += check_two_way(places)
+    found += check_two_way(places, connectors)
     found += _misplaced(root)
     return sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
 

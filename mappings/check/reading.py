@@ -121,13 +121,25 @@ def _rows(place: FlowPlace, read: Read) -> Problems:
             yield place.value("read", key, "by").problem(message)
     if read.trailer is not None and read.trailer.rows is None and not read.trailer.sum:
         yield place.key("read", "trailer").problem("read.trailer: what does it tell? Write `rows`, or `sum`")
+    if read.query is not None and read.changed_since is None and not read.full:
+        message = ("read.query: nothing tells what changed since the last read, so only the first one succeeds; write "
+                   "read.changed_since, its column with the time of change, or read.full: true")
+        yield place.key("read", "query").warning(message)
     scheduled = place.flow.schedule is not None and place.flow.schedule.full is not None
-    if not read.full and not scheduled:
+    if not read.full and not scheduled and not _tells_deletes(place, read):
         for into in place.intos():
             if into.into.absent != "ignore" and not into.into.whole:
                 what = f"{into.into.label}: absent: {into.into.absent}"
                 message = f"{what} only acts in a full read; write read.full: true"
                 yield into.key("absent").warning(message)
+
+
+def _tells_deletes(place: FlowPlace, read: Read) -> bool:
+    """A system that answers tells what was deleted, by its change table or log, but where changes are read by a column:
+    of a row that is gone no column says so."""
+    system = place.project.systems.get(place.flow.system)
+    answers = system is not None and system.connector != "file"
+    return answers and read.query is None and read.changed_since is None
 
 
 def _schedule(place: FlowPlace) -> Problems:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import combinations
+
+from pydantic import BaseModel
 
 from mappings.check.columns import field_columns
 from mappings.check.places import FlowPlace, IntoPlace, Problems
@@ -16,9 +19,11 @@ from mappings.language.words import did_you_mean
 
 CHANGING = ("case", "collapse", "cut", "max", "html", "replace", "round")
 """Keys that change a value on its way in, so that what comes back is not what was sent."""
+NONE: Mapping[str, type[BaseModel] | None] = {}
 
 
-def check_two_way(places: list[FlowPlace]) -> Problems:
+def check_two_way(places: list[FlowPlace], connectors: Mapping[str, type[BaseModel] | None] = NONE) -> Problems:
+    """`connectors`: the model of each one's own keys in systems.yaml, where it is known."""
     writing: dict[tuple[str, str], list[IntoPlace]] = defaultdict(list)
     for place in places:
         if place.flow.direction == "in":
@@ -33,6 +38,7 @@ def check_two_way(places: list[FlowPlace]) -> Problems:
                 yield from _editable_key(into)
             yield from _round_trips(into)
             yield from _sent_when(into)
+            yield from _archiving(into, connectors)
             for name in into.into.fields:
                 writing[into.entity.name, name].append(into)
     yield from check_same_names(places)
@@ -55,6 +61,22 @@ def _sent_when(place: IntoPlace) -> Problems:
             yield spot.problem(f"write.when: {first} is no link, so it leads to no {rest!r}")
         elif rest and (linked := place.project.entities.get(spec.to)) and rest not in linked.names:
             yield spot.problem(f"write.when: {linked.name} has no field {rest!r}{did_you_mean(rest, linked.names)}")
+
+
+def _archiving(place: IntoPlace, connectors: Mapping[str, type[BaseModel] | None]) -> Problems:
+    """A connector that has a key `archived` archives where it is told there, by resource, what marks a row so."""
+    flow = place.flow
+    system = place.project.systems.get(flow.system)
+    model = None if system is None else connectors.get(system.connector)
+    if (flow.write.archived != "archive" or "archived" in place.into.fields
+            or model is None or "archived" not in model.model_fields):
+        return
+    resource = flow.read.resource or flow.write.resource or flow.flow
+    named = place.project.connections[flow.system].get("archived") or {}
+    if isinstance(named, Mapping) and resource not in named:  # what is no mapping is told as a mistake of its own
+        spot = FlowPlace(place.project, flow, place.project.trees[flow.flow]).value("write", "archived")
+        yield spot.problem(f"write.archived: archive, and nothing tells how {resource} marks a row as archived; name "
+                           f"the column and its cell in systems.{flow.system}.archived.{resource}")
 
 
 def _round_trips(place: IntoPlace) -> Problems:

@@ -135,8 +135,14 @@ def test_a_view_and_a_query_are_read_by_stamp(books: Books) -> None:
 
 def test_without_stamps_and_change_table_changes_cannot_be_read(books: Books) -> None:
     books.make(DEBTOR)
-    with pytest.raises(ConfigurationError, match="nothing tells what changed"):
+    with pytest.raises(ConfigurationError, match="nothing tells what changed") as table:
         books.remote().read(debtors(), Position())
+    assert "navette system prepare" in str(table.value.todo)
+    query = Resource("q", ("code",), ("code",), query="SELECT code FROM debtor")
+    with pytest.raises(ConfigurationError, match="nothing tells what changed") as told:
+        books.remote().read(query, Position())
+    assert "prepare" not in str(told.value.todo)
+    assert "read.full: true" in str(told.value.todo)
 
 
 # --- the change table ---

@@ -80,6 +80,24 @@ def test_newest_needs_to_know_how_new_a_row_is(tmp_path: Path):
     assert told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": stamped}) == []
 
 
+def test_of_a_flow_that_only_writes_files_no_stamp_is_asked_for(tmp_path: Path):
+    out = """flow: out
+system: hr
+direction: out
+write: {files: "OUT_{number:03d}.csv", reference: ID}
+into: {entity: company, ids: customers, key: ID, fields: {name: NAME, city: CITY}}
+"""
+    back = """flow: back
+system: hr
+read: {files: "BACK.csv", stamp: AT}
+into: {entity: company, ids: customers, key: ID, fields: {name: NAME, city: CITY}}
+"""
+    own = "entity: company\nmasters: {else: shared}\non_conflict: {else: newest}\n"
+    stamped = FLOW.replace("read: {", "read: {stamp: MODIFIED, ")
+    assert told(tmp_path, {"entities/company.yaml": own, "flows/customers.yaml": stamped, "flows/out.yaml": out,
+                           "flows/back.yaml": back}) == []
+
+
 def test_flows_that_fill_the_same_ids_in_different_orders_are_told(tmp_path: Path):
     other = "flow: more\nsystem: erp\nread: {files: 'M.csv', version: REV}\ninto: [{entity: company, ids: customers, key: CODE, fields: {name: N, city: V}}]\n"
     said = "customers and more both fill name of customers, one in the order of its files, the other of its version: which of two rows is newer cannot be told"

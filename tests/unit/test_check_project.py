@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from connectors.registry import settings_models
 from mappings.check.project import check_project
-from tests.check_desk import ADDRESS, FLOW, SYSTEMS, flow_told, told
+from tests.check_desk import ADDRESS, FLOW, SYSTEMS, flow_told, lay, told
 
 
 def test_a_sound_project_has_nothing_to_tell(tmp_path: Path):
@@ -159,6 +160,51 @@ def test_absence_only_acts_in_a_full_read(tmp_path: Path):
     text = FLOW.replace("    key", "    absent: unlink\n    key")
     assert flow_told(tmp_path, text) == ["6:5: warning: company: absent: unlink only acts in a full read; write read.full: true"]
     assert flow_told(tmp_path, text + "schedule: {full: 0 2 * * *}\n") == []
+
+
+SQL_SYSTEMS = """systems:
+  hr:
+    connector: sql
+    url: postgresql://navette@db.example/hr
+    archived: {people: {column: left}}
+"""
+SQL_FLOW = """flow: people
+system: hr
+read: {resource: staff}
+into: {entity: company, key: id, absent: unlink, fields: {name: name}}
+"""
+
+
+@pytest.mark.parametrize(("read", "said"), [
+    ("resource: staff", []),
+    ("resource: staff, changed_since: at", [
+        "4:34: warning: company: absent: unlink only acts in a full read; write read.full: true"]),
+    ('full: true, query: "SELECT * FROM staff"', []),
+    ('changed_since: at, query: "SELECT * FROM staff"', [
+        "4:34: warning: company: absent: unlink only acts in a full read; write read.full: true"]),
+    ('query: "SELECT * FROM staff"', [
+        "3:8: warning: read.query: nothing tells what changed since the last read, so only the first one succeeds; write "
+        "read.changed_since, its column with the time of change, or read.full: true",
+        "4:34: warning: company: absent: unlink only acts in a full read; write read.full: true"]),
+])
+def test_what_a_database_tells_of_changes_and_of_deletes_is_judged(tmp_path: Path, read: str, said: list[str]):
+    assert people_told(tmp_path, SQL_FLOW.replace("resource: staff", read)) == said
+
+
+def test_where_records_are_to_be_archived_the_system_says_how(tmp_path: Path):
+    text = SQL_FLOW.replace("into:", "direction: two-way\nwrite: {archived: archive}\ninto:")
+    assert people_told(tmp_path, text) == [
+        "5:19: write.archived: archive, and nothing tells how staff marks a row as archived; name the column and its cell "
+        "in systems.hr.archived.staff"]
+    assert people_told(tmp_path, text.replace("staff", "people")) == []
+    assert people_told(tmp_path, text.replace("{name: name}", "{name: name, archived: gone}")) == []
+
+
+def people_told(root: Path, text: str) -> list[str]:
+    lay(root, {"systems.yaml": SQL_SYSTEMS, "flows/people.yaml": text})
+    (root / "mappings/flows/customers.yaml").unlink()
+    problems = check_project(root, {}, connectors=settings_models(), builtin=root / "mappings/b")
+    return [str(problem).removeprefix("mappings/flows/people.yaml:") for problem in problems]
 
 
 def test_what_a_new_record_needs_has_to_come_from_somewhere(tmp_path: Path):
