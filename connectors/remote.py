@@ -17,7 +17,7 @@ exception: it is in its receipt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -104,7 +104,7 @@ class Receipt:
     the row is newer than `version`: read it again. `retry`: may pass later. `unclear`: the answer was lost on the way;
     whether it was done must be found out by reading. `code` and `message` are the system's own words. `row`: the row's
     cells as the write left them, told in its own transaction; None where the system cannot: then what somebody edits
-    before the row is read again passes for what the system made of the write.
+    before the row is read again passes for what the system made of the write, unless `edited` knows of it.
     """
 
     state: State
@@ -151,6 +151,10 @@ class Remote(Protocol):
 
     def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
         """Does the changes, at most `capabilities().batch` of one operation; a receipt for each, in order."""
+
+    def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:
+        """Which of these rows, that this session has written, somebody else has saved since; none where the system does
+        not say who."""
 
     @property
     def writes_as(self) -> object:

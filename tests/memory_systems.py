@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -53,6 +53,7 @@ class MemorySystem:
     refused: str | None = None  # a row that has this value anywhere is refused
     versions: bool = True
     whole_batch: bool = True
+    tells_writers: bool = False
     batch: int = 50
     rows: dict[str, Row] = field(default_factory=dict)
     past: list[Row] = field(default_factory=list)  # rows as they once were, oldest first
@@ -68,6 +69,7 @@ class MemorySystem:
     number: int = 100
     writes: int = 0  # changes that the hub made here
     made: list[Row] = field(default_factory=list)  # rows that the hub made here
+    by_users: set[str] = field(default_factory=set)  # rows whose last writer is not the hub
 
     def open(self) -> MemoryRemote:
         return MemoryRemote(self)
@@ -86,6 +88,7 @@ class MemorySystem:
         self.past.append(dict(row))
         row.update({column: self.tidy(column, cell) for column, cell in values.items()})
         self.tick += 1
+        self.by_users.add(key)
         row.update(rev=str(int(row["rev"]) + 1), tick=str(self.tick), changed=datetime.now(UTC).isoformat())
 
     def delete(self, key: str) -> None:
@@ -119,6 +122,7 @@ class MemorySystem:
             assert change.key is not None
             key = change.key[0]
             self.edit(key, closed="true") if change.operation == "archive" else self.delete(key)
+        self.by_users.discard(key)
         return Receipt("delivered", (key,), self.rows[key]["rev"] if key in self.rows and self.versions else None)
 
     def _refusal(self, change: Change) -> Receipt | None:
@@ -227,6 +231,10 @@ class MemoryRemote:
             return [Receipt("refused", change.key, code="batch", message="the batch was refused")
                     if len(changes) > 1 else self.system.do(change) for change in changes]
         return [self.system.do(change) for change in changes]
+
+    def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:
+        self._reached()
+        return [key for key in keys if key[0] in self.system.by_users] if self.system.tells_writers else ()
 
     @property
     def writes_as(self) -> object:

@@ -25,7 +25,7 @@ from connectors.tryton.session import Session
 from connectors.tryton.values import wire_value
 from demo.tryton_server import TrytonServer, running
 
-__all__ = ["TrytonDesk", "lay_mappings", "others", "tryton"]
+__all__ = ["TrytonDesk", "another", "lay_mappings", "others", "tryton"]
 
 NUMBERS = count(1)
 MAPPINGS = Path(__file__).resolve().parents[1] / "demo" / "tryton" / "mappings"
@@ -51,6 +51,17 @@ def tryton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrytonServer]:
 def others(tryton: TrytonServer) -> Iterator[Session]:
     """A session of somebody else's, for what happens behind the connector's back."""
     session = Session(tryton.settings())
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def another(tryton: TrytonServer, others: Session) -> Iterator[Session]:
+    """A session of another user, who may do everything too."""
+    groups = others.read("model.res.group.search", [], 0, None, None)
+    others.write("model.res.user.create", [{"name": "Another", "login": "another", "password": "auch-Schreiben-7",
+                                            "groups": [["add", groups]]}])
+    session = Session(tryton.settings(user="another", password="auch-Schreiben-7", password_file=None))
     yield session
     session.close()
 

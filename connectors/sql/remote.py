@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
@@ -122,6 +122,9 @@ class SqlRemote:
         if any(receipt.code.startswith(_NOT_AS_KNOWN) for receipt in receipts):
             self._relations.pop(resource, None)
         return receipts
+
+    def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:  # noqa: ARG002 -- the port's names
+        return ()  # a receipt has the row as its write left it
 
     @property
     def writes_as(self) -> object:

@@ -7,7 +7,7 @@ mechanisms, identifiers, lines) are resources of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -23,6 +23,7 @@ from connectors.tryton.reading import STAMPS, WRITTEN, TrytonSource, states_of
 from connectors.tryton.session import Session
 from connectors.tryton.settings import TrytonSettings
 from connectors.tryton.values import BadCell, wire_value
+from connectors.tryton.writers import saved_by_others
 from connectors.tryton.writing import ACTIVE, Writer
 from mappings.errors import ConfigurationError
 
@@ -97,6 +98,14 @@ class TrytonRemote:
             raise ValueError(f"{len(changes)} changes in one call, which takes {self.settings.batch}")
         key = Query(self.session, query.model, self._columns(resource, resource.key))
         return Writer(self.session, key, encoder).write(resource, changes)
+
+    def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:
+        query = self._query(resource)
+        key = Query(self.session, query.model, self._columns(resource, resource.key))
+        ids = self._encoder(query.model).ids_of(key, keys)
+        kinds = [column.name for column in query.columns if len(column.path) == 1 and column.reaches(query.model)]
+        others = saved_by_others(self.session, query.model, [one for found in ids.values() for one in found], kinds)
+        return [key for key, found in ids.items() if not others.isdisjoint(found)]
 
     @property
     def writes_as(self) -> object:

@@ -24,6 +24,7 @@ class Session:
     def __init__(self, settings: TrytonSettings) -> None:
         self.settings = settings
         self.wire = Wire(settings)
+        self.user = 0  # who we are there, once logged in
         self._authorization: str | None = None
         self._context: dict[str, Any] = {}
         self._refusal: LoginRefused | None = None
@@ -84,6 +85,7 @@ class Session:
         if not told:
             raise self._refuse("no such user, or not this password")
         user, token = told[0], told[1]
+        self.user = int(user)
         self._authorization = "Session " + b64encode(f"{settings.user}:{user}:{token}".encode()).decode()
         self._context = self._own_context()
 

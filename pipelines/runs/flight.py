@@ -7,8 +7,8 @@
 
 One thread makes all calls, one after the other: two at once would gain nothing from most systems. The intents of a call
 are noted behind the receipts of the one before: killed anywhere, one batch at most is to be looked for. What was made
-is read back before the next write, as ever: an edit of somebody else's in between would pass for what the system made
-of ours.
+is read back before the next write, as ever: where the system does not say who wrote, an edit of somebody else's in
+between would pass for what the system made of ours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from connectors.page import Page
 from connectors.remote import Capabilities, Remote, Resource
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Call, begin_call, make_call
+from pipelines.runs.read_back import Part, parts_read_back
 from pipelines.stages.outbox import Marker
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.sending import Send
@@ -44,7 +44,7 @@ class Flight:
 
     batch: Batch
     called: Future[Call] = field(default_factory=Future)
-    read: Future[Page | None] = field(default_factory=Future)
+    read: Future[Sequence[Part]] = field(default_factory=Future)
 
 
 class Caller:
@@ -53,7 +53,7 @@ class Caller:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="navette-call")
 
-    def begin(self, batch: Batch, write: Callable[[], Call], read: Callable[[Call], Page | None]) -> Flight:
+    def begin(self, batch: Batch, write: Callable[[], Call], read: Callable[[Call], Sequence[Part]]) -> Flight:
         """Writes, and reads back what was delivered, behind what is under way already."""
         flight = Flight(batch)
 
@@ -62,11 +62,11 @@ class Caller:
                 call = write()
             except BaseException as fault:
                 flight.called.set_exception(fault)
-                flight.read.set_result(None)
+                flight.read.set_result(())
                 return
             flight.called.set_result(call)
             try:
-                flight.read.set_result(None if call.fault is not None else read(call))
+                flight.read.set_result(() if call.fault is not None else read(call))
             except BaseException as fault:
                 flight.read.set_exception(fault)
 
@@ -85,7 +85,7 @@ def is_one_call_of_creates(sends: Sequence[Send], can: Capabilities) -> bool:
 
 
 def create_calls(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, can: Capabilities, run_id: int,
-                 sends: Sequence[Send]) -> tuple[Callable[[], Call], Callable[[Call], Page | None]]:
+                 sends: Sequence[Send]) -> tuple[Callable[[], Call], Callable[[Call], Sequence[Part]]]:
     """What writes these sends, whose intents are noted now, and what reads back those that were made and did not come
     with the receipt."""
     begun = begin_call(hub, plan, run_id, [send for send in sends if send.fault is None])
@@ -93,9 +93,9 @@ def create_calls(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, c
     def write() -> Call:
         return make_call(hub, plan, resource, can, remote, begun, later=True)
 
-    def read(call: Call) -> Page | None:
+    def read(call: Call) -> Sequence[Part]:
         keys = [one.key for one in call.receipts.values()
                 if one.state == "delivered" and one.row is None and one.key is not None]
-        return remote.fetch(resource, keys) if keys else None
+        return parts_read_back(remote, resource, remote.fetch(resource, keys), plan.into.key) if keys else ()
 
     return write, read

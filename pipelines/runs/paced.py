@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -56,6 +56,10 @@ class Paced:
     def write(self, resource: Resource, changes: Sequence[Change]) -> list[Receipt]:
         self.pace.wait()
         return self.remote.write(resource, changes)
+
+    def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:
+        self.pace.wait()
+        return self.remote.edited(resource, keys)
 
     @property
     def writes_as(self) -> object:

@@ -40,6 +40,7 @@ from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
+from pipelines.runs.read_back import parts_read_back
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
 from pipelines.runs.standing import Standing
 from pipelines.runs.there import Rows, known_unread, rows_of
@@ -239,9 +240,8 @@ class _Push:
         return flight
 
     def _take_in_read(self, flight: Flight | None) -> None:
-        page = None if flight is None else flight.read.result()
-        if page is not None and len(page.frame):
-            self._take_in(page, "readback")
+        for rows, trigger in () if flight is None else flight.read.result():
+            self._take_in(rows, trigger)
 
     def _wait_for_system(self, markers: Sequence[Marker], error: RemoteDown) -> None:
         with self.hub.small.begin() as connection:
@@ -284,8 +284,8 @@ class _Push:
         """Fetches what was just written, by key; what is not as it had to be goes down the road."""
         page = self.remote.fetch(self.resource, [remote_key(key) for key in sends])
         page = settle_exact(self.hub, self.flow, self.plan, self.seen, page, sends)
-        if len(page.frame):
-            self._take_in(page, "readback")
+        for rows, trigger in parts_read_back(self.remote, self.resource, page, self.plan.into.key):
+            self._take_in(rows, trigger)
 
     def _take_in(self, page: Page, trigger: str) -> None:
         result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page),

@@ -15,7 +15,8 @@ comes through another feed of its id space for the first time, what was agreed t
 writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
 not send, the next one sends. What was `sent` is read again: whatever the row then has is what the system made of it
 (cut, reformatted), and becomes the remote image. Read at once after the write that is so whatever it is; read later,
-where that reading failed, only as far as it may be made of what was sent: anything else is somebody's edit.
+where that reading failed, or where the system says that somebody else has saved the row since, only as far as it may be
+made of what was sent: anything else is somebody's edit.
 
 A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
 "only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value

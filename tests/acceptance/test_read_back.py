@@ -65,6 +65,21 @@ def test_what_the_system_cut_or_somebody_edited_behind_our_write_goes_down_the_r
     assert read_back(three) == before + 2
 
 
+@pytest.mark.parametrize("tells_writers", [True, False])
+def test_an_edit_behind_our_write_is_no_echo_of_it_where_the_system_says_who_wrote(three: Three, tells_writers: bool
+                                                                                  ) -> None:
+    key = known(three)
+    one = three.systems["erp"]
+    one.tells_writers = tells_writers
+    one.afterwards = lambda: one.edit(key, email="there@example.org", note="a rather s")
+    three.crm("UPDATE crm.company SET email = 'c@example.org', segment_note = 'a rather short note'")
+    three.push_again("erp")
+    assert three.crm("SELECT email, segment_note FROM crm.company") == [
+        ("there@example.org" if tells_writers else "c@example.org", "a rather short note")]
+    three.rest()
+    assert three.one("SELECT count(*) FROM sync.crosswalk_company WHERE pending IS NOT NULL OR sent IS NOT NULL") == 0
+
+
 def test_who_changes_the_record_just_now_is_waited_for(three: Three, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the row would be as last applied, and the change nothing that the next reading has to look at."""
     key = known(three)

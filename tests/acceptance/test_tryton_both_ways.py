@@ -25,9 +25,9 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.remote import Kept
-from tests.tryton_desk import lay_mappings, others, tryton
+from tests.tryton_desk import another, lay_mappings, others, tryton
 
-__all__ = ["others", "tryton"]
+__all__ = ["another", "others", "tryton"]
 pytestmark = pytest.mark.timeout(900)  # the first on a machine sets Tryton up
 PARTIES, ADDRESSES = "tryton_parties", "tryton_addresses"
 
@@ -155,6 +155,33 @@ def test_what_somebody_saves_between_our_reading_and_our_writing_is_not_written_
     assert both.there(number, "name", "email") == ["Saved meanwhile", "crm@example.org"], "on_conflict: name: tryton"
     assert both.crm("SELECT name FROM crm.company WHERE email = 'crm@example.org'") == [("Saved meanwhile",)]
     assert both.sees("SELECT field, winner, ours #>> '{}' FROM sync.conflict") == [("name", "remote", "From the CRM")]
+
+
+def test_what_another_user_saves_before_we_read_back_is_his_edit(
+        both: Both, another: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = both.party("Renamed", contact_mechanisms=[["create", [{"type": "phone", "value": "+33199006001"}]]])
+    both.run()
+    written = TrytonRemote.write
+    edits: list[tuple[str, int, dict[str, Any]]] = []
+
+    def write(remote: TrytonRemote, resource: Any, changes: list[Change]) -> list[Receipt]:
+        receipts = written(remote, resource, changes)
+        while edits:
+            model, ours, values = edits.pop()
+            another.write(f"model.{model}.write", [ours], values)
+        return receipts
+
+    monkeypatch.setattr(TrytonRemote, "write", write)
+    [phone] = another.read("model.party.contact_mechanism.search", [["party", "=", number]], 0, None, None)
+    edits.append(("party.party", number, {"name": "Renamed there"}))
+    both.crm("UPDATE crm.company SET name = 'Renamed here' WHERE name = 'Renamed'")
+    both.push()
+    assert both.crm("SELECT name FROM crm.company WHERE phone = '+33199006001'") == [("Renamed there",)]
+    edits.append(("party.contact_mechanism", phone, {"value": "+33199006003"}))
+    both.crm("UPDATE crm.company SET phone = '+33199006002' WHERE name = 'Renamed there'")
+    both.push()
+    assert both.crm("SELECT phone FROM crm.company WHERE name = 'Renamed there'") == [("+33199006003",)]
+    assert both.there(number, "name", "phone") == ["Renamed there", "+33199006003"]
 
 
 def test_what_tryton_s_rules_refuse_is_told_in_its_words_and_keeps_nothing_else(make: Make) -> None:

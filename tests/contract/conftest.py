@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.tryton_desk import others, tryton
+from tests.tryton_desk import another, others, tryton
 
-__all__ = ["others", "tryton"]
+__all__ = ["another", "others", "tryton"]
