@@ -4,8 +4,8 @@
 
     waiting ─ claim ─▶ sending ─┬─ delivered: gone, unless the record changed meanwhile ─▶ waiting
        ▲                        ├─ may pass later, or hangs on another record ─▶ waiting, with a time to try again
-       └── the record changes ──┼─ will never be taken as it is ─▶ refused
-                                └─ the answer was lost ─▶ unclear
+       ├── the record changes ──┼─ will never be taken as it is ─▶ refused
+       └── its row changes ─────┴─ the answer was lost ─▶ unclear
 """
 
 from __future__ import annotations
@@ -60,20 +60,34 @@ def queue(connection: Connection, feed: int, records: Select[Any]) -> None:
 
 def queued(feed: int, records: Select[Any]) -> Insert:
     """The statement of `queue`."""
-    ids = records.subquery()
-    marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
-    return insert(hub.outbox).from_select(["feed", "record_id"], marked).on_conflict_do_nothing()
+    return _marked(feed, records).on_conflict_do_nothing()
+
+
+def woken(feed: int, records: Select[Any]) -> Insert:
+    """The statement of `queue`, for records whose rows were read: one that was refused waits anew, since what was wrong
+    may have been put right there. A push does not wake what it was refused itself: its own markers are `sending` while
+    it reads, and what it reads afterwards are rows that were taken."""
+    return _anew(_marked(feed, records), "refused")
 
 
 def queue_anew(connection: Connection, feed: int, records: Select[Any]) -> int:
     """Markers for `records`, due now, also where one was refused or waits; returns how many there are."""
-    ids, box = records.subquery(), hub.outbox
-    marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
-    statement = insert(box).from_select(["feed", "record_id"], marked)
-    queued = statement.on_conflict_do_update(index_elements=["feed", "record_id"], set_={
-        "generation": box.c.generation + 1, "due_at": func.now(), "tries": 0, "why": None, "state": "waiting",
-    }, where=box.c.state.in_(["waiting", "refused"])).returning(box.c.record_id).cte("queued")
+    queued = _anew(_marked(feed, records), "waiting", "refused").returning(hub.outbox.c.record_id).cte("queued")
     return connection.scalar(select(func.count()).select_from(queued)) or 0
+
+
+def _marked(feed: int, records: Select[Any]) -> Insert:
+    ids = records.subquery()
+    marked = select(literal(feed), ids.c[0]).distinct().order_by(ids.c[0])
+    return insert(hub.outbox).from_select(["feed", "record_id"], marked)
+
+
+def _anew(marked: Insert, *states: str) -> Insert:
+    """Due now, also where there is one in these states."""
+    box = hub.outbox
+    return marked.on_conflict_do_update(index_elements=["feed", "record_id"], set_={
+        "generation": box.c.generation + 1, "due_at": func.now(), "tries": 0, "why": None, "state": "waiting",
+    }, where=box.c.state.in_(states))
 
 
 def claim(connection: Connection, feed: int, system: str, limit: int) -> list[Marker]:

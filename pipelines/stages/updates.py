@@ -41,7 +41,7 @@ from mappings.words import Outcome
 from pipelines.stages.conflicts import log_conflicts, settle_conflicts
 from pipelines.stages.creates import entry_values, fingerprint_of
 from pipelines.stages.decide import outcome_of
-from pipelines.stages.outbox import queued
+from pipelines.stages.outbox import queued, woken
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
 from pipelines.stages.staging import IntoStaging, by_record, index_lookups
@@ -81,7 +81,7 @@ class IntoUpdates:
         with index_lookups(connection):
             connection.execute(entries, {"run": self.run_id})
         if some.get("#pending") and self.plan.writes:
-            connection.execute(self.tables.once("pending", lambda: queued(
+            connection.execute(self.tables.once("pending", lambda: woken(
                 self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))))
         if some.get("#changed") and self.plan.writes:
             with index_lookups(connection):

@@ -217,3 +217,25 @@ def test_a_system_that_is_filled_for_the_first_time_gets_every_record(both: Both
     assert both.push("erp_companies").counts["created"] == 7
     assert queue_everything(both.hub, "erp_companies") == 7
     assert both.push("erp_companies").counts["unchanged"] == 7
+
+
+def test_what_was_refused_waits_anew_once_it_was_put_right_there(both: Both) -> None:
+    filled(both)
+    both.erp("CREATE FUNCTION frozen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+             " IF old.note = 'frozen' AND new.city IS DISTINCT FROM old.city THEN RAISE EXCEPTION 'frozen'; END IF;"
+             " RETURN new; END $$")
+    both.erp("CREATE TRIGGER a_frozen BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION frozen()")
+    both.erp("UPDATE customer SET note = 'frozen', email = 'a@example.org' WHERE siret = %s", SIRETS[0])
+    both.crm("UPDATE crm.company SET segment_note = 'frozen' WHERE siret = %s", SIRETS[0])
+    both.rounds(2)
+    both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+    for _ in range(3):  # nobody has changed anything: it is not tried again and again
+        both.run("erp_companies")
+        both.push("erp_companies")
+    refusals = "SELECT count(*) FROM sync.intent WHERE state = 'refused'"
+    assert (both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), both.one(refusals)) == ("City 1", 1)
+    both.erp("UPDATE customer SET note = NULL, email = 'b@example.org' WHERE siret = %s", SIRETS[0])
+    both.run("erp_companies")
+    both.push("erp_companies")
+    assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "Lyon"
+    assert "refused" not in dict(both.outbox())
