@@ -171,7 +171,7 @@ def _link(hub: Hub, connection: Connection, row: RowMapping, record_id: int) -> 
     if not connection.scalar(select(exists().where(record.c.id == record_id))):
         raise ConfigurationError(f"there is no {row['entity']} with id {record_id}",
                                  todo="navette review list shows the candidates")
-    settle_unlinked(connection, row["feed"], [row["key"]], row["run_id"])
+    settle_unlinked(connection, [row["feed"]], [row["key"]], row["run_id"])
     first = ~exists().where(x.c.record_id == record_id, x.c.id_space == row["id_space"], x.c.is_primary)
     connection.execute(
         insert(x).values(id_space=row["id_space"], key=row["key"], feed=row["feed"], record_id=record_id,

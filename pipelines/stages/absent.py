@@ -156,7 +156,7 @@ def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: 
     if not gone or action == "ignore":
         return 0, 0
     moved = [each.key for each in gone if each.moved]
-    unlink_entries(connection, plan, moved, run_id)
+    unlink_entries(connection, plan, moved, run_id, followers=False)
     gone = [each for each in gone if not each.moved]
     if action == "review":
         _ask(connection, run_id, plan, gone, held, source)
@@ -205,10 +205,15 @@ def keep_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], ru
     )
 
 
-def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int) -> None:
-    """Forgets the entries; what was disputed with them is not any more."""
-    connection.execute(delete(plan.crosswalk).where(*_these(plan, keys)))
-    settle_unlinked(connection, plan.feed, keys, run_id)
+def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int, *, followers: bool = True
+                   ) -> None:
+    """Forgets the entries; what was disputed with them is not any more. With them go, of `followers`, those of feeds
+    that only add to what this one makes: a record whose row is gone is not known there."""
+    feeds = (plan.feed, *(plan.followers if followers else ()))
+    x = plan.crosswalk
+    connection.execute(delete(x).where(x.c.id_space == plan.id_space, x.c.key == any_(literal(list(keys), ARRAY(Text))),
+                                       x.c.feed.in_(feeds)))
+    settle_unlinked(connection, feeds, keys, run_id)
 
 
 def _these(plan: IntoPlan, keys: Sequence[str]) -> list[ColumnElement[bool]]:

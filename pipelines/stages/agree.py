@@ -52,7 +52,8 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send], run_
         x, t = plan.crosswalk, _sent(plan)
         gone_there = select(t.c.key).where(t.c.deleted)
         connection.execute(
-            delete(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(gone_there)), rows
+            delete(x).where(x.c.id_space == plan.id_space, x.c.feed.in_((plan.feed, *plan.followers)),
+                            x.c.key.in_(gone_there)), rows
         )
 
 

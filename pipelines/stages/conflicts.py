@@ -69,14 +69,14 @@ def settle_conflicts(connection: Connection, run_id: int, plan: IntoPlan, tables
         )
 
 
-def settle_unlinked(connection: Connection, feed: int, keys: Collection[str], run_id: int) -> None:
+def settle_unlinked(connection: Connection, feeds: Collection[int], keys: Collection[str], run_id: int) -> None:
     """Settles open conflicts of keys that are linked to their records no more."""
     conflict = hub.conflict
     if not keys:
         return
     connection.execute(
         update(conflict)
-        .where(conflict.c.feed == feed, conflict.c.state == "open",
+        .where(conflict.c.feed.in_(feeds), conflict.c.state == "open",
                conflict.c.key == any_(literal(list(keys), ARRAY(Text))))
         .values(state="settled", winner="crm", decision=_decision("unlinked", run_id, conflict.c.ours))
     )

@@ -66,6 +66,7 @@ class IntoPlan:
     id_space: int
     shared_space: bool  # other feeds use the same id space
     witnesses: tuple[int, ...]  # feeds of other flows that use it and count what is absent: a key of theirs is there
+    followers: tuple[int, ...]  # feeds that only add to what this one makes: what they know of a key goes with it
     record: Table
     crosswalk: Table
     entities: Mapping[str, Entity]
@@ -189,6 +190,8 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 into=into, entity=entity, label=into.label, feed=feed, id_space=space, shared_space=bool(others),
                 witnesses=tuple(other.id for other in others
                                 if other.flow != flow.flow and _tells_absence(project, other.flow, other.label)),
+                followers=tuple(other.id for other in others
+                                if into.create and _only_adds(project, other.flow, other.label)),
                 record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
@@ -244,8 +247,19 @@ def _feed(connection: Connection, flow: Flow, into: Into, space: int) -> tuple[i
 
 def _tells_absence(project: Project, flow: str, label: str) -> bool:
     """Whether the project still has this feed, and it counts what is absent."""
+    into = _into_of(project, flow, label)
+    return into is not None and into.absent != "ignore"
+
+
+def _only_adds(project: Project, flow: str, label: str) -> bool:
+    """Whether this feed makes no records and does not count what is absent, or the project has it no more."""
+    into = _into_of(project, flow, label)
+    return into is None or not (into.create or into.whole or into.absent != "ignore")
+
+
+def _into_of(project: Project, flow: str, label: str) -> Into | None:
     intos = project.flows[flow].into if flow in project.flows else ()
-    return any(into.absent != "ignore" for into in intos if into.label == label)
+    return next((into for into in intos if into.label == label), None)
 
 
 def _key_shapes(into: Into, flow: Flow, project: Project) -> dict[str, tuple[int | str, ...]]:

@@ -22,6 +22,8 @@ FLOWS = {
     "prospects": flow("prospects", INTO.format("company", "S", "archive", FIELDS % "small")),
     "customers": flow("customers", INTO.format("company", "L", "archive", FIELDS % "large")),
     "details": flow("details", "{entity: company, key: CODE, ids: customers, fields: {short: SHORT}}"),
+    "listed": flow("listed", INTO.format("company", "S", "unlink", FIELDS % "small").replace("customers", "listed")),
+    "notes": flow("notes", "{entity: company, key: CODE, ids: listed, create: false, fields: {short: SHORT}}"),
 }
 module_road, road = roads(FLOWS)
 HEAD = "CODE;NAME;KIND"
@@ -86,6 +88,15 @@ def test_a_flow_that_does_not_count_what_is_absent_keeps_nothing_alive(road: Roa
     road.run("details", "CODE;SHORT", "1;a", "2;b")
     road.run("customers", HEAD, "2;Other;L")
     assert [archived for _, _, archived in state(road)] == [True, False]
+
+
+def test_a_row_that_is_gone_is_not_known_to_flows_that_only_add_to_it_either(road: Road) -> None:
+    road.run("listed", HEAD, "1;Acme;S", "2;Other;S")
+    road.run("notes", "CODE;SHORT", "1;a", "2;b")
+    road.run("listed", HEAD, "2;Other;S")
+    assert entries(road) == [("2", "listed.company"), ("2", "notes.company")]
+    road.run("notes", "CODE;SHORT", "1;a", "2;b")
+    assert (road.held(), len(state(road))) == ([("parked", "1", "waits_for")], 2)
 
 
 def test_what_both_flows_have_is_archived_once_neither_has_it(road: Road) -> None:
