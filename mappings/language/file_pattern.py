@@ -3,7 +3,8 @@
 ::
 
     {company}        any text without a slash
-    {day:%Y%m%d}     a date or time, by strptime's directives; its value is ISO (2026-11-22), and it gives an order
+    {day:%Y%m%d}     a date or time, by strptime's directives; its value is ISO (2026-11-22), and it gives an order;
+                     %I with %p (AM or PM) is the hour of a 12-hour clock
     {number:d}       digits; gives an order too; {number:06d} where it is written with six digits at least
 """
 
@@ -20,7 +21,7 @@ _PIECE = re.compile(r"\{(?P<part>[^{}]*)\}|(?P<brace>[{}])|(?P<wild>[*?])|(?P<te
 _PART = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<form>.+))?")
 _DIRECTIVES = {
     "Y": r"\d{4}", "y": r"\d{2}", "m": r"\d{2}", "d": r"\d{2}", "H": r"\d{2}", "M": r"\d{2}", "S": r"\d{2}",
-    "j": r"\d{3}", "b": r"[^\W\d_]+", "B": r"[^\W\d_]+", "%": "%",
+    "I": r"\d{2}", "p": "[AaPp][Mm]", "j": r"\d{3}", "b": r"[^\W\d_]+", "B": r"[^\W\d_]+", "%": "%",
 }
 _SAMPLE = datetime(2026, 11, 22, 13, 45, 59)
 
@@ -69,7 +70,7 @@ class FilePattern:
                     moment = datetime.strptime(text, part.form)
                 except ValueError:
                     return None
-                timed = any(directive in part.form for directive in ("%H", "%M", "%S"))
+                timed = any(directive in part.form for directive in ("%H", "%I", "%M", "%S"))
                 text = moment.isoformat() if timed else moment.date().isoformat()
             values[part.name] = text
         return values
@@ -124,7 +125,8 @@ def _part(written: str) -> Part:
     if unknown or "%" not in form:
         what = f"%{unknown[0]}" if unknown else repr(form)
         raise ValueError(f"{{{written}}}: {what} is not understood; a date is written as in %Y%m%d, a number as d")
-    if not {"Y", "y"} & set(re.findall(r"%(.)", form)):
+    said = set(re.findall(r"%(.)", form))
+    if not {"Y", "y"} & said:
         raise ValueError(f"{{{written}}}: a date needs its year")
     return Part(name, "date", form)
 
@@ -134,6 +136,8 @@ def _expression(piece: str | Part) -> str:
         return {"*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
     if piece.kind == "number":
         return rf"(?P<{piece.name}>\d+)"
+    if ("I" in said) != ("p" in said):
+        raise ValueError(f"{{{written}}}: the hours of a 12-hour clock are %I and need %p, AM or PM; else write %H")
     if piece.kind == "text":
         return rf"(?P<{piece.name}>[^/]+?)"
     inner = re.sub(
@@ -146,7 +150,7 @@ def _directive(found: re.Match[str]) -> str:
     """Months, days and times may be written without their zero where what stands beside them tells where they end."""
     form, at, end = found.string, found.start(), found.end()
     alone = (at == 0 or form[at - 2 : at - 1] != "%") and (end == len(form) or form[end] != "%")
-    return r"\d{1,2}" if found[1] in "mdHMS" and alone else _DIRECTIVES[found[1]]
+    return r"\d{1,2}" if found[1] in "mdHIMS" and alone else _DIRECTIVES[found[1]]
 
 
 def _sample(piece: str | Part) -> str:

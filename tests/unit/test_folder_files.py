@@ -42,6 +42,14 @@ def test_a_day_or_month_may_lack_its_zero_where_something_stands_beside_it(tmp_p
     assert [one.name for one in found] == ["b_01112026.csv"]
 
 
+def test_a_twelve_hour_clock_puts_files_in_their_order(tmp_path: Path):
+    put(tmp_path, "A 11-26-2026 1-00-00 PM.xlsx", "A 11-26-2026 9-05-12 AM.xlsx", "A 11-26-2026 12-30-00 PM.xlsx",
+        "A 11-26-2026 12-30-00 AM.xlsx", "A 11-26-2026 11-59-59 pm.xlsx", "A 11-26-2026 13-00-00 PM.xlsx")
+    found = waiting_files(tmp_path, Read(files="A {at:%m-%d-%Y %I-%M-%S %p}.xlsx"))
+    assert [one.parts["at"][11:] for one in found] == ["00:30:00", "09:05:12", "12:30:00", "13:00:00", "23:59:59"]
+    assert [one.mark for one in found] == sorted(one.mark or 0 for one in found)
+
+
 def test_files_that_no_pattern_fits_are_told(tmp_path: Path):
     put(tmp_path, "CLI_a_20261122.csv", "CLI_a_22112026.csv", "lot_1.txt", "lot_x.txt", ".hidden", "new.csv.ok")
     (tmp_path / "done").mkdir()
