@@ -128,6 +128,8 @@ def _part(written: str) -> Part:
     said = set(re.findall(r"%(.)", form))
     if not {"Y", "y"} & said:
         raise ValueError(f"{{{written}}}: a date needs its year")
+    if ("I" in said) != ("p" in said):
+        raise ValueError(f"{{{written}}}: the hours of a 12-hour clock are %I and need %p, AM or PM; else write %H")
     return Part(name, "date", form)
 
 
@@ -136,8 +138,6 @@ def _expression(piece: str | Part) -> str:
         return {"*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
     if piece.kind == "number":
         return rf"(?P<{piece.name}>\d+)"
-    if ("I" in said) != ("p" in said):
-        raise ValueError(f"{{{written}}}: the hours of a 12-hour clock are %I and need %p, AM or PM; else write %H")
     if piece.kind == "text":
         return rf"(?P<{piece.name}>[^/]+?)"
     inner = re.sub(
