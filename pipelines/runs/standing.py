@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, ScalarSelect, func, select
+from sqlalchemy import Connection, ScalarSelect, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from connectors.remote import LoginRefused, RemoteDown
@@ -109,11 +109,10 @@ def _note_down(connection: Connection, system: str, why: str) -> None:
 
 
 def _note_up(hub: Hub, system: str) -> None:
-    with hub.ask.connect() as connection:
-        was = connection.scalar(select(_state.c.state).where(_state.c.system == system))
-    if was == "down":
-        with hub.small.begin() as connection:
-            _set(connection, system, state="up", until=None, tries=0, why=None)
+    """In one statement: a person who pauses it at this very moment has paused it."""
+    with hub.small.begin() as connection:
+        connection.execute(update(_state).where(_state.c.system == system, _state.c.state == "down").values(
+            state="up", until=None, tries=0, why=None, since=func.now()))
 
 
 def _set(connection: Connection, system: str, **values: object) -> None:
