@@ -190,7 +190,7 @@ def pause(system: str, why: Annotated[str, typer.Option(help="For those who wond
 
 
 def resume(system: str) -> None:
-    """Call a system again that is paused, or that did not answer.
+    """Call a system again that is paused, or that did not answer; what was to be sent to it later is due at once.
 
     Example:
 

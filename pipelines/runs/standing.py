@@ -21,6 +21,7 @@ from connectors.remote import LoginRefused, RemoteDown
 from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError, RetryLater
 from pipelines.hub import Hub
+from pipelines.stages.outbox import hasten_all
 
 LONGEST_DOWN = timedelta(minutes=5)
 _state = tables.system_state
@@ -66,10 +67,11 @@ def pause(hub: Hub, system: str, why: str) -> None:
 
 
 def resume(hub: Hub, system: str) -> None:
-    """The system is called again, from now on."""
+    """The system is called again, from now on; what was to be tried again later is due."""
     _known(hub, system)
     with hub.small.begin() as connection:
         _set(connection, system, state="up", until=None, tries=0, why=None)
+        hasten_all(connection, [flow.flow for flow in hub.project.flows.values() if flow.system == system])
 
 
 def _known(hub: Hub, system: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.remote import RemoteDown
 from pipelines.runs.standing import answering, resume
-from tests.memory_desk import Three, module_three, three
+from tests.memory_desk import Three, module_three, siret, three
 
 __all__ = ["module_three", "three"]
 
@@ -34,3 +34,17 @@ def test_a_pause_at_the_moment_in_which_a_system_comes_up_holds(three: Three) ->
     thread.join()
     assert three.one("SELECT state FROM sync.system_state WHERE system = 'shop'") == "paused"
     resume(three.hub, "shop")
+
+
+def test_what_was_to_be_tried_again_later_is_sent_once_its_system_is_resumed(three: Three) -> None:
+    three.crm("INSERT INTO crm.company (name, siret) VALUES ('One', %s)", siret(1))
+    books = three.systems["books"]
+    books.answers.append("retry")
+    three.push("books")
+    three.sees("UPDATE sync.outbox SET due_at = now() + interval '1 hour' WHERE state = 'waiting'")
+    resume(three.hub, "erp")
+    three.push("books")
+    assert books.rows == {}
+    resume(three.hub, "books")
+    three.push("books")
+    assert [row["name"] for row in books.rows.values()] == ["One"]
