@@ -1,27 +1,31 @@
 """Hearing that a system has changed: a thread for each live flow whose system says so, on a session of its own.
 
-What is heard is a hint that wakes the loop of the system; the loop reads, and polls all the same.
+What is heard is a hint that wakes the loop of the system; the loop reads, and polls all the same. It is the loop that
+asks for a thread, when it has just read: so none logs in to a system that does not answer, or refuses our login. A
+thread that fails ends, and the loop asks for another one after its next good read.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from contextlib import closing, suppress
+from threading import Event, Lock, Thread
 
-from connectors.registry import open_remote
-from connectors.remote import LoginRefused, Remote
+from sqlalchemy.exc import DBAPIError
+
+from connectors.remote import Remote
 from mappings.errors import NavetteError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.runs.remote import resource_of
+from pipelines.runs.remote import opened, resource_of
+from pipelines.runs.standing import calling
 
 BREATH = 5.0
 """Seconds for which a thread listens before it looks whether it is to stop."""
 PAUSE = 5.0
-"""Seconds before a system that went away is listened to again."""
+"""Seconds between two threads for one flow, at least."""
 
 
 class Heard:
@@ -59,41 +63,42 @@ class Heard:
         self._theirs.close()
 
 
-@contextmanager
-def hearing(hub: Hub, flows: Sequence[Flow]) -> Iterator[Heard]:
-    """Listens for these flows while the block runs; nothing is heard of a system that does not tell."""
-    heard, stop = Heard(), Event()
-    threads = [Thread(target=_listen, args=(hub, flow, heard, stop), name=f"navette-ear-{flow.flow}", daemon=True)
-               for flow in flows if flow.direction != "out" and hub.project.systems[flow.system].connector != "file"]
-    for thread in threads:
+class Ears:
+    """The threads that listen to one system, and what they have `heard`; to be closed."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.heard = Heard()
+        self._hub, self._stop, self._opening = hub, Event(), Lock()
+        self._threads: dict[str, tuple[Thread, float]] = {}  # by flow, and when it began
+
+    def listen(self, flow: Flow) -> None:
+        """Listens for this flow from now on, if nobody does; its system listens, and answers."""
+        thread, began = self._threads.get(flow.flow, (None, 0.0))
+        now = time.monotonic()
+        if thread is not None and (thread.is_alive() or now - began < PAUSE):
+            return
+        thread = Thread(target=self._listen, args=(flow,), name=f"navette-ear-{flow.flow}", daemon=True)
+        self._threads[flow.flow] = thread, now
         thread.start()
-    try:
-        yield heard
-    finally:
-        stop.set()
-        heard.close()
 
+    def close(self) -> None:
+        """Tells all to stop, and does not wait for them."""
+        self._stop.set()
+        self.heard.close()
 
-def _listen(hub: Hub, flow: Flow, heard: Heard, stop: Event) -> None:
-    while not stop.is_set():
-        try:
-            remote = open_remote(flow.system, hub.project.systems[flow.system].connector,
-                                 hub.project.connections[flow.system])
-            try:
-                if not remote.capabilities(resource_of(flow)).listens:
-                    return
-                _hear(remote, flow, heard, stop)
-            finally:
-                remote.close()
-        except LoginRefused:
-            return  # the loop meets it as well, and pauses the system
-        except NavetteError:
-            stop.wait(PAUSE)
+    def _listen(self, flow: Flow) -> None:
+        # What fails here says nothing of the system: the loop's own calls do. But for a refused login, which pauses it.
+        with suppress(NavetteError, DBAPIError):
+            with self._opening, calling(self._hub, flow.system):  # where one is refused, the next finds it paused
+                remote = opened(self._hub, flow.system)
+            with closing(remote):
+                while not self._stop.is_set():
+                    with calling(self._hub, flow.system):
+                        self._hear(remote, flow)
 
-
-def _hear(remote: Remote, flow: Flow, heard: Heard, stop: Event) -> None:
-    while not stop.is_set():
+    def _hear(self, remote: Remote, flow: Flow) -> None:
+        """For the time of a breath."""
         for writer in remote.changes(resource_of(flow), BREATH):
-            heard.tell(flow.flow, writer)
-            if stop.is_set():
+            self.heard.tell(flow.flow, writer)
+            if self._stop.is_set():
                 return

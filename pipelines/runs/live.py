@@ -27,7 +27,7 @@ from pipelines.hub import Hub
 from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
 from pipelines.runs.glance import Before, after_turn, before_turn
-from pipelines.runs.hearing import hearing
+from pipelines.runs.hearing import Ears
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
@@ -63,6 +63,7 @@ class _FlowState:
     next_poll: float = 0.0
     since: Position | None = None  # how far was read; the store knows it by the last read that brought news
     noted: float = 0.0  # when the store was last told
+    listens: bool = False  # whether its system tells of changes; known once it was read
 
 
 def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool = False) -> None:
@@ -95,7 +96,7 @@ class _Live:
 
     def __init__(self, hub: Hub, system: str, leader: Leader, stop: Event, said: Said) -> None:
         self.hub, self.system, self.leader, self.stop, self.said = hub, system, leader, stop, said
-        self.kept = Kept()
+        self.kept, self.ears = Kept(), Ears(hub)
         self.states = [_FlowState(flow, _poll(hub, flow)) for name in order_of_flows(hub.project)
                        if (flow := hub.project.flows[name]).system == system
                        and flow.schedule is not None and flow.schedule.live is not None]
@@ -104,14 +105,14 @@ class _Live:
     def run(self) -> None:
         """Until `stop` is set; raises RetryLater when the leadership is lost."""
         try:
-            with hearing(self.hub, [state.flow for state in self.states if state.poll is not None]) as heard:
-                spoke = True
-                while not self.stop.is_set():
-                    self.turn(heard.take(), spoke=spoke)
-                    now = time.monotonic()
-                    polls = [state.next_poll - now for state in self.states if state.poll is not None]
-                    spoke = self.leader.wait(max(0.0, min([TICK, *polls])), heard)
+            spoke, heard = True, self.ears.heard
+            while not self.stop.is_set():
+                self.turn(heard.take(), spoke=spoke)
+                now = time.monotonic()
+                polls = [state.next_poll - now for state in self.states if state.poll is not None]
+                spoke = self.leader.wait(max(0.0, min([TICK, *polls])), heard)
         finally:
+            self.ears.close()
             self.kept.close()
 
     def turn(self, heard: Mapping[str, Collection[object]] = MappingProxyType({}), *, spoke: bool = True) -> None:
@@ -194,6 +195,8 @@ class _Live:
             if reads:
                 came = self._read(state, before)
                 counts.update(came)
+                if state.listens and state.poll is not None:
+                    self.ears.listen(flow)
             if not (reads or called):
                 counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept,
                                           known=before.system, unanswered=before.unanswered).counts)
@@ -217,7 +220,8 @@ class _Live:
             if since is None:
                 with hub.ask.connect() as connection:
                     since = position_of(connection, flow.flow)
-            resource, _ = self.kept.resource_of(hub, flow, remote)
+            resource, can = self.kept.resource_of(hub, flow, remote)
+            state.listens = can.listens
             if before.intents:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)

@@ -116,8 +116,8 @@ def session(hub: Hub, system: str, kept: Kept | None = None, known: Standing | L
         try:
             if mine.remote is None:
                 rate = hub.project.systems[system].limits.requests_per_second
-                opened = _opened(hub, system)
-                mine.remote = opened if rate is None else Paced(opened, Pace(rate))
+                remote = opened(hub, system)
+                mine.remote = remote if rate is None else Paced(remote, Pace(rate))
             yield mine.remote
         except BaseException:
             mine.close()  # whatever state it is in
@@ -130,12 +130,13 @@ def session(hub: Hub, system: str, kept: Kept | None = None, known: Standing | L
 def sessions_beside(hub: Hub, system: str, kept: Kept, count: int) -> list[Remote]:
     """`count` more sessions, for threads of their own; they share the limit of requests with the first."""
     while len(kept.others) < count:
-        opened = _opened(hub, system)
-        kept.others.append(Paced(opened, kept.remote.pace) if isinstance(kept.remote, Paced) else opened)
+        remote = opened(hub, system)
+        kept.others.append(Paced(remote, kept.remote.pace) if isinstance(kept.remote, Paced) else remote)
     return kept.others[:count]
 
 
-def _opened(hub: Hub, system: str) -> Remote:
+def opened(hub: Hub, system: str) -> Remote:
+    """A session with the system, inside `calling`. Raises ConfigurationError, RemoteDown, LoginRefused."""
     return open_remote(system, hub.project.systems[system].connector, hub.project.connections[system])
 
 

@@ -27,6 +27,10 @@ LONGEST_DOWN = timedelta(minutes=5)
 _state = tables.system_state
 
 
+class LeftAlone(RetryLater):
+    """The system is paused, or was found down a moment ago: it is not called."""
+
+
 Standing = Sequence[Any] | None
 """State, why, and whether it is to be left alone still; None for a system that was never anything but up."""
 
@@ -38,25 +42,32 @@ def standing(system: str) -> ScalarSelect[Standing]:
 
 
 @contextmanager
-def answering(hub: Hub, system: str, known: Standing | Literal["ask"] = "ask") -> Iterator[None]:
-    """The block calls the system, unless it is paused or was found down a moment ago (RetryLater). `known`: how it
-    stands, where that was just asked.
+def calling(hub: Hub, system: str, known: Standing | Literal["ask"] = "ask") -> Iterator[str | None]:
+    """The block calls the system, unless it is paused or was found down a moment ago (LeftAlone). `known`: how it
+    stands, where that was just asked. Gives the state in which it is called.
 
     A refused login pauses the system: a few more would lock the account, so a person has to look first.
     """
     was = _may_call(system, _ask(hub, system) if known == "ask" else known)
     try:
-        yield
-    except RemoteDown as error:
-        with hub.small.begin() as connection:
-            _note_down(connection, system, error.message)
-        raise
+        yield was
     except LoginRefused as error:
         pause(hub, system, error.message)
         raise
-    else:
-        if was == "down":
-            _note_up(hub, system)
+
+
+@contextmanager
+def answering(hub: Hub, system: str, known: Standing | Literal["ask"] = "ask") -> Iterator[None]:
+    """As `calling`, and whether the system answers is noted."""
+    with calling(hub, system, known) as was:
+        try:
+            yield
+        except RemoteDown as error:
+            with hub.small.begin() as connection:
+                _note_down(connection, system, error.message)
+            raise
+    if was == "down":
+        _note_up(hub, system)
 
 
 def pause(hub: Hub, system: str, why: str) -> None:
@@ -90,11 +101,11 @@ def _may_call(system: str, known: Standing) -> str | None:
         return None
     state, why, still = known
     if state == "paused":
-        raise RetryLater(f"the system is paused: {why}", where=f"system {system}",
-                         todo=f"navette resume {system}, once that is put right")
+        raise LeftAlone(f"the system is paused: {why}", where=f"system {system}",
+                        todo=f"navette resume {system}, once that is put right")
     if state == "down" and still:
-        raise RetryLater(f"the system did not answer: {why}", where=f"system {system}",
-                         todo=f"it is tried again by itself; at once after navette resume {system}")
+        raise LeftAlone(f"the system did not answer: {why}", where=f"system {system}",
+                        todo=f"it is tried again by itself; at once after navette resume {system}")
     return str(state)
 
 

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from threading import Event, Thread
 from typing import Any
 
@@ -21,6 +21,7 @@ from connectors.sql.source import SqlSource
 from mappings.errors import NavetteError, RetryLater
 from pipelines.cli import status
 from pipelines.cli.app import app
+from pipelines.ops.systems import preparations
 from pipelines.runs.live import keep_live
 from pipelines.runs.standing import pause, resume
 from tests.both_ways_desk import SIRETS, Both, both
@@ -190,6 +191,23 @@ def test_what_changes_while_a_system_is_paused_arrives_when_it_is_resumed(both: 
         assert both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]) != "Paused"
         resume(both.hub, "books")
         eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Paused")
+
+
+def test_a_system_that_is_paused_is_not_listened_to(both: Both, server: Any) -> None:
+    assert all(one.done for one in preparations(both.hub, "books", run=True))
+
+    def ears() -> int:
+        with closing(server.superuser("postgres")) as admin:
+            row = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = 'out_books'"
+                                " AND application_name = 'navette listen'").fetchone()
+            return int(row[0])
+
+    with living(both):
+        eventually(ears, 1)
+        pause(both.hub, "books", "moving")
+        eventually(ears, 0)
+        resume(both.hub, "books")
+        eventually(ears, 1)
 
 
 def test_a_system_without_live_flows_is_refused(both: Both) -> None:
