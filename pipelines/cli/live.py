@@ -27,7 +27,9 @@ def live(
 
     Runs until it is interrupted (Ctrl-C, SIGTERM), and then ends what it is at. `navette up` does the same in Dagster.
 
-    Exit: 0 interrupted, 1 configuration (a refused login too), 4 another process does it already.
+    A system that refuses the login is paused, and waits for `navette resume`; the others go on.
+
+    Exit: 0 interrupted, 1 configuration, 4 another process does it already.
 
     Examples:
 

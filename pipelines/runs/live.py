@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from connectors.remote import LoginRefused, Position
+from connectors.remote import LoginRefused, Position, RemoteDown
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
@@ -37,11 +37,13 @@ from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, quiet
 from pipelines.runs.position import move_position, position_of
+from pipelines.runs.problems import BEGAN, Problems
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import Kept, session
 from pipelines.runs.replay import retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import seconds
+from pipelines.runs.standing import LeftAlone, trouble
 from pipelines.runs.unfinished import finish_unfinished
 
 TICK = 1.0
@@ -70,7 +72,8 @@ def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool 
     """Runs until `stop` is set. `said` is told of every turn that moved something: flow, and counters.
 
     Raises ConfigurationError (no live flow), RetryLater (another process leads, unless `stand_by`). A store that goes
-    away is waited for; a system that does is left alone for growing times.
+    away is waited for; a system that does is left alone for growing times; one that refuses the login is paused, and
+    waits for somebody to resume it.
     """
     if system not in hub.project.live_systems:
         raise ConfigurationError("no flow of this system is live", where=f"system {system}",
@@ -81,8 +84,6 @@ def keep_live(hub: Hub, system: str, stop: Event, said: Said, *, stand_by: bool 
             with leading(hub, system) as leader:
                 failures = 0
                 _Live(hub, system, leader, stop, said).run()
-        except LoginRefused:
-            raise
         except (RetryLater, StoreError, OperationalError) as error:
             if isinstance(error, RetryLater) and "another process" in error.message and not stand_by:
                 raise
@@ -96,7 +97,7 @@ class _Live:
 
     def __init__(self, hub: Hub, system: str, leader: Leader, stop: Event, said: Said) -> None:
         self.hub, self.system, self.leader, self.stop, self.said = hub, system, leader, stop, said
-        self.kept, self.ears = Kept(), Ears(hub)
+        self.kept, self.ears, self.problems = Kept(), Ears(hub), Problems()
         self.states = [_FlowState(flow, _poll(hub, flow)) for name in order_of_flows(hub.project)
                        if (flow := hub.project.flows[name]).system == system
                        and flow.schedule is not None and flow.schedule.live is not None]
@@ -159,21 +160,27 @@ class _Live:
     def _handle(self, state: _FlowState, *, reads: bool, called: bool) -> Collection[str]:
         """One flow, and what came of it is told; what a person has to look at stops no other flow. Returns what is due
         then, by flow."""
-        counts: Counter[str] = Counter()
+        whose, counts = (state.flow.flow, reads, called), Counter[str]()
+        due: Collection[str] | None = None
         try:
-            return self._turn_of(state, counts, reads=reads, called=called)
-        except LoginRefused:
-            raise
+            due = self._turn_of(state, counts, reads=reads, called=called)
+            counts = self.problems.fresh(whose, counts)
         except HeldBack:
             pass  # a person is asked already; the inbox, the outbox and the position wait
+        except (LeftAlone, RemoteDown, LoginRefused):
+            pass  # the next turn tells how the system stands
         except (StoreError, DBAPIError):
             raise
         except NavetteError as error:
-            counts[f"problem: {error.message}"] += 1
+            counts[f"{BEGAN}{error.message}"] += 1
+            counts = self.problems.fresh(whose, counts)
         finally:
-            if +counts:
-                self.said(state.flow.flow, +counts)
-        return flows_due(self.hub, self.flows)
+            self._say(state.flow, +counts)
+        return flows_due(self.hub, self.flows) if due is None else due
+
+    def _say(self, flow: Flow, counts: Counter[str]) -> None:
+        if counts:
+            self.said(flow.flow, counts)
 
     def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> Collection[str]:
         flow = state.flow
@@ -181,6 +188,7 @@ class _Live:
         came: Counter[str] = Counter()
         with flow_lock(self.hub, flow.flow):
             before = before_turn(self.hub, flow)
+            self._say(flow, self.problems.news(self.system, trouble(before.system)))
             if before.unfinished:
                 finish_unfinished(self.hub, flow, quiet)
                 before = before_turn(self.hub, flow)
@@ -259,7 +267,7 @@ class _Live:
 def _moved(result: RunResult) -> Counter[str]:
     counts = Counter({name: result.total(name) for name in ("created", "updated", "rejected", "parked", "review")})
     if result.state == "failed":
-        counts[f"problem: {(result.problem or {}).get('message')}"] += 1
+        counts[f"{BEGAN}{(result.problem or {}).get('message')}"] += 1
     return counts
 
 

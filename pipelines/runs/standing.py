@@ -41,6 +41,13 @@ def standing(system: str) -> ScalarSelect[Standing]:
     return select(told).where(_state.c.system == system).scalar_subquery()
 
 
+def trouble(known: Standing) -> dict[str, str]:
+    """What is wrong with a system that stands so: its state, and a sentence; nothing where it is up."""
+    state, why, _ = known or ("up", None, False)
+    told = {"paused": f"the system is paused: {why}", "down": f"the system did not answer: {why}"}
+    return {state: told[state]} if state in told else {}
+
+
 @contextmanager
 def calling(hub: Hub, system: str, known: Standing | Literal["ask"] = "ask") -> Iterator[str | None]:
     """The block calls the system, unless it is paused or was found down a moment ago (LeftAlone). `known`: how it
@@ -99,12 +106,12 @@ def _may_call(system: str, known: Standing) -> str | None:
     """The state in which it is called."""
     if known is None:
         return None
-    state, why, still = known
+    state, _, still = known
     if state == "paused":
-        raise LeftAlone(f"the system is paused: {why}", where=f"system {system}",
+        raise LeftAlone(trouble(known)[state], where=f"system {system}",
                         todo=f"navette resume {system}, once that is put right")
     if state == "down" and still:
-        raise LeftAlone(f"the system did not answer: {why}", where=f"system {system}",
+        raise LeftAlone(trouble(known)[state], where=f"system {system}",
                         todo=f"it is tried again by itself; at once after navette resume {system}")
     return str(state)
 

@@ -63,6 +63,10 @@ def eventually(question: Callable[[], object], answer: object) -> None:
     assert seen == answer
 
 
+def problems(told: list[tuple[str, Counter[str]]]) -> list[str]:
+    return [what for _, counts in told for what in counts if what.startswith("problem")]
+
+
 def filled(both: Both) -> None:
     for number, siret in enumerate(SIRETS, 1):
         both.erp("INSERT INTO customer (name, siret, city) VALUES (%s, %s, %s)", f"Company {number}", siret, "Nowhere")
@@ -183,14 +187,16 @@ def test_people_see_who_keeps_a_system_live(both: Both, monkeypatch: pytest.Monk
 
 def test_what_changes_while_a_system_is_paused_arrives_when_it_is_resumed(both: Both) -> None:
     filled(both)
-    with living(both):
+    with living(both) as told:
         eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
         pause(both.hub, "books", "moving")
         both.crm("UPDATE crm.company SET city = 'Paused' WHERE siret = %s", SIRETS[0])
         eventually(lambda: both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), "Paused")
         assert both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]) != "Paused"
+        eventually(lambda: problems(told), ["problem: the system is paused: moving"])
         resume(both.hub, "books")
         eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Paused")
+    assert problems(told) == ["problem: the system is paused: moving", "problem over: the system is paused: moving"]
 
 
 def test_a_system_that_is_paused_is_not_listened_to(both: Both, server: Any) -> None:
@@ -208,6 +214,23 @@ def test_a_system_that_is_paused_is_not_listened_to(both: Both, server: Any) -> 
         eventually(ears, 0)
         resume(both.hub, "books")
         eventually(ears, 1)
+
+
+def test_a_system_that_refuses_the_login_waits_for_a_person_and_the_others_go_on(both: Both, server: Any) -> None:
+    filled(both)
+    with closing(server.superuser("postgres")) as admin, living(both) as told:
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        admin.execute("ALTER ROLE out_books NOLOGIN")
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'out_books'")
+            eventually(lambda: both.one("SELECT state FROM sync.system_state WHERE system = 'books'"), "paused")
+            both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+            eventually(lambda: both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), "Lyon")
+        finally:
+            admin.execute("ALTER ROLE out_books LOGIN")
+        resume(both.hub, "books")
+        eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Lyon")
+    assert sum("refused the login" in what for what in problems(told)) == 2, "when it began, and when it was over"
 
 
 def test_a_system_without_live_flows_is_refused(both: Both) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
@@ -21,10 +23,13 @@ from demo.tryton_server import TrytonServer
 from mappings.language.project import Project, require_project
 from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
+from pipelines.runs.live import keep_live
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.remote import Kept
+from pipelines.runs.standing import resume
+from tests.cutting_proxy import CuttingProxy
 from tests.tryton_desk import another, lay_mappings, others, tryton
 
 __all__ = ["another", "others", "tryton"]
@@ -238,3 +243,40 @@ def test_a_text_that_tryton_stores_otherwise_does_not_bounce(both: Both) -> None
     assert stored == "Villeneuve"
     assert both.crm("SELECT city FROM crm.address WHERE city LIKE '%%Villeneuve%%'") == [("  Villeneuve ",)]
     assert both.erp.stamps() == before
+
+
+def test_live_tries_a_refused_login_once_and_not_again_before_somebody_resumes_the_system(
+    tryton: TrytonServer, others: Session, new_store: Any, tmp_path: Path
+) -> None:
+    lay_mappings(tmp_path)
+    secret, good = tmp_path / "secret", tryton.password_file.read_text("utf-8")
+    secret.write_text("wrong\n", "utf-8")
+    secret.chmod(0o600)
+    proxy = CuttingProxy(tryton.port, lambda body: b"common.db.login" in body)
+    project = require_project(tmp_path, {"TRYTON_URL": proxy.url, "TRYTON_PASSWORD_FILE": str(secret)})
+    both = Both(tmp_path, new_store(project), project, others)
+
+    def lives(until: str, meanwhile: Callable[[], object] = lambda: None) -> list[str]:
+        """What live tells of problems, until it tells that."""
+        stop, told = Event(), list[str]()
+
+        def said(_: str, counts: Counter[str]) -> None:
+            told.extend(what for what in counts if what.startswith("problem"))
+            stop.set() if any(what.startswith(until) for what in told) else meanwhile()
+
+        thread = Thread(target=keep_live, args=(both.hub, "tryton", stop, said))
+        thread.start()
+        thread.join()
+        return told
+
+    def put_right() -> None:
+        secret.write_text(good, "utf-8")
+        resume(both.hub, "tryton")
+
+    try:
+        for _ in range(2):
+            assert len(lives("problem: the system is paused")) == 1
+        assert len(proxy.seen) == 1
+        assert len(lives("problem over", put_right)) == 2
+    finally:
+        proxy.close()
