@@ -3,11 +3,15 @@
 ::
 
     cells ─▶ typed values ──▶ create [v, v …] | write ids, v, ids, v … | delete ids    context: _timestamp of each id
-      │ no value, no row                │
-      ▼                                 ├─ done                  delivered
-    refused, alone                      ├─ Refused               refused, all: halve to find the bad one
+      │ no value, no row                │          ▲
+      ▼                                 │          └─ before it, of archived records that are no longer: {active: true}
+    refused, alone                      ├─ done                  delivered
+                                        ├─ Refused               refused, all: halve to find the bad one
                                         ├─ Stale                 those that are newer; the others are written again
                                         └─ AnswerLost            unclear, all
+
+Tryton takes no value of an archived record, not even along with `active`: such a record is taken back by a call of its
+own. Where that is all that comes to be done, the next reading finds the record taken back, and the rest is sent again.
 
 A receipt holds no version: between our write and our reading of it somebody else may have written, and his version
 would pass for ours. Read the row back.
@@ -16,7 +20,7 @@ would pass for ours. Read the row back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.remote import Change, Operation, Receipt, Resource, State
@@ -24,13 +28,13 @@ from connectors.tryton.answer import Refused, Stale
 from connectors.tryton.cells import cells_of
 from connectors.tryton.encode import Encoder
 from connectors.tryton.model import VERSION
-from connectors.tryton.query import Query
+from connectors.tryton.query import EVERYTHING, Query
 from connectors.tryton.session import Session
 from connectors.tryton.values import BadCell
 from connectors.tryton.wire import AnswerLost
 from mappings.errors import NavetteError
 
-ACTIVE = "active"
+ACTIVE, WRITER = "active", "write_uid"
 WRITES = 2
 """Calls for one batch: the second one without what turned out to be stale."""
 
@@ -96,6 +100,8 @@ class Writer:
     def _send(self, operation: Operation, sent: list[Sent], receipts: dict[int, Receipt]) -> list[Sent]:
         """Writes into `receipts`; returns what is to be written again."""
         try:
+            if operation == "update":
+                sent = self._taken_back(sent)
             told = self._call(operation, sent)
         except Stale as stale:
             return self._without_stale(sent, stale, receipts)
@@ -122,6 +128,22 @@ class Writer:
         if operation == "delete":
             return self.session.write(f"{method}delete", list(dict.fromkeys(one.id for one in sent)), context=context)
         return self.session.write(f"{method}write", *_pairs(sent), context=context)
+
+    def _taken_back(self, sent: list[Sent]) -> list[Sent]:
+        """Takes back those that are archived there and get other values too; they then go by the version that they have
+        since. One that somebody else has saved meanwhile keeps its own, which Tryton finds stale."""
+        model = self.query.model
+        ids = [one.id for one in sent if one.values.get(ACTIVE) is True and len(one.values) > 1]
+        archived = self.session.read(f"model.{model}.search", [["id", "in", ids], [ACTIVE, "=", False]], 0, None, None,
+                                     context=EVERYTHING) if ids else []
+        if not archived:
+            return sent
+        back = [replace(one, values={ACTIVE: True}) for one in sent if one.id in archived]
+        self._call("update", back)
+        versions = Query(self.session, model, ()).of_ids(archived, (VERSION, WRITER))
+        ours = {row["id"]: row[VERSION] for row in versions if row[WRITER] == self.session.user}
+        return [replace(one, change=replace(one.change, version=ours[one.id])) if one.id in ours and one.change.version
+                else one for one in sent]
 
     def _without_stale(self, sent: list[Sent], stale: Stale, receipts: dict[int, Receipt]) -> list[Sent]:
         """Tryton does not say which record is newer: their versions do."""

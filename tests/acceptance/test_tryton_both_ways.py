@@ -229,6 +229,40 @@ def test_archiving_goes_both_ways(both: Both) -> None:
     assert both.crm("SELECT archived_at IS NOT NULL FROM crm.company WHERE name = 'Archived there'") == [(True,)]
 
 
+def test_taken_back_and_renamed_in_one_go_comes_to_both_also_when_killed_between(
+        both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = both.party("Put away")
+    both.run()
+    both.crm("UPDATE crm.company SET archived_at = now() WHERE name = 'Put away'")
+    both.push()
+    both.crm("UPDATE crm.company SET archived_at = NULL, name = 'Taken back' WHERE name = 'Put away'")
+    write = Session.write
+
+    def killed(session: Session, method: str, *params: Any, **said: Any) -> Any:
+        told = write(session, method, *params, **said)
+        if params[-1:] == ({"active": True},):
+            raise KeyboardInterrupt
+        return told
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            both.push()
+    assert both.there(number, "name", "active") == ["Put away", True]
+    both.push()
+    both.run()
+    assert both.there(number, "name", "active") == ["Taken back", True]
+    assert both.crm("SELECT name FROM crm.company WHERE archived_at IS NULL AND name IN ('Taken back', 'Put away')"
+                    ) == [("Taken back",)]
+    assert both.sees("SELECT state FROM sync.outbox UNION ALL SELECT state FROM sync.intent"
+                     " WHERE state IN ('open', 'unclear')") == []
+    both.crm("UPDATE crm.company SET archived_at = now() WHERE name = 'Taken back'")
+    both.push()
+    both.crm("UPDATE crm.company SET archived_at = NULL, name = 'Taken again' WHERE name = 'Taken back'")
+    assert both.push().counts["updated"] == 1
+    assert both.there(number, "name", "active") == ["Taken again", True]
+
+
 def test_a_text_that_tryton_stores_otherwise_does_not_bounce(both: Both) -> None:
     number = both.party("Stripped")
     [address] = both.session.write("model.party.address.create", [{"party": number, "city": "Agen"}])
