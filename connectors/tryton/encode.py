@@ -47,12 +47,13 @@ class Encoder:
                 raise ConfigurationError(f"{self.model.name}: {name!r} can only be read", where=self.session.wire.url,
                                          todo="Write the link itself, or `link.field` over one link.")
 
-    def values(self, cells: Mapping[str, str], number: int) -> dict[str, Any]:
-        """For the record `number` (0: a new one). Raises BadCell."""
+    def values(self, cells: Mapping[str, str], number: int, expected: Mapping[str, str]) -> dict[str, Any]:
+        """For the record `number` (0: a new one). `expected`: the cells that these take the place of, where they are
+        known. Raises BadCell, Moved."""
         reached = {name: text for name, text in cells.items() if self._reaches(name)}
         values = {name.split(".")[0]: self._value(self.models.column(self.model, name), text, number)
                   for name, text in cells.items() if name not in reached}
-        if changes := self.mechanisms.changes(reached, number):
+        if changes := self.mechanisms.changes(reached, number, expected):
             values[COLUMN] = [*values.get(COLUMN, []), *changes]
         return values
 

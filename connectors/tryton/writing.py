@@ -27,6 +27,7 @@ from connectors.remote import Change, Operation, Receipt, Resource, State
 from connectors.tryton.answer import Refused, Stale
 from connectors.tryton.cells import cells_of
 from connectors.tryton.encode import Encoder
+from connectors.tryton.mechanisms import MECHANISM, Moved
 from connectors.tryton.model import VERSION
 from connectors.tryton.query import EVERYTHING, Query
 from connectors.tryton.session import Session
@@ -82,9 +83,11 @@ class Writer:
                 cells: Mapping[str, str] = {ACTIVE: "false"} if operation == "archive" else change.values
                 if operation == "create" and resource.reference and change.reference is not None:
                     cells = {**cells, resource.reference: change.reference}
-                values = {} if operation == "delete" else self.encoder.values(cells, number)
+                values = {} if operation == "delete" else self.encoder.values(cells, number, change.expected or {})
             except BadCell as bad:
                 receipts[place] = Receipt("refused", change.key, code="value", message=str(bad))
+            except Moved as moved:
+                receipts[place] = Receipt("stale", change.key, code="moved", message=moved.message)
             else:
                 ready.append(Sent(place, change, number, values))
         return ready
@@ -124,6 +127,8 @@ class Writer:
         if operation == "create":
             return self.session.write(f"{method}create", [one.values for one in sent])
         versions = {f"{model},{one.id}": one.change.version for one in sent if one.change.version}
+        versions |= {f"{MECHANISM},{number}": version for one in sent
+                     for number, version in self.encoder.mechanisms.written.get(one.id, {}).items()}
         context = {VERSION: versions} if versions else None
         if operation == "delete":
             return self.session.write(f"{method}delete", list(dict.fromkeys(one.id for one in sent)), context=context)
@@ -146,11 +151,13 @@ class Writer:
                 else one for one in sent]
 
     def _without_stale(self, sent: list[Sent], stale: Stale, receipts: dict[int, Receipt]) -> list[Sent]:
-        """Tryton does not say which record is newer: their versions do."""
+        """Tryton does not say which record is newer: their versions do, and those of their mechanisms."""
         versions = Query(self.session, self.query.model, ())
         rows = versions.rows([["id", "in", [one.id for one in sent]]], len(sent), extra=(VERSION,))
         now = {row["id"]: row[VERSION] for row in rows}
-        newer = [one for one in sent if one.change.version and now.get(one.id) != one.change.version]
+        moved = self.encoder.mechanisms.moved([one.id for one in sent])
+        newer = [one for one in sent if one.id in moved or (
+            one.change.version and now.get(one.id) != one.change.version)]
         for one in newer or sent:
             receipts[one.place] = Receipt("stale", one.change.key, code=stale.code, message=stale.message)
         return [one for one in sent if one not in newer] if newer else []

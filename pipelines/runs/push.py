@@ -43,7 +43,7 @@ from pipelines.runs.planning import kept_plan
 from pipelines.runs.read_back import parts_read_back
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
 from pipelines.runs.standing import Standing
-from pipelines.runs.there import Rows, known_unread, rows_of
+from pipelines.runs.there import Rows, expected_of, known_unread, rows_of
 from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
@@ -309,8 +309,7 @@ class _Push:
                 send.images = row.images
                 if self.flow.write.mode == "replace":  # what the system would wipe if it were left out
                     send.cells = {**row.cells, **send.cells}
-                if self.can.compares:
-                    send.expected = {name: row.cells[name] for name in send.cells if name in row.cells}
+                send.expected = expected_of(send, row, self.can)
             if send.fault is None and not getattr(self.can, send.operation):
                 send.fault = {"code": "not_able", "operation": send.operation}
         return sends

@@ -45,6 +45,16 @@ def rows_of(page: Page, key: Sequence[Column], version: str | None) -> Rows:
     }
 
 
+def expected_of(send: Send, row: Row, can: Capabilities) -> dict[str, str] | None:
+    """What the write of a row takes the place of, as far as the system wants to know. In a column that its versions
+    leave out that is nothing where the CRM had agreed on nothing: a second phone that took the place of the first is
+    not ours to write over."""
+    if can.compares:
+        return {name: row.cells[name] for name in send.cells if name in row.cells}
+    beside = can.beside.intersection(send.cells, row.cells)
+    return {name: "" if name in send.unset else row.cells[name] for name in beside} or None
+
+
 def known_unread(hub: Hub, flow: Flow, plan: IntoPlan, can: Capabilities, seen: Seen, records: Sequence[int],
                  changed: Collection[str]) -> tuple[dict[int, list[str]], Rows]:
     """The keys of these records, the primary ones first; and the rows that need not be read, none of `changed`.

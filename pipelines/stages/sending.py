@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     func,
@@ -30,12 +31,13 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.sql.selectable import FromClause
 
 from connectors.remote import Operation
 from crm_store import hub_tables as hub
 from mappings.codecs.cells import TEXT
+from mappings.codecs.columns import field_columns
 from mappings.codecs.conversion import HOLDS
 from mappings.codecs.encode import encode_field
 from mappings.codecs.into import cell_spec
@@ -65,6 +67,7 @@ class Send:
     known: tuple[str, ...] = ()  # fields that had a base before
     cells: dict[str, str] = field(default_factory=dict)
     version: str | None = None  # of the row that the write was decided on
+    unset: frozenset[str] = frozenset()  # columns of the row for which the record had nothing at the last agreement
     expected: Mapping[str, str] | None = None  # the row's own cells that the write takes the place of
     images: Mapping[str, Any] | None = None  # the record's columns as the system had them, where all are known
     exact: bool = False  # the row came back exactly as it had to
@@ -111,8 +114,12 @@ def _update_rows(plan: IntoPlan, write: Write, found: Select[Any]) -> Select[Any
     ended: ColumnElement[bool] = literal(False)
     if plan.ends:
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
-    return values_of(plan, [item for item in plan.fields if item.sent]).add_columns(
+    sent = [item for item in plan.fields if item.sent]
+    unset = [case((x.c[f"b_{item.columns[0]}"].is_(None), literal(str(column), Text)))
+             for item in sent for column in field_columns(item.map)]
+    return values_of(plan, sent).add_columns(
         f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
+        cast(array(unset), ARRAY(Text)).label("#unset"),
     ).join(f, f.c.record_id == r.c.id).outerjoin(
         x, and_(x.c.key == f.c.key, x.c.feed == plan.feed, x.c.id_space == plan.id_space)
     ).where(or_(f.c.pending.is_not(None), ended), allowed(plan, write)).order_by(r.c.id, f.c.key)
@@ -123,7 +130,7 @@ def _updates_in(rows: Result[Any], write: Write) -> list[Send]:
     for row in rows.mappings():
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
         sends.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
-                          tuple(row["#known"] or ())))
+                          tuple(row["#known"] or ()), unset=frozenset(row["#unset"]) - {None}))
     return sends
 
 

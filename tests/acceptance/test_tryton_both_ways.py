@@ -229,6 +229,44 @@ def test_archiving_goes_both_ways(both: Both) -> None:
     assert both.crm("SELECT archived_at IS NOT NULL FROM crm.company WHERE name = 'Archived there'") == [(True,)]
 
 
+def test_a_phone_is_written_over_only_where_it_is_the_one_that_was_read(
+        both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones = [{"type": "phone", "value": "+33199008001"}, {"type": "phone", "value": "+33199008002"}]
+    number = both.party("Two phones", contact_mechanisms=[["create", phones]])
+    both.run()
+    mechanism = "model.party.contact_mechanism"
+    [first, second] = both.session.read(f"{mechanism}.search", [["party", "=", number]], 0, None, None)
+    written = TrytonRemote.write
+    edits = [lambda: both.session.write(f"{mechanism}.write", [first], {"sequence": 20}, [second], {"sequence": 10})]
+
+    def write(remote: TrytonRemote, resource: Any, changes: list[Change]) -> list[Receipt]:
+        if edits:
+            edits.pop()()
+        return written(remote, resource, changes)
+
+    def there() -> list[str]:
+        return [row["value"] for row in both.session.read(
+            f"{mechanism}.search_read", [["party", "=", number]], 0, None, None, ["value"])]
+
+    monkeypatch.setattr(TrytonRemote, "write", write)
+    both.crm("UPDATE crm.company SET phone = '+33199008009' WHERE name = 'Two phones'")
+    both.push()
+    [(ours, theirs, winner)] = both.sees("SELECT ours, theirs, winner FROM sync.conflict WHERE field = 'phone'")
+    assert ("+33199008009" in str(ours), "+33199008002" in str(theirs), "+33199008001" in there()) == (True, True, True)
+    assert there()[0] == ("+33199008009" if winner == "crm" else "+33199008002")
+
+    both.crm("UPDATE crm.company SET phone = NULL WHERE name = 'Two phones'")
+    both.push()
+    both.run()
+    assert there() == ["+33199008001"], "the next one takes its place"
+    assert both.crm("SELECT phone FROM crm.company WHERE name = 'Two phones'") == [(None,)]
+    both.crm("UPDATE crm.company SET phone = '+33199008010' WHERE name = 'Two phones'")
+    both.push()
+    both.run()
+    assert there() == ["+33199008010", "+33199008001"]
+    assert both.crm("SELECT phone FROM crm.company WHERE name = 'Two phones'") == [("+33199008010",)]
+
+
 def test_taken_back_and_renamed_in_one_go_comes_to_both_also_when_killed_between(
         both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     number = both.party("Put away")
