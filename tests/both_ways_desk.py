@@ -162,8 +162,9 @@ class Both:
         for _ in range(count):
             for flow in self.project.flows:
                 self.run(flow)
-            for flow in self.project.flows:
-                self.push(flow)
+            for name, flow in self.project.flows.items():
+                if flow.direction != "in":
+                    self.push(name)
 
     def crm(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """As a CRM application."""

@@ -4,7 +4,8 @@
 
     --ours     record stays      base := record, image of the remote := theirs      the row agrees from now on
     --theirs   record := theirs  base := theirs                                     with either decision
-    --ours, in a flow that writes the field: base := theirs, so that our value is the newer one, and is sent
+    --ours, where the flow, or another one of its id space, writes the field: base := theirs, so that our value is the
+    newer one, and is sent by that flow
 
 One transaction; the entry's fingerprint goes, so that the next run looks at the row again and finds both sides agreed.
 """
@@ -123,11 +124,11 @@ def _settle(hub: Hub, connection: Connection, conflict_id: int, side: Side, why:
                                  todo="the conflict is of no use; take the field up again, or leave it")
     # Records before entries, like every run: whoever locks the other way round would meet it half-way.
     connection.execute(select(record.c.id).where(record.c.id == row["record_id"]).with_for_update())
-    entry = connection.execute(
-        select(x).where(x.c.id_space == row["id_space"], x.c.key == row["key"], x.c.feed == row["feed"],
-                        x.c.record_id == row["record_id"]).with_for_update()
-    ).mappings().one_or_none()
-    if entry is None:
+    entries = connection.execute(
+        select(x).where(x.c.id_space == row["id_space"], x.c.key == row["key"], x.c.record_id == row["record_id"])
+        .order_by(x.c.feed != row["feed"], x.c.feed).with_for_update()
+    ).mappings().all()
+    if not entries or entries[0]["feed"] != row["feed"]:
         raise ConfigurationError(
             f"{row['key']} of {row['system']} is no longer {row['entity']} {row['record_id']}",
             where=f"conflict {conflict_id}", todo="run the flow again: it tells what stands now",
@@ -139,11 +140,16 @@ def _settle(hub: Hub, connection: Connection, conflict_id: int, side: Side, why:
             update(record).where(record.c.id == tables.conflict.c.record_id, this)
             .values(dict(_stored(record, column, image) for column, image in images.items()))
         )
-    sent = side == "ours" and _is_sent(connection, row["feed"], list(images))
-    _agree(connection, x, record, entry=entry, row=row, images=images, side="theirs" if sent else side, sent=sent)
-    if sent:
+    feeds = [entry["feed"] for entry in entries]
+    writer = next((feed for feed in feeds if side == "ours" and _is_sent(connection, feed, list(images))), None)
+    sent = writer is not None
+    for entry in entries:
+        if entry["feed"] == row["feed"] or row["field"] in _based_on(connection, entry["base_set"]):
+            _agree(connection, x, record, entry=entry, row=row, images=images, side="theirs" if sent else side,
+                   sent=sent)
+    if writer is not None:
         this_record = select(tables.conflict.c.record_id).where(this)
-        queue_anew(connection, row["feed"], this_record)
+        queue_anew(connection, writer, this_record)
     conflict = tables.conflict
     now = connection.execute(select(func.now())).scalar_one()  # the moment that the journal has, too
     connection.execute(
@@ -239,9 +245,15 @@ def _is_sent(connection: Connection, feed: int, columns: list[str]) -> bool:
 def _with_field(connection: Connection, row: RowMapping, before: int | None) -> int:
     """The field set of the entry with this field in it."""
     table = tables.field_set
-    known: Sequence[str] = connection.scalar(select(table.c.fields).where(table.c.id == before)) or ()
-    fields = sorted({*known, row["field"]})
+    fields = sorted({*_based_on(connection, before), row["field"]})
     connection.execute(insert(table).values(entity=row["entity"], fields=fields).on_conflict_do_nothing())
     return int(connection.execute(
         select(table.c.id).where(table.c.entity == row["entity"], table.c.fields == fields)
     ).scalar_one())
+
+
+def _based_on(connection: Connection, base_set: int | None) -> Sequence[str]:
+    """The fields of an entry that have a base."""
+    table = tables.field_set
+    known: Sequence[str] | None = connection.scalar(select(table.c.fields).where(table.c.id == base_set))
+    return known or ()

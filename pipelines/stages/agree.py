@@ -19,6 +19,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     column,
     delete,
     exists,
@@ -34,6 +35,7 @@ from sqlalchemy.types import BigInteger
 
 from pipelines.stages.plan import IntoPlan, field_set
 from pipelines.stages.sending import Send, as_json
+from pipelines.stages.siblings import lock_records, share
 from pipelines.stages.staging import staged_type
 
 
@@ -47,6 +49,9 @@ def agree_on(connection: Connection, plan: IntoPlan, sends: Sequence[Send], run_
     if not sends:
         return
     rows = _rows(connection, plan, sends) | {"run": run_id}
+    if plan.shared_space:
+        lock_records(connection, plan, [send.record_id for send in sends])
+        connection.execute(plan.once("share", lambda: _shared(plan)), rows)
     connection.execute(plan.once("agree", lambda: _agreed(plan)), rows)
     if any(send.operation == "delete" for send in sends):
         x, t = plan.crosswalk, _sent(plan)
@@ -75,6 +80,11 @@ def _agreed(plan: IntoPlan) -> Update:
         gone = func.array_remove(array(names), null())
         values["remote"] = func.nullif(x.c.remote.op("-")(gone), func.jsonb_build_object())
     return update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == t.c.key).values(values)
+
+
+def _shared(plan: IntoPlan) -> Update:
+    t = _sent(plan)
+    return share(plan, t, t.c.key, t.c.fields, "v_", cast(null(), JSONB))
 
 
 def link_made(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> None:

@@ -98,6 +98,11 @@ class IntoPlan:
         """Whether the flow writes to its system at all."""
         return any(item.sent for item in self.fields)
 
+    @property
+    def hears_echoes(self) -> bool:
+        """Whether its rows may bring back what was written: by this flow, or by another one of the id space."""
+        return self.writes or self.shared_space
+
     def adopt(self) -> IntoPlan:
         """The plan that links what fits: no record is made or changed; only what both sides agree on gets a base."""
         fields = tuple(replace(item, roles={"else": "adopted"}) for item in self.fields)

@@ -1,7 +1,7 @@
 """Resolve: what becomes of each field of a linked record, as one SELECT that only decides.
 
-For one field, r is the row's value, c the record's, and the base is what both had when they last agreed; of a key that
-comes through another feed of its id space for the first time, what was agreed through that one::
+For one field, r is the row's value, c the record's, and the base is what both had when they last agreed, also through
+another feed of the id space (pipelines.stages.siblings)::
 
     since the base       this system is master     crm or another is master    shared
     only r changed       c := r                    keep c, send it             c := r
@@ -32,7 +32,6 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Integer,
     Select,
@@ -46,7 +45,6 @@ from sqlalchemy import (
     cast,
     collate,
     exists,
-    extract,
     false,
     func,
     literal,
@@ -62,6 +60,8 @@ from crm_store import hub_tables as hub
 from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
+from pipelines.stages.policies import policy_of
+from pipelines.stages.siblings import sent_to
 from pipelines.stages.staging import IntoStaging
 
 LINKED = ("entry", "sibling", "link")
@@ -73,8 +73,8 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     Columns: row_no, record_id, changed, back (the record was archived as absent and is in the source again), open (a
     conflict nobody has decided), base_set (null where it is another than that of all mapped fields), base_fields (then
     the fields that have a base from now on), remote, pending (the fields that are to be sent; null for none),
-    n_<column> (the record's new value), b_<column> (the new base) and w_<field> (crm, remote or open, where both sides
-    changed).
+    n_<column> (the record's new value), b_<column> (the new base), w_<field> (crm, remote or open, where both sides
+    changed) and, of a shared id space, agreed (the fields of which both sides have the same now).
     """
     v = verdicts(plan, staging, matched)
     taken = [and_(v.c[f"t_{field.name}"], v.c[f"d_{field.name}"]) for field in plan.fields]
@@ -91,13 +91,13 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
         *_base(plan, v), _remote(plan, v, base).label("remote"), pending_of(plan, v).label("pending"),
         *[value.label(f"n_{column}") for column, value in new.items()],
         *[value.label(f"b_{column}") for column, value in base.items()],
-        *[v.c[f"w_{field.name}"] for field in plan.fields],
+        *[v.c[f"w_{field.name}"] for field in plan.fields], *([_agreed(plan, v)] if plan.shared_space else []),
     )
 
 
 def verdicts(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquery:
     """For each linked row: of each column r_, c_, b_ and i_ (what the remote had), of each field k_ (is the base
-    known?), e_ (does the row say nothing on it?), in flows that write p_ (is r what the system made of what we
+    known?), e_ (does the row say nothing on it?), where we write p_ (is r what the system made of what we
     wrote?), d_ (do r and c differ?), t_ (is r taken?), s_ (is c to be sent?) and w_ (who won a conflict, or null)."""
     sides = _sides(plan, staging, matched)
     decided: list[ColumnElement[Any]] = []
@@ -115,7 +115,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     s, x = staging.rows, entry_of(plan, staging.rows)
     c = select(plan.record).where(plan.record.c.id == matched.c.record_id).limit(1).correlate(matched).lateral("c")
     columns: list[ColumnElement[Any]] = []
-    e = agreement_of(plan, staging.rows, matched) if plan.shared_space else x
+    e, told = (agreement_of(plan, s, matched), sent_to(plan, s)) if plan.shared_space else (x, x)
     base = (
         select(hub.field_set.c.fields).where(hub.field_set.c.id == e.c.base_set, e.c.base_set != plan.base_set)
         .limit(1).correlate(e).lateral("base")
@@ -126,8 +126,8 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
         known = case((every, true()), else_=func.coalesce(literal(field.name, Text) == any_(base.c.fields), false()))
         silent = func.coalesce(s.c[f"keep_{field.name}"], false())
         columns += [known.label(f"k_{field.name}"), silent.label(f"e_{field.name}")]
-        if plan.writes:
-            ours_there = func.coalesce(literal(field.name, Text) == any_(x.c.sent), false())
+        if plan.hears_echoes:
+            ours_there = func.coalesce(literal(field.name, Text) == any_(told.c.sent), false())
             made_of_it = [may_be_made_of(_theirs(field, column, s, matched), e.c[f"b_{column}"])
                           for column in field.columns]
             echo = and_(known, ~silent, ours_there, or_(read_back, and_(*made_of_it)))
@@ -152,7 +152,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
             func.coalesce(~x.c.is_primary, false()).label("alias"), *columns,
         )
         .select_from(
-            (agreed_on if e is x else agreed_on.outerjoin(e, true())).outerjoin(base, true())
+            (agreed_on if e is x else agreed_on.outerjoin(e, true()).outerjoin(told, true())).outerjoin(base, true())
         )
         .where(matched.c["class"].in_(LINKED))
         .offset(0)
@@ -214,9 +214,11 @@ Verdict = tuple[ColumnElement[bool], ColumnElement[Any], ColumnElement[bool]]
 
 def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdict, ColumnElement[bool]]:
     """The verdict on one field, and whether r and c differ."""
-    first = field.columns[0]
+    first, r_changed = field.columns[0], distinct(v, field, "r", "i")
+    if plan.shared_space:  # neither what this feed has seen last, nor what another one has agreed on since
+        r_changed = and_(r_changed, distinct(v, field, "r", "b"))
     facts = _Facts(
-        known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=distinct(v, field, "r", "i"),
+        known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=r_changed,
         c_changed=distinct(v, field, "c", "b"), r_empty=some_of(v.c[f"r_{first}"]).is_(None),
         c_empty=some_of(v.c[f"c_{first}"]).is_(None), alias=v.c.alias,
         apart=distinct(v, field, "i", "b") if plan.rebasing else false(), reread=plan.rebasing,
@@ -231,7 +233,7 @@ def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdi
     if plan.into.on_match == "keep":
         fresh = v.c["class"] == "link"
         take, winner, send = and_(take, ~fresh), case((fresh, null()), else_=winner), and_(send, ~fresh)
-    if plan.writes:
+    if plan.hears_echoes:
         # r is what the system made of what we wrote; only what was changed here meanwhile is still to be sent.
         echo = _echo(plan, v, field)
         take, winner = and_(take, ~echo), case((echo, null()), else_=winner)
@@ -263,7 +265,7 @@ def _settle(
         return facts.fills, _won(or_(facts.both, facts.strangers, overruled), "crm"), send
     if role == "shared":
         fight = or_(facts.both, facts.strangers)
-        wins, winner = _policy(plan, field, v)
+        wins, winner = policy_of(plan, field, v)
         quiet = and_(facts.known, facts.differ, facts.r_changed, ~facts.c_changed, ~facts.apart)
         ours = or_(and_(facts.known, facts.differ, facts.c_changed, ~facts.r_changed),
                    and_(~facts.known, facts.r_empty, ~facts.c_empty), and_(fight, winner == "crm"))
@@ -282,34 +284,6 @@ def _settle(
 
 def _won(fight: ColumnElement[bool], winner: str) -> ColumnElement[Any]:
     return case((fight, literal(winner, String)), else_=null())
-
-
-def _policy(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
-    """(does the row win?, the winner's name) of a fight over a shared field."""
-    if field.policy == "newest":
-        ours = _last_change(v, field)
-        wins, loses = func.coalesce(v.c.stamp > ours, false()), func.coalesce(v.c.stamp < ours, false())
-        return wins, case((wins, "remote"), (loses, "crm"), else_="open")
-    if field.policy == "review":
-        return false(), literal("open", String)
-    if field.policy == plan.system:
-        return literal(True), literal("remote", String)
-    return false(), literal("crm", String)
-
-
-def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
-    """When the record's field was last set, in microseconds since 1970, from the journal."""
-    column = literal("archived_at" if field.name == "archived" else field.columns[0], Text)
-    journal = hub.journal
-    at = (
-        select(func.max(journal.c.at))
-        .where(journal.c.record_id == v.c.record_id,
-               # The line of a create names no columns: it speaks of all of them.
-               or_(journal.c.op == "create", func.jsonb_exists(journal.c.new, column),
-                   func.jsonb_exists(journal.c.old, column)))
-        .scalar_subquery()
-    )
-    return cast(extract("epoch", at) * 1_000_000, BigInteger)
 
 
 def higher_rank_says(plan: IntoPlan, ranks: tuple[str, ...], column: str, record_id: ColumnElement[Any]
@@ -341,7 +315,14 @@ def _unsettled(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
 
 def _echo(plan: IntoPlan, v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     """Whether the row brings back for the first time what we wrote: whatever it is then, it is what both agree on."""
-    return v.c[f"p_{field.name}"] if plan.writes else false()
+    return v.c[f"p_{field.name}"] if plan.hears_echoes else false()
+
+
+def _agreed(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
+    same = [and_(~_unsettled(v, f), or_(v.c[f"t_{f.name}"], ~v.c[f"d_{f.name}"], _echo(plan, v, f)))
+            for f in plan.fields]
+    listed: array[Any] = array([case((one, literal(f.name, Text))) for one, f in zip(same, plan.fields, strict=True)])
+    return func.array_remove(listed, cast(null(), Text)).label("agreed")
 
 
 def pending_of(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:

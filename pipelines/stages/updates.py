@@ -4,7 +4,7 @@
 
     m (matched) ─▶ resolve ─▶ z ─┬─▶ conflicts: settled, logged
                                  ├─▶ UPDATE crm.<entity>
-                                 ├─▶ entries: base, fingerprint, what is pending
+                                 ├─▶ entries: base, fingerprint, what is pending; the base also of other feeds' ones
                                  └─▶ markers of what is to be sent
 """
 
@@ -44,6 +44,7 @@ from pipelines.stages.decide import outcome_of
 from pipelines.stages.outbox import queued, woken
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
+from pipelines.stages.siblings import share
 from pipelines.stages.staging import IntoStaging, by_record, index_lookups
 from pipelines.stages.work import Work
 
@@ -80,6 +81,8 @@ class IntoUpdates:
         entries = self.tables.once("entries", self._entries_of_linked)
         with index_lookups(connection):
             connection.execute(entries, {"run": self.run_id})
+            if self.plan.shared_space:
+                connection.execute(self.tables.once("share", self._shared))
         if some.get("#pending") and self.plan.writes:
             connection.execute(self.tables.once("pending", lambda: woken(
                 self.plan.feed, select(z.c.record_id).where(z.c.pending.is_not(None)))))
@@ -114,6 +117,11 @@ class IntoUpdates:
         if "archived_at" not in values:
             values["archived_at"] = case((z.c.back, null()), else_=record.c.archived_at)
         return update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
+
+    def _shared(self) -> Update:
+        """What both sides agree on, for the entries of other feeds."""
+        z, s = self.work.z, self.tables.rows
+        return share(self.plan, z, s.c.key, z.c.agreed, "b_", z.c.remote).where(s.c.row_no == z.c.row_no)
 
     def _other_keys(self) -> Insert:
         """Markers for what came from one key of a record: it goes to its other keys in the same system, and the

@@ -97,5 +97,7 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
             kind = staged_type(plan, column).type
             z += [Column(f"n_{column}", kind), Column(f"b_{column}", kind)]
         z.append(Column(f"w_{field.name}", Text))
+    if plan.shared_space:
+        z.append(Column("agreed", ARRAY(Text)))
     matched = [Column("row_no", BigInteger, primary_key=not prefix), *match_columns(plan)[1:]]
     return Work(temporary("m", *matched), temporary("z", *z), temporary("h", *held_columns()))
