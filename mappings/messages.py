@@ -78,6 +78,7 @@ REASONS: dict[str, str] = {
     "not_fitting": "{field}: {value!r} holds a delimiter, line break or control character that the file cannot hold,"
     " or begins as a comment of it does",
     "not_able": "the system cannot {operation} here",
+    "unread_there": "waits for the row there to be taken in, so that it is known whose row it is",
     "gone_there": "the row is gone there, though the record is linked to it",
     "system_down": "the system did not answer",
     "store": "the store refused the row: {detail}",
@@ -93,6 +94,8 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "owner_refused": ("key", "{field}: the key of its {entity} ({key}) is empty or cannot be read, so the row has no"
                       " owner: leave such rows out with `when`, or let them in with a link (`refers`) instead of"
                       " `owner`"),
+    "unread_there": ("field", "{field}: waits for the row there to be taken in: it does not have there what both sides"
+                     " had agreed on, so it may have been changed there too"),
     "twins": ("record", "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"),
 }
 """What a code says instead where one of its parameters is there: what is looked for by a field and not by a key; rows

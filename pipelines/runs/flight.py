@@ -13,7 +13,7 @@ between would pass for what the system made of ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -29,11 +29,11 @@ from pipelines.stages.sending import Send
 
 @dataclass(frozen=True)
 class Batch:
-    """Claimed markers, made ready. `lost`: records whose row is gone there. `made`: how many batches had made something
-    when links were looked up for it."""
+    """Claimed markers, made ready. `lost`: records that nothing is sent of, with the code of why. `made`: how many
+    batches had made something when links were looked up for it."""
 
     markers: Sequence[Marker]
-    lost: set[int]
+    lost: Mapping[int, str]
     sends: Sequence[Send]
     made: int
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -41,9 +41,11 @@ from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
 from pipelines.runs.read_back import parts_read_back
+from pipelines.runs.reasons import reasons
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
+from pipelines.runs.result import RunResult
 from pipelines.runs.standing import Standing
-from pipelines.runs.there import Rows, expected_of, known_unread, rows_of
+from pipelines.runs.there import Rows, expected_of, hold_back, known_unread, known_untaken, rows_of
 from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
@@ -257,9 +259,9 @@ class _Push:
         beside = self.hub.project.systems[self.flow.system].limits.parallel_writes - 1
         return [self.remote, *sessions_beside(self.hub, self.flow.system, self.kept, beside)]
 
-    def _bring_in(self, markers: Sequence[Marker]) -> tuple[set[int], Rows]:
-        """Reads the rows of linked records, but for those that need not be, and takes their news in; returns records
-        whose row is gone there, and the other rows."""
+    def _bring_in(self, markers: Sequence[Marker]) -> tuple[dict[int, str], Rows]:
+        """Reads the rows of linked records, but for those that need not be, and takes their news in; returns the other
+        rows, and records that nothing is sent of, with the code of why."""
         if not self.left_of.isdisjoint(marker.record_id for marker in markers):
             self._take_in_left()  # older than what is read now
         records = [marker.record_id for marker in markers]
@@ -267,18 +269,23 @@ class _Push:
         self.unread = set(there)
         asked = {record_id: every for record_id, every in known.items() if not there.keys() >= set(every)}
         keys = [key for every in asked.values() for key in every]
+        lacking = set[str]()
         if keys:
             self._land()  # what is under way needs the session
-            there |= self._read([remote_key(key) for key in keys])
-        return {record_id for record_id, every in asked.items() if there.keys().isdisjoint(every)}, there
+            read, lacking = self._read([remote_key(key) for key in keys])
+            there |= read
+        lost = {record_id: "gone_there" for record_id, every in asked.items() if there.keys().isdisjoint(every)}
+        return lost | {record_id: "unread_there" for record_id, every in asked.items()
+                       if not lacking.isdisjoint(every)}, there
 
-    def _read(self, keys: Sequence[Key]) -> Rows:
-        """Fetches rows and sends them down the road; returns those that are there."""
+    def _read(self, keys: Sequence[Key]) -> tuple[Rows, set[str]]:
+        """Fetches rows and sends them down the road; returns those that are there, as `known_untaken` has them."""
         page = self.remote.fetch(self.resource, keys)
         if not len(page.frame):
-            return {}
-        self._take_in(page, "push")
-        return rows_of(page, self.plan.into.key, self.resource.version if self.can.versions else None)
+            return {}, set()
+        result = self._take_in(page, "push")
+        rows = rows_of(page, self.plan.into.key, self.resource.version if self.can.versions else None)
+        return known_untaken(self.hub, self.plan, result, rows)
 
     def _read_back(self, sends: Mapping[str, Send]) -> None:
         """Fetches what was just written, by key; what is not as it had to be goes down the road."""
@@ -287,12 +294,13 @@ class _Push:
         for rows, trigger in parts_read_back(self.remote, self.resource, page, self.plan.into.key):
             self._take_in(rows, trigger)
 
-    def _take_in(self, page: Page, trigger: str) -> None:
+    def _take_in(self, page: Page, trigger: str) -> RunResult:
         result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page),
                                          name=self.resource.name, guarded=False, afresh=True, trigger=trigger))
         if result.state == "done":
             self.seen.note(page, self.plan.into.key)
             self.seen.settle(self.hub, self.flow)
+        return result
 
     def _encoded(self, markers: Sequence[Marker], there: Rows) -> list[Send]:
         records = [marker.record_id for marker in markers]
@@ -300,6 +308,7 @@ class _Push:
             sends = updates(connection, self.plan, self.flow.write, records)
             sends += creates(connection, self.plan, self.flow.write, records)
         codes = self.hub.project.codes
+        hold_back(self.plan, sends, there, codes)
         encode(self.plan, sends, codes)
         refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:
@@ -317,7 +326,7 @@ class _Push:
     def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:
         """Markers and counts."""
         by_record = {marker.record_id: marker for marker in batch.markers}
-        why = _reasons(batch.lost, batch.sends, answered, self.unread)
+        why = reasons(batch.lost, batch.sends, answered, self.unread)
         good = [one.send for one in answered if one.receipt.state == "delivered"]
         self.made += any(send.operation == "create" for send in good)
         feed = self.plan.feed
@@ -358,30 +367,3 @@ class _Push:
         rows, self.left, self.left_of = list(self.left.values()), {}, set()
         for start in range(0, len(rows), BATCH):
             self._take_in(page_of(rows[start : start + BATCH]), "readback")
-
-
-Reason = tuple[str, dict[str, Any], float | None]
-"""The marker's new state, why, and in how many seconds it is tried again (None: growing delays)."""
-
-
-def _reasons(lost: set[int], sends: Sequence[Send], answered: Sequence[Answered], unread: Collection[str]
-             ) -> dict[int, Reason]:
-    """For each record that was not delivered, what becomes of its marker. A row that was not read before is read now,
-    whatever the system said: the refusal may be of the row as it is by now."""
-    why: dict[int, Reason] = {record: ("refused", {"code": "gone_there"}, None) for record in lost}
-    for send in sends:
-        if send.fault is not None:
-            waits = send.fault["code"] == "link_unknown"
-            why[send.record_id] = ("waiting" if waits else "refused", send.fault, None)
-    for one in answered:
-        receipt, record = one.receipt, one.send.record_id
-        told = {"code": receipt.code or receipt.state, "message": receipt.message, "operation": one.send.operation}
-        if receipt.state == "refused" and one.send.key not in unread:
-            why[record] = ("refused", told, None)
-        elif receipt.state == "unclear" and one.send.operation == "create":
-            why[record] = ("unclear", told, None)
-        elif receipt.state in ("stale", "refused"):
-            why[record] = ("waiting", told, 0.0)
-        elif receipt.state in ("retry", "unclear"):
-            why[record] = ("waiting", told, None)
-    return why

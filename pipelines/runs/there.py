@@ -1,31 +1,42 @@
-"""The rows that a batch is about to write, as far as is known: read now, or as they were at the last agreement."""
+"""The rows that a batch is about to write, as far as is known: read now, or as they were at the last agreement.
+
+A row that was read and that no run could take in (refused, parked, left out) decides nothing. What was changed here
+goes out all the same where the row has in these fields what both sides had agreed on; else it waits, and nothing is
+written over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.page import Page
 from connectors.remote import Capabilities
 from mappings.codecs.keys import keys_of
+from mappings.codecs.values import Codes
+from mappings.codecs.written import field_cells
 from mappings.language.flow import Flow
 from mappings.language.strict import Column
 from pipelines.hub import Hub
+from pipelines.runs.attempt import attempt
 from pipelines.runs.news import Seen
-from pipelines.stages.plan import IntoPlan
+from pipelines.runs.result import RunResult
+from pipelines.stages.plan import FieldPlan, IntoPlan
+from pipelines.stages.readable import read_cells
 from pipelines.stages.sending import Send, encode, keys_known
-from pipelines.stages.unread import Entry, settle_unread
+from pipelines.stages.unread import Entry, settle_unread, settle_untaken, strangers
 
 
 @dataclass(frozen=True)
 class Row:
     """A row by what a write of it may name: its version, and its cells by column; `images`, where it was not read: the
-    record's columns as the system had them."""
+    record's columns as the system had them; `untaken`, where it was read and not taken in: what its base tells."""
 
     version: str | None
     cells: Mapping[str, str]
     images: Mapping[str, Any] | None = None
+    untaken: Entry | None = None
 
 
 Rows = dict[str, Row]
@@ -53,6 +64,48 @@ def expected_of(send: Send, row: Row, can: Capabilities) -> dict[str, str] | Non
         return {name: row.cells[name] for name in send.cells if name in row.cells}
     beside = can.beside.intersection(send.cells, row.cells)
     return {name: "" if name in send.unset else row.cells[name] for name in beside} or None
+
+
+def known_untaken(hub: Hub, plan: IntoPlan, result: RunResult, rows: Rows) -> tuple[Rows, set[str]]:
+    """The rows that a run has just read, each that it could not take in with what its base tells; and the keys of those
+    among these that nothing is known of."""
+    counts = result.into.get(plan.label, {})
+    if result.state == "done" and sum(counts[name] for name in ("created", "updated", "unchanged")) == len(rows):
+        return rows, set()
+    with hub.small.connect() as connection:
+        untaken = attempt(connection, lambda: settle_untaken(connection, plan, result.run_id, list(rows)))
+        lacking = strangers(connection, plan, [key for key in rows if key not in untaken])
+    return {key: replace(row, untaken=untaken.get(key)) for key, row in rows.items()}, lacking
+
+
+def hold_back(plan: IntoPlan, sends: Sequence[Send], rows: Rows, codes: Codes) -> None:
+    """Takes out of each send to a row that was not taken in the fields in which the row is not as both sides had
+    agreed, and those of which that cannot be told."""
+    by_name = {item.name: item for item in plan.fields}
+    for send in sends:
+        row = rows.get(send.key or "")
+        if row is None or row.untaken is None:
+            continue
+        entry, plain = row.untaken, tuple(name for name in send.fields if by_name[name].reference is None)
+        agreed = Send(entry.record_id, "update", entry.key, plain, entry.images)
+        encode(plan, [agreed], codes)
+        same = tuple(name for name in plain if _is_as_agreed(plan, by_name[name], agreed, row.cells, codes))
+        for name in send.fields:
+            if name not in same:
+                send.held_back = {"code": "unread_there", "field": name}
+        if send.held_back is not None and not same:
+            send.fault = send.held_back
+        send.fields = same
+
+
+def _is_as_agreed(plan: IntoPlan, item: FieldPlan, agreed: Send, cells: Mapping[str, str], codes: Codes) -> bool:
+    """Whether the row has in this field what both sides had agreed on, however it is written."""
+    columns = [str(column) for column in field_cells(item.map)]
+    if all(agreed.cells.get(column) == cells.get(column, "") for column in columns):
+        return True
+    reading = read_cells(plan, item, [cells], codes)
+    return not reading.refused.any() and all(
+        reading.columns[column][0].as_py() == agreed.values[column] for column in item.columns)
 
 
 def known_unread(hub: Hub, flow: Flow, plan: IntoPlan, can: Capabilities, seen: Seen, records: Sequence[int],

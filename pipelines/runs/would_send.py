@@ -21,6 +21,7 @@ from pipelines.stages.plan import IntoPlan, compile_flow
 from pipelines.stages.readable import refuse_unreadable
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates_of
+from pipelines.stages.unread import pending_by_base
 
 
 @dataclass
@@ -47,8 +48,8 @@ def landed_sends(connection: Connection, flow: Flow, landed: LandedRun, due: Seq
         .where(or_(resolved.c.pending.is_not(None), resolved.c.record_id.in_(due)))
     )
     read = select(s.c.key).join_from(s, fate, fate.c.row_no == s.c.row_no).where(fate.c["class"].in_(LINKED))
-    earlier = select(x.c.record_id, x.c.key, x.c.pending).where(
-        x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id.in_(due), x.c.key.not_in(read))
+    earlier = pending_by_base(plan, and_(
+        x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.record_id.in_(due), x.c.key.not_in(read)))
     every = union_all(now, earlier).subquery("every")
     sends = updates_of(connection, plan, flow.write, select(every), limit)
     linked = set(connection.scalars(select(fate.c.record_id).where(fate.c["class"].in_(LINKED))))

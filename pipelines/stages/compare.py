@@ -56,6 +56,7 @@ from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
 from pipelines.stages.sending import unknown_there
 from pipelines.stages.staging import IntoStaging, index_lookups
+from pipelines.stages.unread import pending_by_base
 
 Cause = Literal[
     "only_there", "not_linked", "held", "gone_there", "never_sent", "conflict", "refused", "unclear", "not_agreed",
@@ -131,11 +132,16 @@ def _rows(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
 
 
 def _unread(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
-    held = staging.held
+    """Rows that could not be read; what was changed here of their records goes by the base."""
+    held, x = staging.held, plan.crosswalk
+    mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(select(held.c.key)))
+    base = pending_by_base(plan, mine).subquery("by_base")
     first = held.c.causes[0]
     why = func.jsonb_build_object("code", held.c.code, "field", held.c.field, "value", first["value"]).op("||")(
         func.coalesce(first["params"], func.jsonb_build_object()))
-    return _line(plan, cause=literal("held"), key=held.c.key, why=why).select_from(held)
+    return _line(plan, cause=literal("held"), key=held.c.key, record_id=base.c.record_id, why=why,
+                 send=func.coalesce(base.c.pending.is_not(None), false())).select_from(
+        held.outerjoin(base, base.c.key == held.c.key))
 
 
 def _gone(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:

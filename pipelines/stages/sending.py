@@ -72,6 +72,7 @@ class Send:
     images: Mapping[str, Any] | None = None  # the record's columns as the system had them, where all are known
     exact: bool = False  # the row came back exactly as it had to
     fault: dict[str, Any] | None = None  # why it cannot be sent: code and params
+    held_back: dict[str, Any] | None = None  # why some of what is pending is not among the fields yet
 
 
 def keys_known(connection: Connection, plan: IntoPlan, records: Sequence[int]) -> dict[int, list[str]]:

@@ -48,8 +48,8 @@ from pipelines.stages.staging import by_record
 
 @dataclass(frozen=True)
 class Entry:
-    """A row under which the system knows a record. `sure`: its base tells by itself what is to be sent, which is
-    `pending`; `images`: the columns of the record as the system had them at the last agreement."""
+    """A row under which the system knows a record. `sure`: its base tells by itself what is to be sent; `pending`: what
+    is, by the base; `images`: the columns of the record as the system had them at the last agreement."""
 
     record_id: int
     key: str
@@ -73,6 +73,44 @@ def settle_unread(connection: Connection, plan: IntoPlan, records: Sequence[int]
         Entry(record_id, key, sure, tuple(pending or ()), dict(zip(_columns(plan), images, strict=True)))
         for record_id, key, sure, pending, *images in connection.execute(statement, {"records": list(records)})
     ]
+
+
+def settle_untaken(connection: Connection, plan: IntoPlan, run_id: int, keys: Sequence[str]) -> dict[str, Entry]:
+    """Notes what is pending of the entries (by key) whose rows the run has read and not applied, by their base; a field
+    without one counts as blank there. Whether the row is so still in these fields is for the caller to see."""
+    x = plan.crosswalk
+    mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed,
+                x.c.key == any_(bindparam("keys", type_=ARRAY(Text))),
+                x.c.run_id.is_distinct_from(bindparam("run", type_=BigInteger)))
+    statement = plan.once("untaken", lambda: _untaken(plan, mine))
+    return {
+        key: Entry(record_id, key, False, tuple(pending or ()), dict(zip(_columns(plan), images, strict=True)))
+        for record_id, key, pending, *images in connection.execute(statement, {"keys": list(keys), "run": run_id})
+    }
+
+
+def strangers(connection: Connection, plan: IntoPlan, keys: Sequence[str]) -> set[str]:
+    """Those of the keys whose rows are held, and that have no entry of the feed."""
+    x, held = plan.crosswalk, hub.held
+    known = exists().where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == held.c.key)
+    return set(connection.scalars(select(held.c.key).where(
+        held.c.feed == plan.feed, held.c.state == literal_column("'open'"), held.c.key.in_(keys), ~known)))
+
+
+def pending_by_base(plan: IntoPlan, mine: ColumnElement[bool]) -> Select[Any]:
+    """record_id, key and pending of these entries of the feed, as `settle_untaken` would have it."""
+    v = _verdicts(plan, frozenset(), _sides(plan, mine, whole=False))
+    return select(v.c.record_id, v.c.key, pending_of(plan, v).label("pending"))
+
+
+def _untaken(plan: IntoPlan, mine: ColumnElement[bool]) -> Select[Any]:
+    x, v = plan.crosswalk, _verdicts(plan, frozenset(), _sides(plan, mine, whole=False))
+    noted = (
+        update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == v.c.key)
+        .values(pending=pending_of(plan, v)).returning(x.c.key).cte("noted")
+    )
+    images = [v.c[f"i_{column}"] for column in _columns(plan)]
+    return select(v.c.record_id, v.c.key, pending_of(plan, v), *images).add_cte(noted)
 
 
 def _columns(plan: IntoPlan) -> list[str]:
@@ -142,7 +180,8 @@ def _disputed(plan: IntoPlan) -> ColumnElement[bool]:
 
 def _settled(plan: IntoPlan, beside: frozenset[str]) -> Select[Any]:
     x = plan.crosswalk
-    v = _verdicts(plan, beside)
+    asked = and_(x.c.record_id == any_(RECORDS), by_record(x.c.id_space, plan.id_space), by_record(x.c.feed, plan.feed))
+    v = _verdicts(plan, beside, _sides(plan, asked, whole=True))
     noted = (
         update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == v.c.key, v.c.sure,
                         x.c.pending.is_distinct_from(pending_of(plan, v)))
@@ -158,9 +197,8 @@ def _settled(plan: IntoPlan, beside: frozenset[str]) -> Select[Any]:
     )
 
 
-def _verdicts(plan: IntoPlan, beside: frozenset[str]) -> CTE:
-    """For each entry of the feed: key, i_<column> (what the remote had), s_<field> (is it to be sent?) and sure."""
-    sides = _sides(plan)
+def _verdicts(plan: IntoPlan, beside: frozenset[str], sides: Subquery) -> CTE:
+    """Each entry of `sides`: key, record_id, i_<column> (what the remote had), s_<field> (is it to be sent?), sure."""
     doubts: list[ColumnElement[bool]] = []
     decided: list[ColumnElement[Any]] = []
     for field in plan.fields:
@@ -172,21 +210,25 @@ def _verdicts(plan: IntoPlan, beside: frozenset[str]) -> CTE:
         decided.append(send.label(f"s_{field.name}"))
     sure = and_(sides.c.settled, ~or_(false(), *doubts))
     images = [sides.c[f"i_{column}"] for column in _columns(plan)]
-    return select(sides.c.key, func.coalesce(sure, false()).label("sure"), *images, *decided).cte("verdicts")
+    return select(sides.c.key, sides.c.record_id, func.coalesce(sure, false()).label("sure"), *images, *decided
+                  ).cte("verdicts")
 
 
-def _sides(plan: IntoPlan) -> Subquery:
-    """As resolve has them (c, r, b and i), r being i."""
-    x, c = plan.crosswalk, plan.record
+def _sides(plan: IntoPlan, mine: ColumnElement[bool], *, whole: bool) -> Subquery:
+    """The entries that are `mine`, as resolve has them (c, r, b and i), r being i. `whole`: only those with a base for
+    every field are of interest."""
+    x, c, base = plan.crosswalk, plan.record, hub.field_set
     columns: list[ColumnElement[Any]] = []
     for field in plan.fields:
-        columns += [true().label(f"k_{field.name}"), false().label(f"e_{field.name}"), false().label(f"p_{field.name}")]
+        known = true() if whole else func.coalesce(literal(field.name, Text) == any_(base.c.fields), false())
+        columns += [known.label(f"k_{field.name}"), false().label(f"e_{field.name}"), false().label(f"p_{field.name}")]
         for column in field.columns:
             agreed = x.c[f"b_{column}"]
             ours = c.c.archived_at.is_not(None) if column == "archived" else c.c[column]
             there = image_of(x, column, agreed)
             columns += [ours.label(f"c_{column}"), there.label(f"r_{column}"), agreed.label(f"b_{column}"),
                         there.label(f"i_{column}")]
+    entries = x.join(c, c.c.id == x.c.record_id)
     ended = c.c.archived_at.is_not(None) if plan.ends else false()
     settled = and_(x.c.base_set == plan.base_set, x.c.pending.is_(None), x.c.sent.is_(None),
                    x.c.absent_since.is_(None), ~_disputed(plan), ~ended)
@@ -194,7 +236,7 @@ def _sides(plan: IntoPlan) -> Subquery:
         select(x.c.key, x.c.record_id, c.c.type.label("record_type"),
                literal("entry").label("class"), cast(null(), BigInteger).label("stamp"),
                (~x.c.is_primary).label("alias"), settled.label("settled"), *columns)
-        .join_from(x, c, c.c.id == x.c.record_id)
-        .where(x.c.record_id == any_(RECORDS), by_record(x.c.id_space, plan.id_space), by_record(x.c.feed, plan.feed))
+        .select_from(entries if whole else entries.outerjoin(base, base.c.id == x.c.base_set))
+        .where(mine)
         .offset(0).subquery("sides")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.runs.preview import preview_flow
+from pipelines.runs.reconcile import reconcile_flow
 from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -31,3 +32,33 @@ def test_what_could_not_be_read_back_is_refused_before_it_is_sent(both: Both) ->
     assert (result.counts["created"], result.counts["updated"]) == (1, 1)
     assert both.erp("SELECT DISTINCT phone FROM customer") == [("+33141000077",)]
     assert both.erp.one("SELECT website FROM customer WHERE siret = %s", SIRETS[0]) == "https://one.example"
+
+
+def test_a_row_that_was_spoilt_by_our_own_write_hides_no_later_edit(both: Both) -> None:
+    """Databases compare: what is sent follows from the base, unless something that was sent was never read back."""
+    filled(both, 1)
+    both.erp("""CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.phone := 'unknown'; RETURN new; END $$;
+        CREATE TRIGGER spoil BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION spoil()""")
+    both.crm("UPDATE crm.company SET website = 'https://one.example'")
+    assert both.push("erp_companies").counts["updated"] == 1
+    assert both.one("SELECT code FROM sync.held WHERE state = 'open'") == "not_phone"
+    both.crm("UPDATE crm.company SET website = 'https://two.example', email = 'a@example.org'")
+    result = both.push("erp_companies")
+    assert (result.counts["updated"], result.counts["unchanged"]) == (1, 0)
+    assert both.erp("SELECT website, email FROM customer") == [("https://two.example", "a@example.org")]
+    both.crm("UPDATE crm.company SET phone = '+33141000077', email = NULL")
+    both.erp("DROP TRIGGER spoil ON customer")
+    result = both.push("erp_companies")
+    assert (result.counts["updated"], result.counts["waiting"]) == (1, 1)
+    assert why(both) == [("waiting", "unread_there", "phone")]
+    assert both.erp("SELECT phone, email FROM customer") == [("unknown", None)]
+    both.sees("DELETE FROM sync.outbox")
+    assert reconcile_flow(both.hub, "erp_companies", repair=True).totals == {"held": 1}
+    assert both.outbox() == [("waiting", "")]
+    assert both.push("erp_companies").counts["waiting"] == 1
+    both.erp("UPDATE customer SET phone = '+33141000001'")
+    both.run("erp_companies")
+    both.sees("UPDATE sync.outbox SET due_at = now()")
+    both.push("erp_companies")
+    assert both.erp("SELECT phone, email FROM customer") == [("+33141000077", None)]
+    assert why(both) == []
