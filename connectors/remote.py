@@ -84,10 +84,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Change:
-    """One write. `values`: column to cell, only what is to be written; `key` is None for a create by a system that
-    numbers its own rows. `version`: of the row that the write was decided on. `reference`: our id, on a create.
-    `expected`: column to the cell that `values` takes the place of, of an update: where the system compares, every
-    column; else those that its versions leave out (`Capabilities.beside`), '' where the CRM knew of none."""
+    """One write. `values`: column to cell, only what is to be written, by an archive beside its mark; `key` is None
+    for a create by a system that numbers its own rows. `version`: of the row that the write was decided on.
+    `reference`: our id, on a create. `expected`: column to the cell that `values` takes the place of, of an update:
+    where the system compares, every column; else those that its versions leave out (`Capabilities.beside`), '' where
+    the CRM knew of none."""
 
     operation: Operation
     key: Key | None

@@ -121,7 +121,7 @@ class MemorySystem:
         else:
             assert change.key is not None
             key = change.key[0]
-            self.edit(key, closed="true") if change.operation == "archive" else self.delete(key)
+            self.edit(key, closed="true", **change.values) if change.operation == "archive" else self.delete(key)
         self.by_users.discard(key)
         return Receipt("delivered", (key,), self.rows[key]["rev"] if key in self.rows and self.versions else None)
 

@@ -80,7 +80,8 @@ class Writer:
         for place, change in enumerate(changes):
             try:
                 number = 0 if operation == "create" else self._id(change, ids)
-                cells: Mapping[str, str] = {ACTIVE: "false"} if operation == "archive" else change.values
+                mark = {ACTIVE: "false"} if operation == "archive" else {}
+                cells: Mapping[str, str] = {**mark, **change.values}
                 if operation == "create" and resource.reference and change.reference is not None:
                     cells = {**cells, resource.reference: change.reference}
                 values = {} if operation == "delete" else self.encoder.values(cells, number, change.expected or {})

@@ -312,9 +312,11 @@ class _Push:
         encode(self.plan, sends, codes)
         refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:
+            if send.operation == "archive" and send.fault is not None:  # what keeps its fields does not keep the end
+                send.held_back, send.fault, send.fields, send.cells = send.fault, None, (), {}
             row = there.get(send.key or "")
             send.version = None if row is None else row.version
-            if row is not None and send.operation == "update":
+            if row is not None and (send.operation == "update" or (send.operation == "archive" and send.fields)):
                 send.images = row.images
                 if self.flow.write.mode == "replace":  # what the system would wipe if it were left out
                     send.cells = {**row.cells, **send.cells}
@@ -349,7 +351,8 @@ class _Push:
         exact: list[Mapping[str, str]] = []
         for one in answered:
             key = one.as_sent().key
-            if one.receipt.state != "delivered" or one.send.operation not in ("create", "update") or key is None:
+            ended = one.send.operation in ("archive", "delete") and not one.send.fields
+            if one.receipt.state != "delivered" or ended or key is None:
                 continue
             if one.send.exact and one.receipt.row is not None:
                 exact.append(one.receipt.row)

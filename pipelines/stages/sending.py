@@ -130,8 +130,9 @@ def _updates_in(rows: Result[Any], write: Write) -> list[Send]:
     sends: list[Send] = []
     for row in rows.mappings():
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
-        sends.append(Send(row["#id"], end or "update", row["#key"], () if end else tuple(row["#pending"]), dict(row),
-                          tuple(row["#known"] or ()), unset=frozenset(row["#unset"]) - {None}))
+        fields = () if end == "delete" else tuple(row["#pending"] or ())  # what is edited and archived goes out in one
+        sends.append(Send(row["#id"], end or "update", row["#key"], fields, dict(row), tuple(row["#known"] or ()),
+                          unset=frozenset(row["#unset"]) - {None}))
     return sends
 
 

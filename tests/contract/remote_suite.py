@@ -127,8 +127,9 @@ class RemoteSuite:
         if not remote.capabilities(desk.resource).archive:
             pytest.skip("this resource cannot archive: its own tests say what happens instead")
         [key] = desk.insert([desk.values()])
-        assert [one.state for one in remote.write(desk.resource, [Change("archive", key, {})])] == ["delivered"]
-        assert_page(remote.fetch(desk.resource, [key]), desk.resource, 1)
+        archive = Change("archive", key, {desk.text: "edited too"})
+        assert [one.state for one in remote.write(desk.resource, [archive])] == ["delivered"]
+        assert texts(desk, remote.fetch(desk.resource, [key])) == {key: "edited too"}
         assert key in read_all(desk, remote.read(desk.resource, None))
 
     def test_a_deleted_row_is_gone(self, desk: RemoteDesk, remote: Remote) -> None:

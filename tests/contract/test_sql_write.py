@@ -240,6 +240,10 @@ def test_archiving_needs_a_column_that_the_settings_name(books: Books) -> None:
     assert states(remote.write(debtors(), archive)) == ["delivered"]
     assert books.rows("SELECT blocked FROM debtor") == [(True,)]
     assert len(remote.fetch(debtors(), [("A",)])) == 1
+    stale = Change("archive", ("A",), {"name": "b"}, expected={"name": "another"})
+    assert states(remote.write(debtors(), [stale])) == ["stale"]
+    assert states(remote.write(debtors(), [Change("archive", ("A",), {"name": "b"})])) == ["delivered"]
+    assert books.rows("SELECT name, blocked FROM debtor") == [("b", True)]
 
 
 def test_what_the_login_may_not_do_is_told_before(books: Books) -> None:

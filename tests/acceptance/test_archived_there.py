@@ -1,0 +1,42 @@
+"""Records that are archived here, and what becomes of their rows where the mapping has no field `archived`."""
+
+from __future__ import annotations
+
+from tests.memory_desk import Three, module_three, siret, three
+
+__all__ = ["module_three", "three"]
+
+
+def known(three: Three) -> str:
+    """A company of the shop, which is told what is archived here."""
+    key = three.systems["shop"].insert(name="Atelier", siret=siret(1), city="Lyon")
+    three.read("shop")
+    return key
+
+
+def of_shop(three: Three) -> list[tuple[str, str]]:
+    """(state, code) of the shop's markers."""
+    return [(state, code) for name, _, state, code in three.waiting() if name == "shop"]
+
+
+def test_what_is_edited_and_archived_goes_out_in_one_write(three: Three) -> None:
+    key = known(three)
+    three.crm("UPDATE crm.company SET archived_at = now(), city = 'Metz'")
+    before = three.systems["shop"].writes
+    three.push("shop")
+    row = three.systems["shop"].rows[key]
+    assert (row["city"], row["closed"], three.systems["shop"].writes) == ("Metz", "true", before + 1)
+    assert of_shop(three) == []
+    assert three.one("SELECT pending FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed WHERE flow = 'shop'") is None
+
+
+def test_a_field_that_cannot_go_out_keeps_its_marker_and_not_the_archive(three: Three) -> None:
+    key = known(three)
+    three.crm("UPDATE crm.company SET archived_at = now(), phone = '12'")
+    three.push("shop")
+    row = three.systems["shop"].rows[key]
+    assert (row["phone"], row["closed"]) == ("", "true")
+    assert of_shop(three) == [("refused", "not_phone")]
+    three.crm("UPDATE crm.company SET phone = '+33141000001'")
+    three.push("shop")
+    assert (three.systems["shop"].rows[key]["phone"], of_shop(three)) == ("+33141000001", [])
