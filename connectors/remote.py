@@ -88,7 +88,7 @@ class Change:
     for a create by a system that numbers its own rows. `version`: of the row that the write was decided on.
     `reference`: our id, on a create. `expected`: column to the cell that `values` takes the place of, of an update:
     where the system compares, every column; else those that its versions leave out (`Capabilities.beside`), '' where
-    the CRM knew of none."""
+    the CRM knew of none. `back`: an update that also takes the mark of an archive away, where the row has it."""
 
     operation: Operation
     key: Key | None
@@ -96,6 +96,7 @@ class Change:
     version: str | None = None
     reference: str | None = None
     expected: Mapping[str, str] | None = None
+    back: bool = False
 
 
 @dataclass(frozen=True)

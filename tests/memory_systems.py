@@ -117,7 +117,7 @@ class MemorySystem:
         elif change.operation == "update":
             assert change.key is not None
             key = change.key[0]
-            self.edit(key, **change.values)
+            self.edit(key, **change.values, **({"closed": ""} if change.back else {}))
         else:
             assert change.key is not None
             key = change.key[0]

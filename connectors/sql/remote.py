@@ -116,9 +116,11 @@ class SqlRemote:
         ready = [self._completed(resource, change) for change in changes]
         if operation == "create" and not all(change.values for change in ready):
             raise ValueError("a create has at least one value")
-        relation.cells_of({name for change in ready for name in change.values})
+        archived = self._archived(resource)
+        marks = {archived.column} if archived is not None and any(change.back for change in changes) else set()
+        relation.cells_of({name for change in ready for name in change.values} | marks)
         receipts = written(self._connection(), relation, resource.version, self._columns(resource), ready,
-                           resource.name)
+                           resource.name, archived)
         if any(receipt.code.startswith(_NOT_AS_KNOWN) for receipt in receipts):
             self._relations.pop(resource, None)
         return receipts

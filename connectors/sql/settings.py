@@ -19,7 +19,7 @@ _IN_URL = frozenset({"host", "port"})  # a socket's folder cannot stand before t
 
 
 class Archived(Strict):
-    """How a table marks a row as archived: `column` takes the cell `value`."""
+    """How a table marks a row as archived: `column` takes the cell `value`; its default, where the row comes back."""
 
     column: str
     value: str = "true"

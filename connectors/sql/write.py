@@ -26,6 +26,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
+    literal_column,
     null,
     or_,
     select,
@@ -41,6 +43,7 @@ from connectors.sql.faults import is_lost, message_of, write_receipt
 from connectors.sql.lookup import fetched
 from connectors.sql.relation import Relation
 from connectors.sql.session import Connection, run
+from connectors.sql.settings import Archived
 from mappings.errors import ConfigurationError
 
 _BY_VALUE = ("int2", "int4", "int8", "numeric", "float4", "float8", "money", "date", "timestamp", "timestamptz")
@@ -49,8 +52,9 @@ _PASSED = ("skipped", "the database passed over the row without an error: a trig
 
 
 def written(connection: Connection, relation: Relation, version: str | None, columns: tuple[str, ...],
-            changes: Sequence[Change], where: str) -> list[Receipt]:
-    """A receipt for each change, in order, with these columns of the row.
+            changes: Sequence[Change], where: str, archived: Archived | None = None) -> list[Receipt]:
+    """A receipt for each change, in order, with these columns of the row. `archived`: the mark that a change may take
+    away.
 
     Raises RemoteDown when the connection was lost before COMMIT was sent.
     """
@@ -60,6 +64,10 @@ def written(connection: Connection, relation: Relation, version: str | None, col
         for batch in batches(changes):
             told = _one(connection, relation, version, batch)
             receipts.update(zip(batch.places, told, strict=True))
+        if archived is not None:
+            back = [change for place, change in enumerate(changes)
+                    if change.back and receipts[place].state == "delivered"]
+            _bring_back(connection, relation, archived, back)
         if changes[0].operation != "delete":
             receipts = _with_rows(connection, relation, columns, receipts)
     except psycopg.Error as error:
@@ -80,6 +88,16 @@ def written(connection: Connection, relation: Relation, version: str | None, col
             return [Receipt("unclear", code=error.sqlstate or "", message=message_of(error))] * len(changes)
         return [write_receipt(error)] * len(changes)  # a deferred constraint: the server rolled back
     return [receipts[place] for place in range(len(changes))]
+
+
+def _bring_back(connection: Connection, relation: Relation, archived: Archived, changes: Sequence[Change]) -> None:
+    """Rows that have the mark get what a new row has in its column; what else stands there is somebody's own."""
+    for batch in batches([replace(change, values={}) for change in changes]):
+        assert relation.target is not None
+        given = given_rows(batch.keys)
+        marked = and_(_same_key(relation, given), _holds(relation, archived.column, literal(archived.value, Text)))
+        column: ColumnElement[Any] = relation.target.c[archived.column]
+        run(connection, update(relation.target).values({column: literal_column("DEFAULT")}).where(marked))
 
 
 def _with_rows(connection: Connection, relation: Relation, columns: tuple[str, ...], receipts: dict[int, Receipt]

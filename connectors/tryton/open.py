@@ -92,7 +92,7 @@ class TrytonRemote:
         encoder.check(dict.fromkeys(name for change in changes for name in change.values))
         if resource.reference:
             encoder.check((resource.reference,))
-        if any(change.operation == "archive" for change in changes):
+        if any(change.operation == "archive" or change.back for change in changes):
             encoder.check((ACTIVE,))
         if len(changes) > self.settings.batch:
             raise ValueError(f"{len(changes)} changes in one call, which takes {self.settings.batch}")

@@ -80,7 +80,7 @@ class Writer:
         for place, change in enumerate(changes):
             try:
                 number = 0 if operation == "create" else self._id(change, ids)
-                mark = {ACTIVE: "false"} if operation == "archive" else {}
+                mark = {ACTIVE: "false"} if operation == "archive" else {ACTIVE: "true"} if change.back else {}
                 cells: Mapping[str, str] = {**mark, **change.values}
                 if operation == "create" and resource.reference and change.reference is not None:
                     cells = {**cells, resource.reference: change.reference}

@@ -188,7 +188,8 @@ def _change(plan: IntoPlan, resource: Resource, send: Send) -> Change:
     return Change(send.operation, None if send.key is None else remote_key(send.key), cells, version=send.version,
                   expected=None if send.expected is None else {column: cell for column, cell in send.expected.items()
                                                                if column in cells},
-                  reference=str(send.record_id) if send.operation == "create" and resource.reference else None)
+                  reference=str(send.record_id) if send.operation == "create" and resource.reference else None,
+                  back=send.back)
 
 
 def _intend(connection: Connection, plan: IntoPlan, run_id: int, sends: Sequence[Send]) -> list[int]:

@@ -312,7 +312,7 @@ class _Push:
         encode(self.plan, sends, codes)
         refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:
-            if send.operation == "archive" and send.fault is not None:  # what keeps its fields does not keep the end
+            if send.fault is not None and (send.operation == "archive" or send.back):  # keeps its fields, not the end
                 send.held_back, send.fault, send.fields, send.cells = send.fault, None, (), {}
             row = there.get(send.key or "")
             send.version = None if row is None else row.version

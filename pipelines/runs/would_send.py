@@ -138,7 +138,8 @@ def _told(plan: IntoPlan, sends: Sequence[Send], there: dict[str, dict[str, str]
             if (ours or column not in keys) and (send.operation != "create" or cell != "")
         }
         problem = None if send.fault is None else render(send.fault["code"], send.fault)
-        told.append({"operation": send.operation, "key": send.key, "record_id": send.record_id, "cells": cells,
+        operation = "bring back" if send.back else send.operation
+        told.append({"operation": operation, "key": send.key, "record_id": send.record_id, "cells": cells,
                      "problem": problem})
     return told
 

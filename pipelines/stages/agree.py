@@ -68,7 +68,7 @@ def _agreed(plan: IntoPlan) -> Update:
         "fingerprint": null(), "base_set": t.c.base_set,
         "run_id": func.coalesce(bindparam("run", type_=BigInteger), x.c.run_id),
         "pending": _less(x, t), "sent": case((t.c.exact, x.c.sent), else_=_more(x, t)),
-        "absent_since": case((t.c.ended, func.now()), else_=x.c.absent_since),
+        "absent_since": case((t.c.ended, func.now()), (~t.c.back, x.c.absent_since)),
     }
     names: list[Any] = []
     for item in plan.fields:
@@ -151,16 +151,18 @@ def _rows(connection: Connection, plan: IntoPlan, sends: Sequence[Send]) -> dict
         rows.append({
             "key": send.key, "record_id": send.record_id, "fields": list(send.fields), "base_set": sets[known],
             "ended": send.operation == "archive", "deleted": send.operation == "delete", "exact": send.exact,
+            "back": send.back,
             **{f"v_{name}": as_json(send.values.get(name)) for name in every},
         })
     return {"sends": rows}
 
 
 def _sent(plan: IntoPlan) -> TableValuedAlias:
-    """The sends as rows: key, record_id, fields, base_set, ended, deleted, exact, v_<column> as read."""
+    """The sends as rows: key, record_id, fields, base_set, ended, deleted, exact, back, v_<column> as read."""
     columns: list[Any] = [
         column("key", Text), column("record_id", BigInteger), column("fields", ARRAY(Text)),
         column("base_set", Integer), column("ended", Boolean), column("deleted", Boolean), column("exact", Boolean),
+        column("back", Boolean),
     ]
     columns += [column(f"v_{name}", staged_type(plan, name).type) for item in plan.fields for name in item.columns]
     said = func.jsonb_to_recordset(bindparam("sends", type_=JSONB)).table_valued(*columns, name="said")

@@ -54,7 +54,7 @@ from mappings.language.write import Write
 from pipelines.stages.absent import absent_entries
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
-from pipelines.stages.sending import unknown_there
+from pipelines.stages.sending import brought_back, unknown_there
 from pipelines.stages.staging import IntoStaging, index_lookups
 from pipelines.stages.unread import pending_by_base
 
@@ -89,8 +89,8 @@ def compare(connection: Connection, plan: IntoPlan, staging: IntoStaging, write:
     with index_lookups(connection):
         if plan.fields:
             connection.execute(insert(table).from_select(list(_NAMES), _fields(plan, staging)))
-    if plan.writes and write.archived != "ignore" and all(field.name != "archived" for field in plan.fields):
-        found.append(_ended(plan, staging))
+    if plan.ends:
+        found += [_ended(plan, staging), _brought_back(plan, staging)]
     if whole:
         found.append(_gone(plan, staging))
     if plan.writes and write.create:
@@ -161,14 +161,23 @@ def _never_sent(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[An
 
 def _ended(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     """Records that were archived here, and whose rows are to be archived or deleted there."""
+    x, r = plan.crosswalk, plan.record
+    return _end(plan, staging, true(), and_(x.c.absent_since.is_(None), r.c.archived_at.is_not(None)))
+
+
+def _brought_back(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+    """Records that were archived on both sides, and are no longer so here."""
+    return _end(plan, staging, false(), brought_back(plan, plan.crosswalk, plan.record))
+
+
+def _end(plan: IntoPlan, staging: IntoStaging, here: ColumnElement[bool], which: ColumnElement[bool]) -> Select[Any]:
     x, r, s, box = plan.crosswalk, plan.record, staging.rows, hub.outbox
     cause = case((box.c.state.in_(["refused", "unclear"]), box.c.state), else_="pending")
-    return _line(plan, cause=cause, key=x.c.key, record_id=r.c.id, field=literal("archived"), here=_json(true()),
-                 there=_json(false()), why=box.c.why, send=true()).select_from(
+    return _line(plan, cause=cause, key=x.c.key, record_id=r.c.id, field=literal("archived"), here=_json(here),
+                 there=_json(~here), why=box.c.why, send=true()).select_from(
         x.join(r, r.c.id == x.c.record_id).join(s, s.c.key == x.c.key)
         .outerjoin(box, and_(box.c.feed == plan.feed, box.c.record_id == r.c.id))
-    ).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
-            r.c.archived_at.is_not(None))
+    ).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, which)
 
 
 def _fields(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:

@@ -81,7 +81,7 @@ class IntoPlan:
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
     base_set: int = 0  # the field set of all mapped fields
 
-    ends: bool = False  # an archived record's row is ended over there, once
+    ends: Literal["archive", "delete"] | None = None  # what becomes, once, of an archived record's row over there
     adopting: bool = False  # rows are linked, and nothing is written on either side
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
     built: dict[Hashable, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
@@ -201,10 +201,15 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
                 key_shapes=_key_shapes(into, flow, project),
-                ends=flow.direction != "in" and flow.write.archived != "ignore" and "archived" not in into.fields,
+                ends=_end(flow, into),
             )
         )
     return tuple(plans)
+
+
+def _end(flow: Flow, into: Into) -> Literal["archive", "delete"] | None:
+    said = flow.write.archived
+    return None if flow.direction == "in" or said == "ignore" or "archived" in into.fields else said
 
 
 def with_base_set(connection: Connection, plan: IntoPlan) -> IntoPlan:

@@ -65,6 +65,7 @@ class Send:
     fields: tuple[str, ...]
     values: Mapping[str, Any]
     known: tuple[str, ...] = ()  # fields that had a base before
+    back: bool = False  # the row was archived there since its record was here, which no longer is
     cells: dict[str, str] = field(default_factory=dict)
     version: str | None = None  # of the row that the write was decided on
     unset: frozenset[str] = frozenset()  # columns of the row for which the record had nothing at the last agreement
@@ -95,7 +96,8 @@ def as_json(value: Any) -> Any:
 
 
 def updates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
-    """What is pending of linked records; and their end, where they were archived here and the flow says so."""
+    """What is pending of linked records; and their end, or their way back, where they were archived here or no longer
+    are and the flow says so."""
     x = plan.crosswalk
     mine = and_(by_record(x.c.feed, plan.feed), by_record(x.c.id_space, plan.id_space), x.c.record_id == any_(RECORDS))
     query = plan.once(("updates", repr(write)), lambda: _update_rows(
@@ -113,17 +115,19 @@ def _update_rows(plan: IntoPlan, write: Write, found: Select[Any]) -> Select[Any
     x, r, f = plan.crosswalk, plan.record, found.subquery("found")
     known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
     ended: ColumnElement[bool] = literal(False)
+    back: ColumnElement[bool] = literal(False)
     if plan.ends:
         ended = and_(r.c.archived_at.is_not(None), x.c.absent_since.is_(None))
+        back = func.coalesce(brought_back(plan, x, r), False)
     sent = [item for item in plan.fields if item.sent]
     unset = [case((x.c[f"b_{item.columns[0]}"].is_(None), literal(str(column), Text)))
              for item in sent for column in field_columns(item.map)]
     return values_of(plan, sent).add_columns(
         f.c.key.label("#key"), f.c.pending.label("#pending"), known.label("#known"), ended.label("#ended"),
-        cast(array(unset), ARRAY(Text)).label("#unset"),
+        back.label("#back"), cast(array(unset), ARRAY(Text)).label("#unset"),
     ).join(f, f.c.record_id == r.c.id).outerjoin(
         x, and_(x.c.key == f.c.key, x.c.feed == plan.feed, x.c.id_space == plan.id_space)
-    ).where(or_(f.c.pending.is_not(None), ended), allowed(plan, write)).order_by(r.c.id, f.c.key)
+    ).where(or_(f.c.pending.is_not(None), ended, back), allowed(plan, write)).order_by(r.c.id, f.c.key)
 
 
 def _updates_in(rows: Result[Any], write: Write) -> list[Send]:
@@ -132,8 +136,19 @@ def _updates_in(rows: Result[Any], write: Write) -> list[Send]:
         end: Operation | None = None if not row["#ended"] else "delete" if write.archived == "delete" else "archive"
         fields = () if end == "delete" else tuple(row["#pending"] or ())  # what is edited and archived goes out in one
         sends.append(Send(row["#id"], end or "update", row["#key"], fields, dict(row), tuple(row["#known"] or ()),
-                          unset=frozenset(row["#unset"]) - {None}))
+                          row["#back"], unset=frozenset(row["#unset"]) - {None}))
     return sends
+
+
+def brought_back(plan: IntoPlan, x: FromClause, r: FromClause) -> ColumnElement[bool]:
+    """The row of the entry `x` was archived there since its record `r` was here, which is so no longer. A row that was
+    only absent, and stayed linked, is none of these: its record was never brought back."""
+    if plan.ends != "archive":
+        return literal(False)
+    line = hub.journal
+    again = exists().where(line.c.record_id == r.c.id, func.jsonb_exists(line.c.new, "archived_at"),
+                           line.c.new["archived_at"].astext.is_(None))
+    return and_(x.c.absent_since.is_not(None), r.c.archived_at.is_(None), again)
 
 
 def creates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:

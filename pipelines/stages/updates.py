@@ -44,6 +44,7 @@ from pipelines.stages.decide import outcome_of
 from pipelines.stages.outbox import queued, woken
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
+from pipelines.stages.sending import brought_back
 from pipelines.stages.siblings import share
 from pipelines.stages.staging import IntoStaging, by_record, index_lookups
 from pipelines.stages.work import Work
@@ -157,7 +158,7 @@ class IntoUpdates:
             "is_primary": first,
             "fingerprint": case((or_(z.c.open, literal(plan.adopting)), null()), else_=fingerprint_of(plan, m, s)),
             "base_set": z.c.base_set, "remote": z.c.remote, "pending": z.c.pending, "sent": null(),
-            "absent_since": self._ended(s),
+            "absent_since": self._ended(z, s),
         }
         values |= {f"b_{column}": z.c[f"b_{column}"] for field in plan.fields for column in field.columns}
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)
@@ -168,15 +169,15 @@ class IntoUpdates:
             set_={name: new.excluded[name] for name in values if name not in kept},
         )
 
-    def _ended(self, s: Table) -> ColumnElement[Any]:
+    def _ended(self, z: Table, s: Table) -> ColumnElement[Any]:
         """Since when the row was ended by us: it may still be read, and is not ended again for as long as its record is
-        archived. Null for every other row that is there."""
+        archived, and until it was brought back there where it was here. Null for every other row that is there."""
         if not self.plan.ends:
             return null()
         old, record = self.plan.crosswalk.alias("ended"), self.plan.record.alias("ended_record")
         return (
             select(old.c.absent_since).join_from(old, record, record.c.id == old.c.record_id)
             .where(old.c.id_space == self.plan.id_space, old.c.key == s.c.key, old.c.feed == self.plan.feed,
-                   record.c.archived_at.is_not(None))
-            .correlate(s).scalar_subquery()
+                   ~z.c.back, or_(record.c.archived_at.is_not(None), brought_back(self.plan, old, record)))
+            .correlate(z, s).scalar_subquery()
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.runs.preview import preview_flow
+from pipelines.runs.reconcile import reconcile_flow
 from tests.memory_desk import Three, module_three, siret, three
 
 __all__ = ["module_three", "three"]
@@ -40,3 +42,28 @@ def test_a_field_that_cannot_go_out_keeps_its_marker_and_not_the_archive(three: 
     three.crm("UPDATE crm.company SET phone = '+33141000001'")
     three.push("shop")
     assert (three.systems["shop"].rows[key]["phone"], of_shop(three)) == ("+33141000001", [])
+
+
+def test_what_is_brought_back_here_is_brought_back_there(three: Three) -> None:
+    key = known(three)
+    three.crm("UPDATE crm.company SET archived_at = now()")
+    three.rest()
+    assert three.systems["shop"].rows[key]["closed"] == "true"
+    three.crm("UPDATE crm.company SET archived_at = NULL, city = 'Metz'")
+    three.read("shop", full=True)  # it is there, which is no news
+    found = reconcile_flow(three.hub, "shop").differences
+    assert [(one["cause"], one["field"], one["here"], one["there"]) for one in found] == [
+        ("pending", "archived", False, True), ("pending", "city", "Metz", "Lyon")]
+    assert [one["operation"] for one in preview_flow(three.hub, "shop").sends] == ["bring back"]
+    before = three.systems["shop"].writes
+    three.push("shop")
+    row = three.systems["shop"].rows[key]
+    assert (row["closed"], row["city"], three.systems["shop"].writes) == ("", "Metz", before + 1)
+    three.rest()
+    assert (reconcile_flow(three.hub, "shop").totals, of_shop(three)) == ({}, [])
+    assert three.systems["shop"].writes == before + 1
+    three.crm("UPDATE crm.company SET archived_at = now()")  # and once more
+    three.rest()
+    three.crm("UPDATE crm.company SET archived_at = NULL")
+    three.rest()
+    assert three.systems["shop"].rows[key]["closed"] == ""

@@ -246,6 +246,25 @@ def test_archiving_needs_a_column_that_the_settings_name(books: Books) -> None:
     assert books.rows("SELECT name, blocked FROM debtor") == [("b", True)]
 
 
+def test_a_row_that_is_brought_back_has_what_a_new_row_has_where_the_mark_was(books: Books) -> None:
+    books.make("CREATE TABLE debtor (code text PRIMARY KEY, name text, state text NOT NULL DEFAULT 'open', rev int DEFAULT 1)",
+               "INSERT INTO debtor (code, name, state) VALUES ('A', 'a', 'X'), ('B', 'b', 'X'), ('C', 'c', 'held')",
+               "CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN new.rev := old.rev + 1; RETURN new; END $$",
+               "CREATE TRIGGER counted BEFORE UPDATE ON debtor FOR EACH ROW EXECUTE FUNCTION counted()")
+    resource = Resource("debtor", ("code",), ("code", "name"), version="rev")
+    remote = books.remote(archived={"debtor": {"column": "state", "value": "X"}})
+    changes = [Change("update", ("A",), {"name": "edited too"}, "1", back=True), Change("update", ("B",), {}, "1"),
+               Change("update", ("C",), {}, "1", back=True)]
+    assert states(remote.write(resource, changes)) == ["delivered"] * 3
+    assert books.rows("SELECT code, name, state FROM debtor ORDER BY code") == [
+        ("A", "edited too", "open"), ("B", "b", "X"), ("C", "c", "held")]
+    assert states(remote.write(resource, [Change("update", ("B",), {"name": "no"}, "7", back=True)])) == ["stale"]
+    assert books.rows("SELECT name, state FROM debtor WHERE code = 'B'") == [("b", "X")]
+    books.admin.execute("ALTER TABLE debtor ALTER state DROP DEFAULT")
+    [told] = remote.write(resource, [Change("update", ("B",), {}, back=True)])
+    assert (told.state, "state" in told.message) == ("refused", True)
+
+
 def test_what_the_login_may_not_do_is_told_before(books: Books) -> None:
     books.make(DEBTOR, "CREATE VIEW counted AS SELECT code, count(*) AS n FROM debtor GROUP BY code",
                "CREATE VIEW plain AS SELECT code, name FROM debtor")
