@@ -19,7 +19,9 @@ def show_preview(seen: Preview) -> None:
         if counts["conflicts"]:
             line(said("preview_conflicts", into=label, count=counts["conflicts"]))
     for change in seen.changes:
-        line(f"{change['into']} {change['key']}: {change['outcome']}")
+        record = change["record_id"]
+        line(said("preview_row_new" if record is None else "preview_row", key=change["key"], into=change["into"],
+                  record=str(record), outcome=change["outcome"]))
         _moves(change["fields"])
         for name, each in change["conflicts"].items():
             line("    " + said(f"preview_conflict_{each['winner']}", field=name, ours=told(each["ours"]),

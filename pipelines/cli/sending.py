@@ -109,7 +109,8 @@ def outbox(
 
     with errors_told(json):
         hub = open_hub(settings.project)
-        found = outgoing(hub, flow, STATES if state == "all" else (state,), limit or None)
+        states = STATES if state == "all" else (state,)
+        found = outgoing(hub, flow, states, limit or None)
         systems = [standing for standing in standings(hub) if standing.state != "up"]
         if json:
             answer({"counts": counts(hub), "records": [one.as_json() for one in found],
@@ -119,6 +120,10 @@ def outbox(
         for one in found:
             shown.add_row(one.flow, one.entity, str(one.record_id), one.state, str(one.tries or "·"), one.why)
         out.print(shown if found else "nothing is to be sent")
+        count = sum(by_state.get(one, 0) for name, by_state in counts(hub).items() if flow in (None, name)
+                    for one in states)
+        if len(found) < count:
+            line(said("outbox_more", shown=len(found), count=count))
         for standing in systems:
             line(f"{standing.system} is {standing.state}: {standing.why}")
 

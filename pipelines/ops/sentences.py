@@ -66,6 +66,8 @@ SENTENCES: dict[str, str] = {
     "preview_held": "Rows that would not be taken in, by cause",
     "preview_more": "and {count} more",
     "preview_conflicts": "{into}: fields that have changed on both sides, or differ where records first meet: {count}",
+    "preview_row": "row {key} ({into}, record {record}): {outcome}",
+    "preview_row_new": "row {key} ({into}): {outcome}",
     "preview_conflict_crm": "{field}: {ours} here, {theirs} there; the CRM's value stands",
     "preview_conflict_remote": "{field}: {ours} here, {theirs} there; the row's value stands",
     "preview_conflict_open": "{field}: {ours} here, {theirs} there; nobody has decided yet",
@@ -107,6 +109,8 @@ SENTENCES: dict[str, str] = {
     "trace_elsewhere": "{entity} {record} is also {key} of {system} ({space})",
     "trace_linked": "{flow}: {key} became {entity} {record_id}",
     "trace_held": "{flow}: row {id} ({into} {key}) was {outcome}, last by run {run} at {where}; it is {state} now",
+    # the outbox
+    "outbox_more": "{shown} of {count} records are shown; --limit 0 shows all",
     "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
     "trace_closed_again": "{flow} run {run}: row {id} was admitted again, and taken in",
     "trace_closed_link": "{flow} run {run}: row {id} was settled by {by}: it is {entity} {record}",

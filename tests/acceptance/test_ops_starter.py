@@ -56,7 +56,7 @@ def test_the_project_runs_as_its_readme_says(shell: Shell) -> None:
     commands = re.findall(r"^navette (.+?)(?:\s+#.*)?$", readme, re.MULTILINE)
     assert {"check", "run customers", "rejects list", "trace erp C0005", "status"} <= set(commands)
     shell.navette("check")
-    assert "company C0001: created" in shell.navette("preview", "customers")
+    assert "row C0001 (company): created" in shell.navette("preview", "customers")
     first = shell.json("run", "customers")
     assert {name: first["into"]["company"][name] for name in ("rows_read", "created", "rejected")} == {
         "rows_read": 5, "created": 4, "rejected": 1,
