@@ -91,8 +91,12 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
         if last := flow.last_run:
             for told in last.notices:
                 line(said("run_notice", flow=flow.flow, run=str(last.run_id), notice=told))
-        if stuck := flow.outgoing.get("refused", 0) + flow.outgoing.get("unclear", 0):
-            line(f"{flow.flow}: {stuck} records were not taken by {flow.system}; navette outbox tells why")
+        if file := flow.file:
+            line(said("status_file" if file.rows != 1 else "status_file_one", flow=flow.flow, name=file.name,
+                      rows=file.rows, when=file.delivered_at))
+        if flow.stuck:
+            line(said("status_stuck" if flow.stuck != 1 else "status_stuck_one", flow=flow.flow, count=flow.stuck,
+                      system=flow.system))
         if failed := flow.calls.get("failed"):
             line(f"{flow.flow}: {failed} calls were not taken in; navette inbox list shows them")
         for run_id in flow.in_review:

@@ -85,6 +85,10 @@ SENTENCES: dict[str, str] = {
     "gap": "missing: {missing}",
     "gap_series": "missing of {series}: {missing}",
     "gap_many": "missing: {missing} and {more} more",
+    "status_file": "{flow}: the last file is {name}, of {when}, with {rows} records",
+    "status_file_one": "{flow}: the last file is {name}, of {when}, with one record",
+    "status_stuck": "{flow}: {count} records were not taken by {system}; navette outbox {flow} tells why",
+    "status_stuck_one": "{flow}: one record was not taken by {system}; navette outbox {flow} tells why",
     "gap_series_many": "missing of {series}: {missing} and {more} more",
     # held rows, and conflicts
     "replay_of": "replay of {count} rows",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import NavetteError
 from mappings.language.flow import Flow, Schedule
 from mappings.messages import noticed
-from mappings.words import RunState
+from mappings.words import Direction, RunState
 from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
 from pipelines.ops.inbox import open_calls
@@ -29,7 +30,8 @@ GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
 GAPS_SHOWN = 5
 ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt", "reconcile")
-"""Triggers of runs that read no source: they do not make a flow fresh."""
+"""Triggers of runs that read no source: they do not make a flow fresh. A flow that only writes has no others than
+pushes."""
 
 Activity = Literal["idle", "running", "interrupted"]
 
@@ -66,14 +68,28 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Written:
+    """A file that was written for a system: its name, and how many records are in it and were refused."""
+
+    name: str
+    full: bool
+    rows: int
+    refused: int
+    delivered_at: datetime
+
+
+@dataclass(frozen=True)
 class FlowStatus:
-    """Where a flow stands. `late` holds a sentence for each thing that should be there and is not."""
+    """Where a flow stands. `late` holds a sentence for each thing that should be there and is not; `file` is the last
+    one of a flow that writes files."""
 
     flow: str
     system: str
+    direction: Direction
     activity: Activity
     last_good: RunSeen | None
     last_run: RunSeen | None
+    file: Written | None
     next_due: datetime | None
     due: dict[str, datetime]  # the next run of each kind: changes, full
     late: tuple[str, ...]
@@ -97,19 +113,24 @@ class FlowStatus:
         return [*self.late, *(gap.sentence for gap in self.gaps)]
 
     @property
+    def stuck(self) -> int:
+        """How many records its system did not take."""
+        return self.outgoing.get("refused", 0) + self.outgoing.get("unclear", 0)
+
+    @property
     def needs_someone(self) -> bool:
         """Whether something is there that does not settle itself."""
         return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review
-                    or self.outgoing.get("refused") or self.outgoing.get("unclear") or self.calls.get("failed"))
+                    or self.stuck or self.calls.get("failed"))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def status(hub: Hub, now: datetime | None = None) -> list[FlowStatus]:
-    """The status of every flow that is read, in the order of their names; asks the store and looks into folders."""
+    """The status of every flow, in the order of their names; asks the store and looks into folders."""
     moment = now or datetime.now(UTC)
-    flows = [flow for _, flow in sorted(hub.project.flows.items()) if flow.direction != "out"]
+    flows = [flow for _, flow in sorted(hub.project.flows.items())]
     sending = counts(hub)
     with hub.engine.connect() as connection:
         held, conflicts, calls = _held(connection), _conflicts(connection), open_calls(connection)
@@ -125,8 +146,9 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
          outgoing: dict[str, int], calls: dict[str, int], locked: bool) -> FlowStatus:
     run, file = tables.run, tables.file
     mine = run.c.flow == flow.flow
-    last = _run(connection, mine, run.c.trigger.not_in(ASIDE))
-    good = _run(connection, mine, run.c.trigger.not_in(ASIDE), run.c.state == "done")
+    counted = run.c.trigger.not_in([name for name in ASIDE if name != "push" or flow.direction != "out"])
+    last = _run(connection, mine, counted)
+    good = _run(connection, mine, counted, run.c.state == "done")
     unfinished = _run(connection, mine, run.c.state.in_(["landing", "landed", "applying"]))
     in_review = connection.scalars(select(run.c.id).where(mine, run.c.state == "review").order_by(run.c.id)).all()
     files_seen = select(file.c.name, file.c.size, file.c.state, file.c.parts, file.c.seen_at)
@@ -138,8 +160,9 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
     here = now.astimezone(ZoneInfo((flow.schedule or Schedule()).timezone))
     missing = late(came, flow.read, here, last_arrival=max(arrivals, default=None))
     return FlowStatus(
-        flow=flow.flow, system=flow.system,
+        flow=flow.flow, system=flow.system, direction=flow.direction,
         activity="running" if locked else "interrupted" if unfinished else "idle", last_good=good, last_run=last,
+        file=_written(connection, flow) if flow.direction == "out" else None,
         next_due=min(due.values(), default=None), due=due,
         late=(*_late(flow, missing), *_missed(flow, files, last, now)),
         gaps=_missing(gaps(came, flow.read)),
@@ -156,6 +179,17 @@ def _run(connection: Connection, *where: ColumnElement[bool]) -> RunSeen | None:
     found = connection.execute(select(*columns).where(*where).order_by(desc(run.c.id)).limit(1)).one_or_none()
     return None if found is None else RunSeen(
         *found[:-2], problem=(found.problem or {}).get("message"), notices=tuple(noticed(found.notices)))
+
+
+def _written(connection: Connection, flow: Flow) -> Written | None:
+    """The file of the flow that was delivered last."""
+    file, feed = tables.outbound_file, tables.feed
+    found = connection.execute(
+        select(file.c.path, file.c.full, file.c.rows, file.c.refused, file.c.delivered_at)
+        .join(feed, feed.c.id == file.c.feed).where(feed.c.flow == flow.flow, file.c.state == "delivered")
+        .order_by(desc(file.c.number)).limit(1)
+    ).one_or_none()
+    return None if found is None else Written(Path(found.path).name, *found[1:])
 
 
 def _held(connection: Connection) -> dict[str, dict[str, int]]:

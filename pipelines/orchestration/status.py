@@ -96,7 +96,8 @@ def needs(one: FlowStatus) -> list[str]:
     if one.activity == "interrupted":
         told.append("a run was interrupted; the next one carries on with it")
     told += [f"{count:,} {what}" for count, what in (
-        (one.rejected, "open rejects"), (one.review, "rows to decide"), (one.conflicts, "open conflicts")) if count]
+        (one.rejected, "open rejects"), (one.review, "rows to decide"), (one.conflicts, "open conflicts"),
+        (one.stuck, "records not taken there")) if count]
     return told
 
 

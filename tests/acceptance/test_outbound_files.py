@@ -10,7 +10,9 @@ from connectors.file.open import open_source
 from mappings.errors import ConfigurationError, RetryLater, RunStopped
 from mappings.language.read import Read
 from pipelines.cli import running, sending
+from pipelines.cli import status as telling
 from pipelines.cli.app import app
+from pipelines.ops.status import status as status_of
 from pipelines.runs.intake import run_flow
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.preview import preview_flow
@@ -18,7 +20,7 @@ from tests.file_desk import FLOW, FileDesk, desk
 
 __all__ = ["desk"]
 
-for group in (running, sending):
+for group in (running, sending, telling):
     group.register(app)
 
 
@@ -335,3 +337,21 @@ def test_a_workbook_and_json_lines(desk: FileDesk) -> None:
     desk.push(full=True)
     source = open_source(desk.out / "customers_0002.xlsx", Read())
     assert [page.frame.values.tolist() for page in source.pages()] == [[[str(a), "A", "", "5.00"]]]
+
+
+def test_status_tells_of_a_flow_that_only_writes(desk: FileDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
+    desk.flow(FLOW + 'schedule: {changes: "0 5 * * *"}\n')
+    (before,) = status_of(desk.hub)
+    assert (before.flow, before.direction, before.last_run, before.file) == ("customers_out", "out", None, None)
+    assert before.next_due is not None
+    desk.company("A"), desk.company("B"), desk.company("Ωmega")
+    pushed = desk.push()
+    (now,) = status_of(desk.hub)
+    assert now.last_good is not None
+    assert (now.last_good.run_id, now.outgoing) == (pushed.run_id, {"refused": 1})
+    assert now.file is not None
+    assert (now.file.name, now.file.full, now.file.rows, now.file.refused) == ("customers_0001.csv", True, 2, 1)
+    shown = CliRunner().invoke(app, ["status"]).stdout
+    assert "customers_out: the last file is customers_0001.csv, of " in shown
+    assert "customers_out: one record was not taken by shop" in shown
