@@ -31,6 +31,7 @@ from pipelines.runs.result import RunResult
 from pipelines.runs.settling import settle_run
 from pipelines.runs.standing import resume
 from pipelines.runs.unfinished import finish_unfinished
+from tests.both_ways_desk import SEEN
 from tests.memory_life import Life
 from tests.memory_systems import Killed, MemorySystem, cutting, opening
 
@@ -385,3 +386,4 @@ def clear(three: Three, server: Any) -> None:
         for path in (three.root / "home" / "reports").iterdir():
             path.unlink()
     three.fresh()
+    three.sees(SEEN)

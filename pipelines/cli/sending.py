@@ -47,17 +47,15 @@ def push(
     from pipelines.runs.pushing import push_all, push_flow, writes_files
 
     with errors_told(json):
-        hub, files = open_hub(settings.project), False
+        hub = open_hub(settings.project)
         if flow is None and (everything or approve):
             raise ConfigurationError("which flow?",
                                      todo=f"navette push FLOW {'--everything' if everything else '--approve'}")
-        if everything:
-            files = writes_files(hub, hub.flow(flow))
-            if not files:
-                queue_everything(hub, flow)
+        if flow is not None and everything and not writes_files(hub, hub.flow(flow)):
+            queue_everything(hub, flow)
         with progress_shown(flow or "all flows", quiet=json) as progress:
             results = push_all(hub, progress) if flow is None else [
-                push_flow(hub, flow, progress, full=everything, approved=approve or (everything and not files))]
+                push_flow(hub, flow, progress, full=everything, approved=approve)]
         if json:
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
@@ -86,7 +84,9 @@ def _show(results: list[PushResult], *, everything: bool) -> None:
         for why in guard_lines([trip.told() for trip in result.tripped], sent=True):
             line(said("guard_sends_none", flow=result.flow, why=why))
         if result.tripped:
-            line(f"  -> {said('guard_send_everything' if everything else 'guard_send', flow=result.flow)}")
+            unseen = any(trip.what == "unseen" for trip in result.tripped)
+            what = "guard_look" if unseen else "guard_send_everything" if everything else "guard_send"
+            line(f"  -> {said(what, flow=result.flow)}")
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
 

@@ -31,7 +31,10 @@ SENTENCES: dict[str, str] = {
     "guard_archives_sent": "{into}: the file would hold {count} records fewer than the {of} of the last one that held"
     " everything; the guard allows {limit}.",
     "guard_empty_sent": "{into}: the file would hold no record at all, and the last one that held everything had {of}.",
+    "guard_unseen_sent": "{into}: {count} records would be made there, and this flow has not read yet what is there.",
     "guard_sends_none": "{flow}: nothing was sent: {why}",
+    "guard_look": "navette run {flow} reads it, and navette adopt {flow} only links it; navette push {flow} --approve"
+    " makes them unseen.",
     "guard_send": "navette push {flow} --approve sends it.",
     # a file that comes again
     "file_again": "{file} holds what run {run} read last; it was not read again, and lies at {path}.",
@@ -63,11 +66,11 @@ SENTENCES: dict[str, str] = {
     "detected_pin": "Pin it in the flow's `read: format:` where it must not change.",
     "no_causes_more": "{count} further causes are in {file}.",
     # a preview
+    "preview_row": "row {key} ({into}, record {record}): {outcome}",
+    "preview_row_new": "row {key} ({into}): {outcome}",
     "preview_held": "Rows that would not be taken in, by cause",
     "preview_more": "and {count} more",
     "preview_conflicts": "{into}: fields that have changed on both sides, or differ where records first meet: {count}",
-    "preview_row": "row {key} ({into}, record {record}): {outcome}",
-    "preview_row_new": "row {key} ({into}): {outcome}",
     "preview_conflict_crm": "{field}: {ours} here, {theirs} there; the CRM's value stands",
     "preview_conflict_remote": "{field}: {ours} here, {theirs} there; the row's value stands",
     "preview_conflict_open": "{field}: {ours} here, {theirs} there; nobody has decided yet",
@@ -82,13 +85,13 @@ SENTENCES: dict[str, str] = {
     "late_missed_one": "{name} waits since before the run that was due {when}",
     "late_missed": "{count} files wait since before the run that was due {when}",
     "late_failed": "the last run failed: {message}",
-    "gap": "missing: {missing}",
-    "gap_series": "missing of {series}: {missing}",
-    "gap_many": "missing: {missing} and {more} more",
     "status_file": "{flow}: the last file is {name}, of {when}, with {rows} records",
     "status_file_one": "{flow}: the last file is {name}, of {when}, with one record",
     "status_stuck": "{flow}: {count} records were not taken by {system}; navette outbox {flow} tells why",
     "status_stuck_one": "{flow}: one record was not taken by {system}; navette outbox {flow} tells why",
+    "gap": "missing: {missing}",
+    "gap_series": "missing of {series}: {missing}",
+    "gap_many": "missing: {missing} and {more} more",
     "gap_series_many": "missing of {series}: {missing} and {more} more",
     # held rows, and conflicts
     "replay_of": "replay of {count} rows",
@@ -106,6 +109,8 @@ SENTENCES: dict[str, str] = {
     "exported_one": "one row: {path}",
     "export_name": "the rows of {path} belong to {parts}, which the flow takes from the file's name: give it a name"
     " such as {name} before it is read",
+    # the outbox
+    "outbox_more": "{shown} of {count} records are shown; --limit 0 shows all",
     # trace
     "trace_entry": "{key} of {system} ({space}) is {entity} {record}, since {since}",
     "trace_entry_absent": "{key} of {system} ({space}) is {entity} {record}, since {since}; absent since {absent}",
@@ -113,8 +118,6 @@ SENTENCES: dict[str, str] = {
     "trace_elsewhere": "{entity} {record} is also {key} of {system} ({space})",
     "trace_linked": "{flow}: {key} became {entity} {record_id}",
     "trace_held": "{flow}: row {id} ({into} {key}) was {outcome}, last by run {run} at {where}; it is {state} now",
-    # the outbox
-    "outbox_more": "{shown} of {count} records are shown; --limit 0 shows all",
     "trace_closed": "{flow} run {run}: row {id} was closed by a later row",
     "trace_closed_again": "{flow} run {run}: row {id} was admitted again, and taken in",
     "trace_closed_link": "{flow} run {run}: row {id} was settled by {by}: it is {entity} {record}",

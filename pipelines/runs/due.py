@@ -17,6 +17,7 @@ from pipelines.hub import Hub
 from pipelines.stages.absent import entries_of
 from pipelines.stages.guard import Tripped, check_guard, enough_entries
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.sending import unknown_there
 
 
 def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
@@ -33,6 +34,23 @@ def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
         outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
         entries = entries_of(connection, plan, enough_entries(flow.guard, outcomes, 0))
     return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
+
+
+def unseen(hub: Hub, flow: Flow, plan: IntoPlan, read: set[str]) -> list[Tripped]:
+    """What would be made in a system of which the flow has not read everything yet: who knows what is there already.
+    `read`: flows that are known to have."""
+    if flow.direction != "two-way" or not flow.write.create or flow.flow in read:
+        return []
+    run, box, r = tables.run, tables.outbox, plan.record
+    whole = select(run.c.id).where(run.c.flow == flow.flow, run.c.full, run.c.state == "done").order_by(run.c.id)
+    new = select(func.count()).join_from(box, r, r.c.id == box.c.record_id).where(
+        box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now(), unknown_there(plan, flow.write))
+    with hub.ask.connect() as connection:
+        if connection.scalar(whole.limit(1)) is not None:
+            read.add(flow.flow)
+            return []
+        count = connection.scalar(new) or 0
+    return [Tripped("unseen", plan.label, count, 0, 0.0)] if count else []
 
 
 def due(hub: Hub, flow: Flow) -> int:

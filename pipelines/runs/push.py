@@ -32,7 +32,7 @@ from mappings.errors import ConfigurationError, NavetteError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver, note_call
-from pipelines.runs.due import beyond
+from pipelines.runs.due import beyond, unseen
 from pipelines.runs.exact import settle_exact
 from pipelines.runs.executing import execute
 from pipelines.runs.flight import Batch, Caller, Flight, create_calls, is_one_call_of_creates
@@ -50,7 +50,7 @@ from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.readable import refuse_unreadable
-from pipelines.stages.sending import Send, creates, encode, remote_key, updates
+from pipelines.stages.sending import Send, creates, encode, refuse_unable, remote_key, updates
 
 BATCH = 500
 """Markers claimed at once."""
@@ -87,12 +87,13 @@ DONE = {"create": "created", "update": "updated", "archive": "archived", "delete
 
 
 def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str = "push", kept: Kept | None = None,
-                *, approved: bool = False, known: Standing | Literal["ask"] = "ask", unanswered: bool = True
-                ) -> PushResult:
+                *, approved: bool = False, filling: bool = False, known: Standing | Literal["ask"] = "ask",
+                unanswered: bool = True) -> PushResult:
     """Sends everything that is due; the caller holds the flow's lock.
 
-    Far more than usual (the flow's guard) is not sent, and asked for, unless it is `approved`. `known`: see `session`;
-    `unanswered`: False where it is known that the system has answered to everything.
+    What would be made unseen, and far more than usual (the flow's guard), is not sent, and asked for, unless it is
+    `approved`. `filling`: much is usual. `known`: see `session`; `unanswered`: False where it is known that the system
+    has answered to everything.
     Raises ConfigurationError (the flow does not write), RetryLater (the system is paused or down), LoginRefused.
     """
     if flow.direction == "in":
@@ -111,7 +112,8 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             push = _Push(hub, flow, plan, remote, resource, can, result, progress, kept)
             if unanswered:
                 settle_creates(hub, flow, plan, remote, resource)
-            result.tripped = [] if approved else beyond(hub, flow, plan)
+            if not approved:
+                result.tripped = unseen(hub, flow, plan, kept.read) or ([] if filling else beyond(hub, flow, plan))
             if not result.tripped:
                 push.all()
         finally:
@@ -321,8 +323,7 @@ class _Push:
                 if self.flow.write.mode == "replace":  # what the system would wipe if it were left out
                     send.cells = {**row.cells, **send.cells}
                 send.expected = expected_of(send, row, self.can)
-            if send.fault is None and not getattr(self.can, send.operation):
-                send.fault = {"code": "not_able", "operation": send.operation}
+        refuse_unable(sends, self.can, self.flow)
         return sends
 
     def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:

@@ -9,16 +9,21 @@ from pipelines.runs.due import due
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Progress, quiet
+from pipelines.runs.planning import kept_plan
 from pipelines.runs.push import PushResult, push_locked
 from pipelines.runs.push_file import file_is_left, push_file_locked
 from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished
+from pipelines.stages.outbox import try_again
+
+UNABLE = ("not_able", "not_told")
+"""Why a system refused what it may be able to do by now: it, or what is said of it, changed."""
 
 
 def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push", *, approved: bool = False,
               full: bool = False) -> PushResult:
-    """Sends what the flow's outbox holds; `approved`: also where the guard would ask. To a folder: one file, of
-    everything where it is `full`.
+    """Sends what the flow's outbox holds, and again what the system was not able to do; `approved`: also where the
+    guard would ask. `full`: the system is filled with everything; to a folder, one file of it.
 
     Raises ConfigurationError, RetryLater, LoginRefused, RunStopped (a file that cannot be written).
     """
@@ -29,7 +34,9 @@ def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "p
     with flow_lock(hub, name):
         if flow.direction != "in":
             finish_unfinished(hub, flow, progress)
-        result = push_locked(hub, flow, progress, trigger, approved=approved)
+            with hub.engine.begin() as connection:
+                try_again(connection, kept_plan(hub, flow).feed, UNABLE)
+        result = push_locked(hub, flow, progress, trigger, approved=approved, filling=full)
     retry_after_creates(hub, progress)
     return result
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.runs.delivery import Answered
 from pipelines.stages.sending import Send
 
-PASSING = ("link_unknown", "unread_there")
+PASSING = ("link_unknown", "unread_there", "may_be_there")
 """What a marker may wait for by itself."""
 Reason = tuple[str, dict[str, Any], float | None]
 """The marker's new state, why, and in how many seconds it is tried again (None: growing delays)."""

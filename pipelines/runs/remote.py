@@ -71,6 +71,7 @@ class Kept:
     others: list[Remote] = field(default_factory=list)  # sessions beside it, for writes that go on at once
     able: dict[Resource, tuple[float, Capabilities]] = field(default_factory=dict)  # asked when, and the answer
     seen: dict[str, Seen] = field(default_factory=dict)  # by flow: rows that were read or written
+    read: set[str] = field(default_factory=set)  # flows that have read everything that their system has
 
     def resource_of(self, hub: Hub, flow: Flow, remote: Remote) -> tuple[Resource, Capabilities]:
         """The resource of the flow and what it can do, asked anew after a while: describing it costs more than a write.

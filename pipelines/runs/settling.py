@@ -28,6 +28,7 @@ from pipelines.runs.replay import replay, retry_parked
 from pipelines.runs.result import RunResult
 from pipelines.runs.unfinished import close_run, drop_staging, staging_fits, staging_is_whole
 from pipelines.stages.conflicts import settle_unlinked
+from pipelines.stages.outbox import hasten
 from pipelines.stages.plan import mapping_digest
 from pipelines.stages.staging import Staging, staging_for
 
@@ -121,6 +122,7 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
         row = open_row(connection, held_id)
         if dismiss:
             _decided(connection, held_id, decision, state="dismissed")
+            hasten(connection, row["feed"], "may_be_there")
             return []
         if row["code"] == "gone":
             raise ConfigurationError(f"row {held_id} is absent from its source: there is nothing to link or create",
@@ -132,6 +134,8 @@ def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool 
             _link(hub, connection, row, link)
         _decided(connection, held_id, decision, state="open")
     results = replay(hub, row["flow"], [held_id], progress, trigger="settle", outcomes=HELD, matching=not create)
+    with hub.engine.begin() as connection:
+        hasten(connection, row["feed"], "may_be_there")
     if row["code"] == "twins":
         results += _twins_again(hub, row, progress)
     if any(result.changed for result in results):

@@ -20,7 +20,7 @@ from pipelines.runs.remote import FetchedSource, resource_of, session
 from pipelines.stages.plan import IntoPlan, compile_flow
 from pipelines.stages.readable import refuse_unreadable
 from pipelines.stages.resolve import LINKED, resolve_rows
-from pipelines.stages.sending import Send, creates, encode, keys_known, remote_key, updates_of
+from pipelines.stages.sending import Send, creates, encode, keys_known, refuse_unable, remote_key, updates_of
 from pipelines.stages.unread import pending_by_base
 
 
@@ -91,9 +91,7 @@ def would_push(hub: Hub, flow: Flow, before: Sequence[Send], limit: int) -> Woul
         now = _cells_there(plan, remote, resource, sends)
         encode(plan, sends, hub.project.codes)
         refuse_unreadable(plan, sends, now, hub.project.codes)
-        for send in sends:
-            if send.fault is None and not getattr(can, send.operation):
-                send.fault = {"code": "not_able", "operation": send.operation}
+        refuse_unable(sends, can, flow)
         told = _told(plan, sends, now)
     told += [_gone(record, known[record][0]) for record in gone[: max(0, limit - len(told))]]
     return WouldSend(count, told)

@@ -17,7 +17,8 @@ MOST_ENTRIES = 1 << 40
 
 @dataclass(frozen=True)
 class Tripped:
-    """What tripped: a key of the guard or `empty`, the into, the count and what it was counted against."""
+    """What tripped: a key of the guard, `empty`, or `unseen` (of a push: nothing was read yet of what is there), the
+    into, the count and what it was counted against."""
 
     what: str
     label: str

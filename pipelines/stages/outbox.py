@@ -176,5 +176,14 @@ def hasten(connection: Connection, feed: int, code: str) -> None:
     )
 
 
+def try_again(connection: Connection, feed: int, codes: Sequence[str]) -> None:
+    """What was refused for one of `codes` is due again."""
+    box = hub.outbox
+    connection.execute(
+        update(box).where(box.c.feed == feed, box.c.state == "refused", box.c.why["code"].astext.in_(codes))
+        .values(state="waiting", due_at=func.now())
+    )
+
+
 def _among(markers: Collection[Marker]) -> Any:
     return hub.outbox.c.record_id == any_(literal([m.record_id for m in markers], ARRAY(BigInteger)))

@@ -27,6 +27,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -34,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.sql.selectable import FromClause
 
-from connectors.remote import Operation
+from connectors.remote import Capabilities, Operation
 from crm_store import hub_tables as hub
 from mappings.codecs.cells import TEXT
 from mappings.codecs.columns import field_columns
@@ -47,6 +48,7 @@ from mappings.codecs.reading import arrow_type
 from mappings.codecs.values import Codes
 from mappings.codecs.way_out import one_way, way_out
 from mappings.language.entity import FieldSpec
+from mappings.language.flow import Flow
 from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
 from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
@@ -152,16 +154,35 @@ def brought_back(plan: IntoPlan, x: FromClause, r: FromClause) -> ColumnElement[
 
 
 def creates(connection: Connection, plan: IntoPlan, write: Write, records: Sequence[int]) -> list[Send]:
-    """Records that the system does not know, and that may be made there."""
-    r = plan.record
+    """Records that the system does not know, and that may be made there. One that a held row may be gets a fault: made
+    now, it would be there twice."""
     if not write.create:
         return []
     written = [item for item in plan.fields if item.map.out is not False and one_way(way_out(item.map)) is None]
-    query = plan.once(("creates", repr(write)), lambda: values_of(plan, written).where(
-        r.c.id == any_(RECORDS), unknown_there(plan, write)).order_by(r.c.id))
+    query = plan.once(("creates", repr(write)), lambda: _create_rows(plan, write, written))
     names = tuple(item.name for item in written)
     rows = connection.execute(query, {"records": list(records)}).mappings()
-    return [Send(row["#id"], "create", None, names, dict(row)) for row in rows]
+    return [Send(row["#id"], "create", None, names, dict(row),
+                 fault=None if row["#row"] is None else {"code": "may_be_there", "row": row["#row"]}) for row in rows]
+
+
+def _create_rows(plan: IntoPlan, write: Write, written: Sequence[FieldPlan]) -> Select[Any]:
+    r, named = plan.record, _named_by_held(plan)
+    return (
+        values_of(plan, written).add_columns(named.c.row.label("#row")).outerjoin(named, named.c.record == r.c.id)
+        .where(r.c.id == any_(RECORDS), unknown_there(plan, write)).order_by(r.c.id)
+    )
+
+
+def _named_by_held(plan: IntoPlan) -> FromClause:
+    """Records that open held rows of the plan's ids fit, and the first of these rows: one that is in review or waits
+    may be any of the records that it fits."""
+    held, feed = hub.held, hub.feed
+    # The state is no parameter: a plan that is made for every value of it could not tell the index.
+    mine = and_(feed.c.id_space == plan.id_space, held.c.state == literal_column("'open'"))
+    each = select(func.unnest(held.c.candidates).label("record"), held.c.id).join_from(
+        feed, held, held.c.feed == feed.c.id).where(mine).subquery("each")
+    return select(each.c.record, func.min(each.c.id).label("row")).group_by(each.c.record).subquery("named")
 
 
 def unknown_there(plan: IntoPlan, write: Write) -> ColumnElement[bool]:
@@ -233,6 +254,7 @@ def _text(word: Any) -> str:
 
 def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
     """Fills the cells of every send; one that cannot be written gets a fault instead."""
+    sends = [send for send in sends if send.fault is None]
     for item in plan.fields:
         mine = [send for send in sends if item.name in send.fields]
         if not mine:
@@ -249,6 +271,16 @@ def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
             for place, send in enumerate(mine):
                 if refusal.where[place]:
                     send.fault = {"code": refusal.code, "field": item.name, **refusal.params}
+
+
+def refuse_unable(sends: Sequence[Send], can: Capabilities, flow: Flow) -> None:
+    """A fault for each send that the system cannot do; where a key of its in systems.yaml would tell how, with that."""
+    for send in sends:
+        if send.fault is None and not getattr(can, send.operation):
+            key = can.lacks.get(send.operation)
+            send.fault = {"code": "not_able", "operation": send.operation} if key is None else {
+                "code": "not_told", "operation": send.operation, "key": f"systems.{flow.system}.{key}",
+                "flow": flow.flow}
 
 
 def spec_of(plan: IntoPlan, item: FieldPlan) -> FieldSpec:

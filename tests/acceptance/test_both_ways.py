@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.ops.outgoing import queue_everything
+from crm_store.migrate import migrate_if_needed
+from mappings.language.project import require_project
+from pipelines.ops.outgoing import outgoing, queue_everything
 from pipelines.runs.pushing import push_flow
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -239,3 +241,24 @@ def test_what_was_refused_waits_anew_once_it_was_put_right_there(both: Both) -> 
     both.push("erp_companies")
     assert both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]) == "Lyon"
     assert "refused" not in dict(both.outbox())
+
+
+def test_what_was_refused_for_want_of_a_word_in_the_configuration_goes_with_the_next_push_after_it(both: Both) -> None:
+    filled(both, 1)
+    both.change_flow("erp", "write: {", "write: {archived: archive, ")
+    migrate_if_needed(both.store, both.project)  # what is sent is another
+    both.crm("UPDATE crm.company SET archived_at = now()")
+    for _ in range(2):
+        assert both.push("erp_companies").counts["refused"] == 1
+    (kept,) = outgoing(both.hub, "erp_companies")
+    assert (kept.state, kept.why) == (
+        "refused", "the system cannot archive here before systems.erp.archived.customer in systems.yaml says how; then: "
+                   "navette push erp_companies")
+    path = both.root / "mappings/systems.yaml"
+    told = "erp: {connector: sql, archived: {customer: {column: note, value: closed}}, "
+    path.write_text(path.read_text().replace("erp: {connector: sql, ", told))
+    both.project = require_project(both.root, {})
+    both.__post_init__()
+    assert both.push("erp_companies").counts["archived"] == 1
+    assert both.erp.one("SELECT note FROM customer") == "closed"
+    assert outgoing(both.hub, "erp_companies") == []

@@ -69,7 +69,7 @@ def test_nothing_is_read_over_calls_of_the_same_turn_that_wait_for_a_person(hint
     finally:
         stop.set()
         thread.join(60)
-    assert hinted.sees("SELECT state FROM sync.run") == [("review",)]
+    assert hinted.sees("SELECT state FROM sync.run WHERE trigger <> 'desk'") == [("review",)]
 
 
 def test_without_a_live_process_the_next_run_notes_the_hint(hinted: Both) -> None:
