@@ -39,6 +39,7 @@ from crm_store.store_faults import store_error
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.ops.asking import must_be_there
 from pipelines.ops.decisions import decided, person
 from pipelines.runs.attempt import attempt
 from pipelines.runs.lock import flow_lock
@@ -71,8 +72,8 @@ class Mended:
 
 
 def link(hub: Hub, name: str, key: str, record_id: int, *, into: str | None = None, why: str | None = None) -> Mended:
-    """Says that `key` of the flow's system is this record. Raises ConfigurationError (there is no such record, the key
-    is linked already), RetryLater (a run of the flow is under way)."""
+    """Says that `key` of the flow's system is this record. Raises ConfigurationError (there is no such record or row,
+    or it is linked already), RetryLater (a run of the flow is under way)."""
 
     def work(connection: Connection, plan: IntoPlan) -> int:
         _lock_record(connection, plan.record, plan.into.entity, record_id)
@@ -91,6 +92,7 @@ def link(hub: Hub, name: str, key: str, record_id: int, *, into: str | None = No
             _queue(connection, plan.feed, record_id)
         return note(connection, plan, "link", key, record_id, before, why)
 
+    must_be_there(hub, hub.flow(name), into, key)
     return _mend(hub, name, into, work)
 
 

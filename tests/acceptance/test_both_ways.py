@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from crm_store.migrate import migrate_if_needed
+from mappings.errors import ConfigurationError
 from mappings.language.project import require_project
+from pipelines.ops.mending import link
 from pipelines.ops.outgoing import outgoing, queue_everything
 from pipelines.runs.pushing import push_flow
+from pipelines.runs.standing import pause
 from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
@@ -262,3 +267,16 @@ def test_what_was_refused_for_want_of_a_word_in_the_configuration_goes_with_the_
     assert both.push("erp_companies").counts["archived"] == 1
     assert both.erp.one("SELECT note FROM customer") == "closed"
     assert outgoing(both.hub, "erp_companies") == []
+
+
+def test_a_key_that_the_system_does_not_have_is_linked_to_nothing_while_it_can_be_asked(both: Both) -> None:
+    filled(both, 1)
+    record = both.one("SELECT id FROM crm.company")
+    with pytest.raises(ConfigurationError, match="erp has no row '999'"):
+        link(both.hub, "erp_companies", "999", record)
+    with pytest.raises(ConfigurationError, match="no key of this flow"):
+        link(both.hub, "erp_companies", "9|9", record)
+    there = both.erp.one("INSERT INTO customer (name) VALUES ('Not read yet') RETURNING id")
+    assert link(both.hub, "erp_companies", str(there), record).record_id == record
+    pause(both.hub, "erp", "moving")
+    assert link(both.hub, "erp_companies", "999", record).key == "999"

@@ -165,8 +165,9 @@ def test_what_cannot_be_is_refused_in_words_and_changes_nothing(both: Both) -> N
     before = entries(both)
     with pytest.raises(ConfigurationError, match=f"is company {one} already"):
         link(both.hub, "erp_companies", key, two)
+    unread = both.erp.one("INSERT INTO customer (name) VALUES ('Not read yet') RETURNING id")
     with pytest.raises(ConfigurationError, match="there is no company 999999"):
-        link(both.hub, "erp_companies", "999", 999_999)
+        link(both.hub, "erp_companies", str(unread), 999_999)
     with pytest.raises(ConfigurationError, match="not linked"):
         unlink(both.hub, "erp_companies", "999")
     with pytest.raises(ConfigurationError, match="itself"):
