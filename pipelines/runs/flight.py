@@ -29,8 +29,8 @@ from pipelines.stages.sending import Send
 
 @dataclass(frozen=True)
 class Batch:
-    """Claimed markers, made ready. `lost`: records that nothing is sent of, with the code of why. `made`: how many
-    batches had made something when links were looked up for it."""
+    """Claimed markers, made ready. `lost`: records that nothing is sent of, with the code of why or ''. `made`: how
+    many batches had made something when links were looked up for it."""
 
     markers: Sequence[Marker]
     lost: Mapping[int, str]

@@ -45,7 +45,7 @@ from pipelines.runs.reasons import reasons
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
 from pipelines.runs.result import RunResult
 from pipelines.runs.standing import Standing
-from pipelines.runs.there import Rows, expected_of, hold_back, known_unread, known_untaken, rows_of
+from pipelines.runs.there import Rows, end_gone, expected_of, hold_back, known_unread, known_untaken, rows_of
 from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
@@ -263,7 +263,7 @@ class _Push:
 
     def _bring_in(self, markers: Sequence[Marker]) -> tuple[dict[int, str], Rows]:
         """Reads the rows of linked records, but for those that need not be, and takes their news in; returns the other
-        rows, and records that nothing is sent of, with the code of why."""
+        rows, and records that nothing is sent of, with the code of why ('': nothing is left to be sent)."""
         if not self.left_of.isdisjoint(marker.record_id for marker in markers):
             self._take_in_left()  # older than what is read now
         records = [marker.record_id for marker in markers]
@@ -276,9 +276,11 @@ class _Push:
             self._land()  # what is under way needs the session
             read, lacking = self._read([remote_key(key) for key in keys])
             there |= read
-        lost = {record_id: "gone_there" for record_id, every in asked.items() if there.keys().isdisjoint(every)}
-        return lost | {record_id: "unread_there" for record_id, every in asked.items()
-                       if not lacking.isdisjoint(every)}, there
+        gone = {record_id for record_id, every in asked.items() if there.keys().isdisjoint(every)}
+        ended = end_gone(self.hub, self.flow, self.plan, self.result.run_id, gone) if gone else set()
+        unread = {record_id for record_id, every in asked.items() if not lacking.isdisjoint(every)}
+        return {**dict.fromkeys(gone, "gone_there"), **dict.fromkeys(ended, ""),
+                **dict.fromkeys(unread, "unread_there")}, there
 
     def _read(self, keys: Sequence[Key]) -> tuple[Rows, set[str]]:
         """Fetches rows and sends them down the road; returns those that are there, as `known_untaken` has them."""

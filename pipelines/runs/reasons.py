@@ -18,7 +18,7 @@ def reasons(lost: Mapping[int, str], sends: Sequence[Send], answered: Sequence[A
              ) -> dict[int, Reason]:
     """For each record that was not delivered, what becomes of its marker. A row that was not read before is read now,
     whatever the system said: the refusal may be of the row as it is by now."""
-    faults = {record: {"code": code} for record, code in lost.items()}
+    faults = {record: {"code": code} for record, code in lost.items() if code}
     faults |= {send.record_id: said for send in sends if (said := send.fault or send.held_back) is not None}
     why: dict[int, Reason] = {
         record: ("waiting" if fault["code"] in PASSING else "refused", fault, None) for record, fault in faults.items()

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import select
+
 from connectors.page import Page
 from connectors.remote import Capabilities
 from mappings.codecs.keys import keys_of
@@ -22,9 +24,10 @@ from pipelines.hub import Hub
 from pipelines.runs.attempt import attempt
 from pipelines.runs.news import Seen
 from pipelines.runs.result import RunResult
+from pipelines.stages.agree import agree_on
 from pipelines.stages.plan import FieldPlan, IntoPlan
 from pipelines.stages.readable import read_cells
-from pipelines.stages.sending import Send, encode, keys_known
+from pipelines.stages.sending import Send, encode, keys_known, updates
 from pipelines.stages.unread import Entry, settle_unread, settle_untaken, strangers
 
 
@@ -76,6 +79,19 @@ def known_untaken(hub: Hub, plan: IntoPlan, result: RunResult, rows: Rows) -> tu
         untaken = attempt(connection, lambda: settle_untaken(connection, plan, result.run_id, list(rows)))
         lacking = strangers(connection, plan, [key for key in rows if key not in untaken])
     return {key: replace(row, untaken=untaken.get(key)) for key, row in rows.items()}, lacking
+
+
+def end_gone(hub: Hub, flow: Flow, plan: IntoPlan, run_id: int, gone: Collection[int]) -> set[int]:
+    """Of records whose rows are gone there, those that are archived here and whose rows were ended, or count as ended
+    by now: nothing is left to be sent of them."""
+    x, r = plan.crosswalk, plan.record
+    with hub.small.begin() as connection:
+        ended = [replace(send, fields=()) for send in updates(connection, plan, flow.write, list(gone))
+                 if send.operation in ("archive", "delete")]
+        agree_on(connection, plan, ended, run_id)
+        done = select(x.c.record_id).join_from(x, r, r.c.id == x.c.record_id).where(
+            x.c.feed == plan.feed, x.c.record_id.in_(gone), x.c.absent_since.is_not(None), r.c.archived_at.is_not(None))
+        return {*connection.scalars(done), *[send.record_id for send in ended]}
 
 
 def hold_back(plan: IntoPlan, sends: Sequence[Send], rows: Rows, codes: Codes) -> None:

@@ -39,6 +39,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
+from pipelines.stages.outbox import drop_gone
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
@@ -194,7 +195,9 @@ def archive_entries(connection: Connection, plan: IntoPlan, entries: Sequence[tu
         )
     )
     connection.execute(update(record).where(among, record.c.archived_at.is_(None)).values(archived_at=func.now()))
-    keep_entries(connection, plan, [key for key, _ in entries], run_id)
+    keys = [key for key, _ in entries]
+    keep_entries(connection, plan, keys, run_id)
+    drop_gone(connection, plan.feed, select(plan.crosswalk.c.record_id).where(*_these(plan, keys)))
 
 
 def keep_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int) -> None:
@@ -211,6 +214,7 @@ def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], 
     that only add to what this one makes: a record whose row is gone is not known there."""
     feeds = (plan.feed, *(plan.followers if followers else ()))
     x = plan.crosswalk
+    drop_gone(connection, plan.feed, select(x.c.record_id).where(*_these(plan, keys)))
     connection.execute(delete(x).where(x.c.id_space == plan.id_space, x.c.key == any_(literal(list(keys), ARRAY(Text))),
                                        x.c.feed.in_(feeds)))
     settle_unlinked(connection, feeds, keys, run_id)

@@ -185,5 +185,12 @@ def try_again(connection: Connection, feed: int, codes: Sequence[str]) -> None:
     )
 
 
+def drop_gone(connection: Connection, feed: int, records: Select[Any]) -> None:
+    """What was refused since the row is gone there: with the link, or the record itself, nothing is left to be told."""
+    box = hub.outbox
+    connection.execute(delete(box).where(box.c.feed == feed, box.c.state == "refused", box.c.record_id.in_(records),
+                                         box.c.why["code"].astext == "gone_there"))
+
+
 def _among(markers: Collection[Marker]) -> Any:
     return hub.outbox.c.record_id == any_(literal([m.record_id for m in markers], ARRAY(BigInteger)))

@@ -67,3 +67,25 @@ def test_what_is_brought_back_here_is_brought_back_there(three: Three) -> None:
     three.crm("UPDATE crm.company SET archived_at = NULL")
     three.rest()
     assert three.systems["shop"].rows[key]["closed"] == ""
+
+
+def test_a_row_that_is_gone_is_told_until_it_is_unlinked_or_its_record_archived(three: Three) -> None:
+    key = known(three)
+    three.crm("UPDATE crm.company SET city = 'Metz'")
+    three.systems["shop"].delete(key)
+    three.push("shop")
+    assert of_shop(three) == [("refused", "gone_there")]
+    three.read("shop")
+    assert of_shop(three) == []
+    key = three.systems["shop"].insert(name="Atelier", siret=siret(1), city="Metz")
+    three.read("shop")
+    three.systems["shop"].rows.pop(key)  # and the system tells nobody
+    three.crm("UPDATE crm.company SET city = 'Brest', archived_at = now()")
+    three.push("shop")
+    assert of_shop(three) == []
+    three.crm("UPDATE crm.company SET city = 'Nice'")
+    three.push("shop")
+    assert of_shop(three) == []
+    three.crm("UPDATE crm.company SET archived_at = NULL")
+    three.push("shop")
+    assert of_shop(three) == [("refused", "gone_there")]
