@@ -161,6 +161,9 @@ class Remote(Protocol):
         """Which of these rows, that this session has written, somebody else has saved since; none where the system does
         not say who."""
 
+    def made_by_us(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key] | None:
+        """Those of these rows that our login made; None where the system does not say who made a row."""
+
     @property
     def writes_as(self) -> object:
         """How `changes` calls whoever wrote through this session; None where it does not say."""

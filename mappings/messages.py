@@ -71,6 +71,8 @@ REASONS: dict[str, str] = {
     "gone": "the row is absent from the full file; the mapping asks for a decision",
     "conflict": "{field}: both sides changed since they last agreed ({ours!r} here, {theirs!r} there)",
     # sending
+    "create_unclear": "the answer to its create was lost, and each of these rows may be what was made: {keys}; say"
+    " which it is with `navette link`, or of each that it is another record with `navette review row`",
     "link_unknown": "{field}: waits for its {entity} to be known there",
     "not_writable": "{field}: {value!r} cannot be written there",
     "not_encodable": "{field}: {value!r} has characters that {encoding} does not have",

@@ -60,6 +60,7 @@ class MemorySystem:
     deleted: list[tuple[int, str]] = field(default_factory=list)  # (tick, key)
     answers: deque[Answer] = field(default_factory=deque)
     delayed: list[Change] = field(default_factory=list)
+    tells_makers: bool = True
     is_down: bool = False
     repeats: bool = False  # the next read brings old images of rows, before those of today
     meanwhile: Callable[[], None] | None = None  # what a user does between the hub's look and its write
@@ -235,6 +236,9 @@ class MemoryRemote:
     def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:
         self._reached()
         return [key for key in keys if key[0] in self.system.by_users] if self.system.tells_writers else ()
+
+    def made_by_us(self, resource: Resource, keys: Sequence[Key]) -> set[Key] | None:
+        return {(row["id"],) for row in self.system.made if (row["id"],) in keys} if self.system.tells_makers else None
 
     @property
     def writes_as(self) -> object:

@@ -130,6 +130,9 @@ class SqlRemote:
     def edited(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key]:  # noqa: ARG002 -- the port's names
         return ()  # a receipt has the row as its write left it
 
+    def made_by_us(self, resource: Resource, keys: Sequence[Key]) -> None:
+        """A table does not say it."""
+
     @property
     def writes_as(self) -> object:
         """The server's process behind the connection that writes."""

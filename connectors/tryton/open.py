@@ -19,7 +19,7 @@ from connectors.tryton.deleted import Deletions
 from connectors.tryton.encode import Encoder, equals, keys_domain
 from connectors.tryton.model import MANY, TEMPLATE, VERSION, Column, Models
 from connectors.tryton.query import SOME, Query, Row, is_id
-from connectors.tryton.reading import STAMPS, WRITTEN, TrytonSource, states_of
+from connectors.tryton.reading import CREATOR, STAMPS, WRITTEN, TrytonSource, states_of
 from connectors.tryton.session import Session
 from connectors.tryton.settings import TrytonSettings
 from connectors.tryton.values import BadCell, wire_value
@@ -106,6 +106,12 @@ class TrytonRemote:
         kinds = [column.name for column in query.columns if len(column.path) == 1 and column.reaches(query.model)]
         others = saved_by_others(self.session, query.model, [one for found in ids.values() for one in found], kinds)
         return [key for key, found in ids.items() if not others.isdisjoint(found)]
+
+    def made_by_us(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key] | None:
+        if resource.key != ("id",) or not all(is_id(key[0]) for key in keys):
+            return None
+        rows = Query(self.session, resource.name, ()).of_ids([int(key[0]) for key in keys], ("id", CREATOR))
+        return {(str(row["id"]),) for row in rows if row[CREATOR] == self.session.user}
 
     @property
     def writes_as(self) -> object:

@@ -31,6 +31,7 @@ from connectors.tryton.values import datetime_value
 
 CREATED, WRITTEN = "create_date", "write_date"
 STAMPS = (CREATED, WRITTEN)
+CREATOR = "create_uid"
 LISTED = 5_000
 """Rows in one list of what changed."""
 STAMP, DELETED = "stamp", "deleted"

@@ -5,24 +5,27 @@
     open or unclear ─ after `settle` ─▶ looked for by our reference, else by the match keys, else among all that is new
                                           ├─ one row that nobody knows ─▶ linked: the create was done
                                           ├─ none ─▶ dropped: the record is sent again
-                                          └─ several ─▶ unclear: a person links one of them
+                                          └─ several, or strangers ─▶ unclear: a person says which it is, if any
 
 A system that cuts or reformats what it stores has no row with the cells that were sent. Therefore, where these find
 nothing, every row that came since the last read, or is parked, is held against what was sent (pipelines.runs.likeness).
-While one is open, rows that the flow does not know are parked: one of them may be the row that was made.
+Those that are not alike are *strangers*, where the system says that we made them, or does not say who makes its rows:
+somebody may have changed the very row since. While one is open, rows that the flow does not know are parked: one of
+them may be the row that was made.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Exists, RowMapping, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, RowMapping, exists, func, or_, select, update
 
 from connectors.page import Page
 from connectors.remote import Remote, Resource
 from crm_store import hub_tables as tables
+from mappings.codecs.into import decode_into
 from mappings.codecs.keys import keys_of
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
@@ -33,6 +36,8 @@ from pipelines.runs.position import position_of
 from pipelines.runs.sources import seconds
 from pipelines.stages.agree import link_found, link_made
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.prints import read_by
+from pipelines.stages.sending import remote_key
 
 
 def settle_before_reading(hub: Hub, flow: Flow, remote: Remote, resource: Resource) -> None:
@@ -84,8 +89,11 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
     with hub.ask.connect() as connection:
         sent_as = _sent_as(connection, row)
     found = [key for key in _looked_for(plan, remote, resource, row, sent_as) if key is not None]
-    if not found and resource.reference is None:
-        found = _among_news(hub, flow, plan, remote, resource, row)
+    strangers: list[str] = []
+    if resource.reference is None and not _unknown(hub, plan, found):
+        news = _news(hub, flow, plan, remote, resource)
+        found += [key for key, cells in sorted(news.items()) if stored_of(_said(row), cells)]
+        strangers = _strangers(hub, plan, remote, resource, row, set(news).difference(found))
     page = page_there(remote, resource, found)
     there, ours = rows_of(plan, page), False
     table, box, x = tables.intent, tables.outbox, plan.crosswalk
@@ -103,14 +111,17 @@ def _settle(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Reso
                 link_made(connection, plan, [send_of(plan, row, free[0])])
             else:  # somebody has changed it already, or it is not ours but a twin's: the next reading decides
                 link_found(connection, plan, row["record_id"], free[0])
-        state = {0: "dropped", 1: "delivered"}.get(len(free), "unclear")
+        maybe = ", ".join((free or strangers)[:10])
+        state = {0: "unclear" if strangers else "dropped", 1: "delivered"}.get(len(free), "unclear")
         connection.execute(update(table).where(table.c.id == row["id"]).values(
             state=state, code="found" if free else "not_found", key=free[0] if len(free) == 1 else None,
-            message=", ".join(free[:10]) or None, answered_at=func.now(),
+            message=maybe or None, answered_at=func.now(),
         ))
-        if state != "unclear":
-            connection.execute(update(box).where(box.c.feed == plan.feed, box.c.record_id == row["record_id"])
-                               .values(state="waiting", due_at=func.now(), why=None))
+        marker: dict[str, Any] = {"state": "waiting", "due_at": func.now(), "why": None}
+        if state == "unclear":
+            marker = {"state": "unclear", "why": {"code": "create_unclear", "keys": maybe}}
+        connection.execute(
+            update(box).where(box.c.feed == plan.feed, box.c.record_id == row["record_id"]).values(marker))
     if ours and page is not None:
         take_in(hub, flow, page, resource)
 
@@ -137,23 +148,43 @@ def _looked_for(plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapp
     return _keys(plan, remote.find(resource, sent)) if sent else []
 
 
-def _among_news(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping) -> list[Any]:
-    """The keys of rows that are what the system may have made of what was sent: among those that changed since the
-    flow was read last, and those that were read and are parked."""
-    sent = _said(row)
+def _news(hub: Hub, flow: Flow, plan: IntoPlan, remote: Remote, resource: Resource) -> dict[str, Mapping[str, Any]]:
+    """The cells, by key, of rows that changed since the flow was read last, and of those that were read and are
+    parked; without rows that `when` leaves out."""
     held = tables.held
     with hub.engine.connect() as connection:
         since = position_of(connection, flow.flow)
         parked = connection.execute(select(held.c.key, held.c.raw).where(
             held.c.feed == plan.feed, held.c.state == "open", held.c.outcome == "parked", held.c.key.is_not(None)))
-        found = {key for key, raw in parked if raw and stored_of(sent, raw)}
-    if since is not None and sent:
-        for page in remote.read(resource, since).pages():
-            rows: list[Any] = page.frame.reindex(columns=list(sent)).to_dict("records")
-            keys = keys_of(page.frame, plan.into.key, {})
-            found |= {key for key, there in zip(keys, rows, strict=True)
-                      if isinstance(key, str) and stored_of(sent, there)}
-    return sorted(found)
+        news: dict[str, Mapping[str, Any]] = {key: raw for key, raw in parked if raw}
+    for page in remote.read(resource, since).pages() if since is not None else ():
+        decoded = decode_into(page.frame, read_by(plan), plan.entity, variables={}, codes=hub.project.codes,
+                              key_shapes=plan.key_shapes)
+        rows: list[Any] = page.frame.to_dict("records")
+        told = zip(keys_of(page.frame, plan.into.key, {}), rows, decoded.skipped, strict=True)
+        news |= {key: cells for key, cells, left_out in told if isinstance(key, str) and not left_out}
+    return news
+
+
+def _strangers(hub: Hub, plan: IntoPlan, remote: Remote, resource: Resource, row: RowMapping, keys: Collection[str]
+               ) -> list[str]:
+    """Those of the keys that may be the lost row's all the same: nobody knew of them before it was sent."""
+    held = tables.held
+    with hub.ask.connect() as connection:
+        before = connection.scalars(select(held.c.key).where(
+            held.c.feed == plan.feed, held.c.key.in_(keys),
+            or_(held.c.since < row["at"], held.c.state == "dismissed"))).all()
+    left = _unknown(hub, plan, set(keys).difference(before))
+    made = remote.made_by_us(resource, [remote_key(key) for key in left]) if left else ()
+    return sorted(key for key in left if made is None or remote_key(key) in made)
+
+
+def _unknown(hub: Hub, plan: IntoPlan, keys: Collection[str]) -> set[str]:
+    """Those of the keys that are nobody's."""
+    x = plan.crosswalk
+    with hub.ask.connect() as connection:
+        known = connection.scalars(select(x.c.key).where(x.c.id_space == plan.id_space, x.c.key.in_(keys)))
+        return set(keys).difference(known)
 
 
 def _said(row: RowMapping) -> dict[str, str]:

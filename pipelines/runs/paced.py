@@ -61,6 +61,10 @@ class Paced:
         self.pace.wait()
         return self.remote.edited(resource, keys)
 
+    def made_by_us(self, resource: Resource, keys: Sequence[Key]) -> Collection[Key] | None:
+        self.pace.wait()
+        return self.remote.made_by_us(resource, keys)
+
     @property
     def writes_as(self) -> object:
         return self.remote.writes_as

@@ -125,7 +125,7 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
                     params=_awaited(reference, s.c[f"k_{reference.column}"]))
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
-    if plan.writes:
+    if plan.writes and not plan.decided:
         # It may be the row that we are making: once that is found out, the others come in.
         verdict.add(creates_open(plan.feed), "parked", code="create_open")
     for rule, fit in fits:

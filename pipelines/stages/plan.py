@@ -83,6 +83,7 @@ class IntoPlan:
 
     ends: Literal["archive", "delete"] | None = None  # what becomes, once, of an archived record's row over there
     adopting: bool = False  # rows are linked, and nothing is written on either side
+    decided: bool = False  # a person said that its rows are new records
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
     built: dict[Hashable, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
@@ -145,8 +146,8 @@ class IntoPlan:
         return replace(self, key_pattern=pattern, full_mark=newest if full else None)
 
     def without_matching(self) -> IntoPlan:
-        """Every row without an entry becomes a record of its own."""
-        return replace(self, into=self.into.model_copy(update={"match": ()}))
+        """Every row without an entry becomes a record of its own, whatever it looks like and whatever is being made."""
+        return replace(self, into=self.into.model_copy(update={"match": ()}), decided=True)
 
     def narrowed(self, present: Sequence[str]) -> IntoPlan:
         """The plan for a source that has only these fields: an absent column leaves its field untouched."""

@@ -189,6 +189,15 @@ def test_our_reference_is_written_and_found(remote: TrytonRemote) -> None:
     assert [(key,) for key in page.frame["id"]] == [receipt.key]
 
 
+def test_rows_that_we_made_are_told_from_those_of_others(remote: TrytonRemote, tryton: TrytonServer) -> None:
+    mine, another = made(remote, CATEGORY, {"name": "mine"}, {"name": "another"})
+    in_database(tryton, "UPDATE product_category SET create_uid = 0 WHERE id = ?", another[0])
+    fresh = open_tryton(tryton.settings())
+    assert fresh.made_by_us(CATEGORY, [mine, another, ("999999",)]) == {mine}
+    assert fresh.made_by_us(replace(CATEGORY, key=("name",)), [("mine",)]) is None
+    fresh.close()
+
+
 def test_a_computed_column_s_own_search_finds_no_more_than_the_value(remote: TrytonRemote) -> None:
     named = replace(PARTY, columns=("id", "rec_name"))
     [key] = made(remote, PARTY, {"name": "Loïc Morvan", "code": "LM-1"})
