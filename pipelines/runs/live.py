@@ -24,6 +24,7 @@ from connectors.remote import LoginRefused, Position, RemoteDown
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
+from pipelines.ops.sentences import guard_lines
 from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
 from pipelines.runs.glance import Before, after_turn, before_turn
@@ -52,6 +53,8 @@ ECHO = 1.0
 """Seconds after which a flow is read whose system told of our own writes."""
 NOTED = 30.0
 """Seconds after which the store is told how far was read, where that brought no news."""
+ASKED = 30.0
+"""Seconds until what a guard stopped is looked at again: a person has to say something first."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before the store's server is looked for again."""
 
@@ -65,6 +68,7 @@ class _FlowState:
     next_poll: float = 0.0
     since: Position | None = None  # how far was read; the store knows it by the last read that brought news
     noted: float = 0.0  # when the store was last told
+    next_push: float = 0.0  # none before this
     listens: bool = False  # whether its system tells of changes; known once it was read
 
 
@@ -154,7 +158,8 @@ class _Live:
     def _send(self, due: Collection[str]) -> None:
         """Every flow that is `due`, those first whose records others link to."""
         for state in self.states:
-            if state.flow.flow in due and state.flow.direction != "in" and not self.stop.is_set():
+            stopped = self.stop.is_set() or time.monotonic() < state.next_push
+            if state.flow.flow in due and state.flow.direction != "in" and not stopped:
                 self._handle(state, reads=False, called=False)
 
     def _handle(self, state: _FlowState, *, reads: bool, called: bool) -> Collection[str]:
@@ -206,8 +211,13 @@ class _Live:
                 if state.listens and state.poll is not None:
                     self.ears.listen(flow)
             if not (reads or called):
-                counts.update(push_locked(self.hub, flow, trigger="live", kept=self.kept,
-                                          known=before.system, unanswered=before.unanswered).counts)
+                pushed = push_locked(self.hub, flow, trigger="live", kept=self.kept, known=before.system,
+                                     unanswered=before.unanswered)
+                counts.update(pushed.counts)
+                if pushed.tripped:
+                    asked = guard_lines([trip.told() for trip in pushed.tripped], sent=True)
+                    counts.update(BEGAN + told for told in asked)
+                    state.next_push = time.monotonic() + ASKED
                 if not before.unanswered and not counts["created"]:
                     return {}  # nobody waits for an answer that would have come with this
         after = after_turn(self.hub, self.flows)
@@ -234,6 +244,7 @@ class _Live:
                 settle_before_reading(hub, flow, remote, resource)
             seen = self.kept.seen_of(flow)
             if since is None:
+                state.next_push = 0.0  # what might have been there already is known behind this
                 seen.forget()  # of everything that is there nothing is left out: it would count as gone
             known = None if said else seen.reading()  # a call may mean what gives its row no other state
             source = NewsSource(remote.read(resource, since, known), flow.into[0].key, seen)

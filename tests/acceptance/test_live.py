@@ -199,6 +199,23 @@ def test_what_changes_while_a_system_is_paused_arrives_when_it_is_resumed(both: 
     assert problems(told) == ["problem: the system is paused: moving", "problem over: the system is paused: moving"]
 
 
+def test_what_the_guard_stops_is_told_and_waits_for_a_person(both: Both) -> None:
+    both.erp("INSERT INTO customer (name, city) SELECT 'C' || n, 'X' FROM generate_series(1, 30) n")
+    both.change_flow("erp", "write:", "guard: {updates: 20%}\nwrite:")
+    both.run("erp_companies")
+    pushes = "SELECT count(*) FROM sync.run WHERE flow = 'erp_companies' AND source = 'outbox'"
+    with living(both) as told:
+        before = both.one(pushes)
+        both.crm("UPDATE crm.company SET city = 'Lyon'")
+        eventually(lambda: problems(told),
+                   ["problem: company: 30 records would change there, beside 30 known; the guard allows 20%."])
+        for number in range(4):  # as many turns go by, or more
+            both.erp("UPDATE customer SET email = %s WHERE name = 'C1'", f"c{number}@example.org")
+            eventually(lambda: both.one("SELECT email FROM crm.company WHERE name = 'C1'"), f"c{number}@example.org")
+        assert (both.one(pushes), len(problems(told))) == (before + 1, 1)
+    assert both.erp.one("SELECT count(*) FROM customer WHERE city = 'Lyon'") == 0
+
+
 def test_a_system_that_is_paused_is_not_listened_to(both: Both, server: Any) -> None:
     assert all(one.done for one in preparations(both.hub, "books", run=True))
 
