@@ -39,9 +39,9 @@ from sqlalchemy.sql.selectable import FromClause
 
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
+from pipelines.stages.images import higher_rank_says
 from pipelines.stages.outbox import drop_gone
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.resolve import higher_rank_says
 from pipelines.stages.staging import IntoStaging, copy_frame
 from pipelines.stages.superseded import names_itself, newest, stands
 from pipelines.stages.waiting import Pairs

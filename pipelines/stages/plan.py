@@ -50,6 +50,7 @@ class FieldPlan:
     columns: tuple[str, ...]  # of the record and, with prefixes, of staging (v_) and crosswalk (b_)
     roles: Mapping[str, Role]  # by the record's type; "else" for the others
     ranks: tuple[str, ...] = ()  # role "ranked": systems before this one
+    below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # systems behind this one, as `roles`
     policy: str = "review"
     reference: Reference | None = None
     sent: bool = False  # whether the flow ever writes it to its system
@@ -307,12 +308,20 @@ def _field(
     for mastery in masters.values():
         if mastery.kind == "systems" and flow.system in mastery.systems:
             ranks = mastery.systems[: mastery.systems.index(flow.system)]
+    below = {kind: _behind(mastery, flow.system) for kind, mastery in masters.items()}
     return FieldPlan(
         name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles,
-        ranks=ranks, sent=flow.direction != "in" and mapped.out is not False and may_be_sent(masters, flow.system),
+        ranks=ranks, below=below,
+        sent=flow.direction != "in" and mapped.out is not False and may_be_sent(masters, flow.system),
         policy=entity.on_conflict.get(name, "review"),
         reference=_reference(connection, name, spec, mapped, flow, project),
     )
+
+
+def _behind(mastery: Mastery, system: str) -> tuple[str, ...]:
+    """The systems of a ranking that come after this one."""
+    ranked = mastery.systems if mastery.kind == "systems" else ()
+    return tuple(ranked[ranked.index(system) + 1 :]) if system in ranked else ()
 
 
 def _role(mastery: Mastery, system: str) -> Role:

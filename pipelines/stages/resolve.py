@@ -18,6 +18,9 @@ not send, the next one sends. What was `sent` is read again: whatever the row th
 where that reading failed, or where the system says that somebody else has saved the row since, only as far as it may be
 made of what was sent: anything else is somebody's edit.
 
+Of ranked masters the first that has a value is *this system*. Where it clears its own, the next one's image comes in,
+and is sent to the first.
+
 A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
 "only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value
 that was cut there, an override); r becomes the remote's image.
@@ -28,6 +31,7 @@ follows from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -44,7 +48,6 @@ from sqlalchemy import (
     case,
     cast,
     collate,
-    exists,
     false,
     func,
     literal,
@@ -57,6 +60,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, arr
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from pipelines.stages.images import higher_rank_says, image_of, next_says
 from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
@@ -77,18 +81,28 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
     changed) and, of a shared id space, agreed (the fields of which both sides have the same now).
     """
     v = verdicts(plan, staging, matched)
-    taken = [and_(v.c[f"t_{field.name}"], v.c[f"d_{field.name}"]) for field in plan.fields]
+    taken: list[ColumnElement[bool]] = []
     new: dict[str, ColumnElement[Any]] = {}
     base: dict[str, ColumnElement[Any]] = {}
+    handed: dict[str, ColumnElement[bool]] = {}
     for field in plan.fields:
+        takes = v.c[f"t_{field.name}"]
         for column in field.columns:
-            new[column] = case((v.c[f"t_{field.name}"], v.c[f"r_{column}"]), else_=v.c[f"c_{column}"])
-            agreed = v.c[f"b_{column}"]
-            base[column] = case((or_(_unsettled(v, field), _echo(plan, v, field)), agreed), else_=new[column])
+            ours, theirs = v.c[f"c_{column}"], v.c[f"r_{column}"]
+            new[column] = case((takes, _or_next(plan, v, field, column)), else_=ours)
+            # What the next system says is still to be sent to this one, which has none.
+            agreed = case((takes, theirs), else_=ours) if field.sent else new[column]
+            base[column] = case((or_(_unsettled(v, field), _echo(plan, v, field)), v.c[f"b_{column}"]), else_=agreed)
+        if any(field.below.values()):
+            first = field.columns[0]
+            handed[field.name] = and_(takes, v.c[f"r_{first}"].is_(None), new[first].is_not(None))
+            taken.append(and_(takes, or_(*[new[name].is_distinct_from(v.c[f"c_{name}"]) for name in field.columns])))
+        else:
+            taken.append(and_(takes, v.c[f"d_{field.name}"]))
     return select(
         v.c.row_no, v.c.record_id, or_(false(), *taken).label("changed"), v.c.back,
         or_(false(), *[_open(v, field) for field in plan.fields]).label("open"),
-        *_base(plan, v), _remote(plan, v, base).label("remote"), pending_of(plan, v).label("pending"),
+        *_base(plan, v), _remote(plan, v, base).label("remote"), pending_of(plan, v, handed).label("pending"),
         *[value.label(f"n_{column}") for column, value in new.items()],
         *[value.label(f"b_{column}") for column, value in base.items()],
         *[v.c[f"w_{field.name}"] for field in plan.fields], *([_agreed(plan, v)] if plan.shared_space else []),
@@ -163,19 +177,6 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
 def _theirs(field: FieldPlan, column: str, s: FromClause, matched: FromClause) -> ColumnElement[Any]:
     """The row's own value of a column."""
     return s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
-
-
-def image_of(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What the remote had at the last agreement: nearly always what the CRM had."""
-    name = literal(column, Text)
-    told: ColumnElement[Any]
-    if isinstance(base.type, ARRAY):
-        listed = func.nullif(func.jsonb_extract_path(x.c.remote, name), cast(literal("null", Text), JSONB))
-        elements = func.jsonb_array_elements_text(listed).column_valued("element")
-        told = select(func.array_agg(cast(elements, base.type.item_type))).scalar_subquery()
-    else:
-        told = cast(func.jsonb_extract_path_text(x.c.remote, name), base.type)
-    return case((x.c.remote.is_(None), base), (func.jsonb_exists(x.c.remote, name), told), else_=base)
 
 
 @dataclass(frozen=True)
@@ -286,18 +287,6 @@ def _won(fight: ColumnElement[bool], winner: str) -> ColumnElement[Any]:
     return case((fight, literal(winner, String)), else_=null())
 
 
-def higher_rank_says(plan: IntoPlan, ranks: tuple[str, ...], column: str, record_id: ColumnElement[Any]
-                     ) -> ColumnElement[bool]:
-    """Whether one of the systems `ranks` that has the record says something on `column` of it."""
-    if not ranks:
-        return false()
-    other, space = plan.crosswalk.alias("ranked_x"), hub.id_space.alias("ranked_space")
-    return exists().where(
-        other.c.record_id == record_id, other.c.id_space == space.c.id, space.c.system.in_(ranks),
-        image_of(other, column, other.c[f"b_{column}"]).is_not(None),
-    )
-
-
 def _open(v: FromClause, field: FieldPlan) -> ColumnElement[bool]:
     return func.coalesce(v.c[f"w_{field.name}"] == "open", false())
 
@@ -325,13 +314,29 @@ def _agreed(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
     return func.array_remove(listed, cast(null(), Text)).label("agreed")
 
 
-def pending_of(plan: IntoPlan, v: FromClause) -> ColumnElement[Any]:
-    sent = [case((v.c[f"s_{field.name}"], literal(field.name, Text))) for field in plan.fields if field.sent]
+def _or_next(plan: IntoPlan, v: FromClause, field: FieldPlan, column: str) -> ColumnElement[Any]:
+    """What the row says; where it clears a field of ranked masters, what the first of the next ones says."""
+    theirs = v.c[f"r_{column}"]
+    if not any(field.below.values()):
+        return theirs
+    said = {kind: next_says(plan, below, field.columns[0], column, v) for kind, below in field.below.items()}
+    following = said.pop("else")
+    if said:
+        following = case(*[(v.c.record_type == kind, value) for kind, value in said.items()], else_=following)
+    return case((v.c[f"r_{field.columns[0]}"].is_(None), following), else_=theirs)
+
+
+def pending_of(plan: IntoPlan, v: FromClause, handed: Mapping[str, ColumnElement[bool]] | None = None
+               ) -> ColumnElement[Any]:
+    """The fields that are to be sent. `handed`: by field, whether the row cleared it and the next system's value came
+    in."""
+    sends = {field.name: or_(v.c[f"s_{field.name}"], (handed or {}).get(field.name, false()))
+             for field in plan.fields if field.sent}
     nothing = cast(null(), ARRAY(Text))
-    if not sent:
+    if not sends:
         return nothing
-    listed: array[Any] = array(sent)
-    some = or_(false(), *[v.c[f"s_{field.name}"] for field in plan.fields if field.sent])
+    listed: array[Any] = array([case((send, literal(name, Text))) for name, send in sends.items()])
+    some = or_(false(), *sends.values())
     return case((some, func.array_remove(listed, cast(null(), Text))), else_=nothing)
 
 

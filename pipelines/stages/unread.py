@@ -40,8 +40,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from crm_store import hub_tables as hub
 from mappings.codecs.columns import field_columns
+from pipelines.stages.images import image_of
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.resolve import decide_field, image_of, pending_of
+from pipelines.stages.resolve import decide_field, pending_of
 from pipelines.stages.sending import RECORDS
 from pipelines.stages.staging import by_record
 

@@ -39,13 +39,23 @@ def test_a_next_master_may_change_its_value_after_the_first_one_was_read_again(r
     assert read(road, "cmms", "") is None
 
 
-def test_a_first_master_that_falls_silent_clears_its_own_value_only(road: Road) -> None:
+def test_where_the_first_master_falls_silent_what_the_next_one_had_said_comes_in(road: Road) -> None:
     road.crm("INSERT INTO crm.company (registration, name) VALUES ('R1', 'Anvil')")
     read(road, "cmms", "from cmms")
     assert read(road, "erp", "from erp") == "from erp"
-    assert read(road, "erp", "") is None
-    assert read(road, "cmms", "from cmms") == "from cmms"
+    assert read(road, "cmms", "newer cmms") == "from erp"
+    assert read(road, "erp", "") == "newer cmms"
+    before = road.journal()
+    for _ in range(2):
+        assert read(road, "erp", "") == "newer cmms"
+        assert read(road, "cmms", "newer cmms") == "newer cmms"
+    assert road.journal() == before
     assert read(road, "erp", "from erp again") == "from erp again"
+    assert road.hub_sees("SELECT * FROM sync.conflict WHERE key = 'erp'") == []
+    read(road, "erp", "")
+    assert read(road, "cmms", "") is None
+    assert read(road, "erp", "from erp again") == "from erp again"
+    assert read(road, "erp", "") is None
 
 
 def test_a_next_master_archives_nothing_that_the_first_one_keeps(
