@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -21,9 +21,10 @@ PREPARED = ("sql",)
 """Connectors whose systems are told to record changes before these are told at once (connectors.remote.Prepares)."""
 
 
-def settings_models() -> dict[str, type[BaseModel] | None]:
-    """Connector to the model of its own keys; None where there are none beyond those that every system has."""
-    return {"file": None, **{name: getattr(import_module(module), model)
+def settings_models(of: Collection[str] = CONNECTORS) -> dict[str, type[BaseModel] | None]:
+    """Connector to the model of its own keys; None where there are none beyond those that every system has, and where
+    it is not asked for (`of`): to import one takes time."""
+    return {"file": None, **{name: getattr(import_module(module), model) if name in of else None
                              for name, (module, model, _) in _PLACES.items()}}
 
 

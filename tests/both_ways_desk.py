@@ -29,7 +29,7 @@ COMPANY = """
 entity: company
 masters: {name: erp, siret: erp, credit_limit: books, archived: crm, type: crm, segment_note: crm, else: shared}
 fields: {segment_note: {}}
-on_conflict: {phone: crm, email: erp, website: newest}
+on_conflict: {phone: crm, email: erp}
 """
 
 ERP = """

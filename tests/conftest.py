@@ -175,7 +175,7 @@ def new_store(server: Server) -> Iterator[Callable[[Project], Store]]:
 
 def write_files(root: Path, files: dict[str, str]) -> Project:
     """Writes a project of `{"entities/company": yaml}` files below mappings/ and reads it."""
-    systems = "systems: {sage: {connector: file}, accounting: {connector: file}}"
+    systems = "systems: {sage: {connector: file, folder: sage}, accounting: {connector: file, folder: accounting}}"
     for name, text in {"systems": systems, **files}.items():
         path = root / "mappings" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

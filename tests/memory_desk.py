@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from connectors import registry
 from crm_store.entity_tables import compile_entities
 from crm_store.store import Store
 from mappings.errors import RetryLater
@@ -366,6 +367,7 @@ def module_three(server: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
     made = Three(root, server.new_store(project), project)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.runs.remote.open_remote", opening(made.systems))
+        patch.setitem(registry._PLACES, "memory", ("tests.memory_systems", "MemorySettings", ""))
         yield made
     server.drop(made.store)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel
 
 from connectors.page import DAMAGED_COLUMNS, PAGE_ROWS, Notices, Page
 from connectors.remote import Capabilities, Change, Key, Known, Position, Receipt, RemoteDown, Resource
@@ -267,6 +268,10 @@ def page_of(resource: Resource, rows: Sequence[Row], before: int) -> Page:
     frame = pd.DataFrame(cells, index=index, dtype="string[pyarrow]")
     return Page(frame, np.arange(before + 1, before + 1 + len(rows), dtype=np.int64),
                 pd.DataFrame(columns=list(DAMAGED_COLUMNS)))
+
+
+class MemorySettings(BaseModel):
+    """The keys of such a system in systems.yaml: those that every system has."""
 
 
 def opening(systems: Mapping[str, MemorySystem]) -> Callable[[str, str, Mapping[str, Any]], MemoryRemote]:

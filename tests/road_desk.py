@@ -30,6 +30,7 @@ entity: company
 fields:
   tags: {type: choices, values: [blue, green, red]}
   short: {max: 10}
+  segment: {}
 masters:
   name: erp
   phone: {system: erp, lock: false}
@@ -40,7 +41,7 @@ masters:
   credit_limit: {customer: erp, supplier: cmms, else: crm}
   archived: erp
   else: shared
-on_conflict: {notes: newest, street: crm, website: erp, source: cmms}
+on_conflict: {segment: newest, street: crm, website: erp, source: cmms}
 """,
     "entities/address": "entity: address\nmasters: {archived: erp, else: shared}",
     "entities/contact": "entity: contact\nmasters: {archived: crm, else: shared}",
@@ -207,10 +208,19 @@ def roads(flows: Mapping[str, str]) -> tuple[Any, Any]:
     return module_road, road
 
 
+def _readable(flow: str) -> str:
+    """The flow, with a pattern of files where it has none: tests name theirs, but check asks every flow which it reads."""
+    if "files:" in flow or "like:" in flow:
+        return flow
+    if "read:" not in flow:
+        return flow.rstrip() + '\nread: {files: "*"}\n'
+    return flow.replace("read: {", 'read: {files: "*", ', 1).replace("read:\n", 'read:\n  files: "*"\n', 1)
+
+
 def make_road(root: Path, new_store: Any, flows: Mapping[str, str]) -> Road:
     """A project of these flows, and its store."""
     root.mkdir(parents=True, exist_ok=True)
-    files = {"systems": SYSTEMS, **ENTITIES, **{f"flows/{name}": text for name, text in flows.items()}}
+    files = {"systems": SYSTEMS, **ENTITIES, **{f"flows/{name}": _readable(text) for name, text in flows.items()}}
     for name, text in files.items():
         path = root / "mappings" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

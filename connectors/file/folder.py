@@ -15,7 +15,7 @@ from pathlib import Path
 import xxhash
 
 from mappings.errors import ConfigurationError, RetryLater, SourceUnreadable
-from mappings.language.file_pattern import parse_pattern
+from mappings.language.file_pattern import parse_pattern, usable_pattern
 from mappings.language.read import Read
 
 _STAMP = re.compile(r"\.\d{8}T\d{6}Z(-\d+)?(?=(\.[^.]*)?$)")
@@ -70,11 +70,15 @@ def order_mark(parts: Mapping[str, str], read: Read) -> int | None:
 def waiting_files(folder: Path, read: Read, *, marker: str | None = None) -> list[DropFile]:
     """The files of a folder whose names fit, oldest first: by order mark, else by time and name.
 
-    Folders below, hidden files, markers and links that lead out of the folder are no files that wait.
+    Folders below, hidden files, markers and links that lead out of the folder are no files that wait. Raises
+    ConfigurationError: the pattern is wrong, the folder cannot be read.
     """
     if not read.files:
         return []
-    pattern = parse_pattern(read.files)
+    try:
+        pattern = parse_pattern(read.files)
+    except ValueError as error:
+        raise ConfigurationError(f"read.files: {error}", todo="`navette check` tells where it is written") from None
     found = []
     try:
         inside = folder.resolve()
@@ -102,7 +106,7 @@ def waiting_files(folder: Path, read: Read, *, marker: str | None = None) -> lis
 
 def unnamed_files(folder: Path, reads: Iterable[Read], *, marker: str | None = None) -> list[str]:
     """The names of files in the folder that fit no pattern, but for hidden files and markers: nobody reads them."""
-    patterns = [parse_pattern(read.files) for read in reads if read.files]
+    patterns = [pattern for read in reads if (pattern := usable_pattern(read.files)) is not None]
     try:
         entries = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
     except OSError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 
-from mappings.language.file_pattern import Part, parse_pattern
+from mappings.language.file_pattern import Part, usable_pattern
 from mappings.language.read import Read
 
 MOST = 1000
@@ -83,12 +83,14 @@ def late(seen: Iterable[Parts], read: Read, now: datetime, *, last_arrival: date
 
 
 def _series_part(read: Read) -> Part | None:
-    part = parse_pattern(read.files).order(read.order) if read.files else None
+    pattern = usable_pattern(read.files)
+    part = None if pattern is None else pattern.order(read.order)
     return None if part is None or part.kind == "text" else part
 
 
 def _parts(read: Read) -> tuple[Part, ...]:
-    return parse_pattern(read.files).parts if read.files else ()
+    pattern = usable_pattern(read.files)
+    return () if pattern is None else pattern.parts
 
 
 def _dates(read: Read) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -27,7 +28,7 @@ from mappings.check.two_way import check_two_way
 from mappings.errors import Problem
 from mappings.language.inherit import named_heirs
 from mappings.language.node import Spot
-from mappings.language.project import BUILTIN, read_project
+from mappings.language.project import BUILTIN, Project, read_project
 from mappings.language.words import nearest
 
 ONLY_FILES: Mapping[str, type[BaseModel] | None] = {"file": None}
@@ -56,6 +57,24 @@ def check_project(
     found += check_two_way(places, connectors)
     found += _misplaced(root)
     return sorted(set(found), key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
+
+
+def check_flow(project: Project, name: str, connectors: Mapping[str, type[BaseModel] | None]) -> list[Problem]:
+    """The errors of one flow and of its system, in the order of their places: what keeps it from running.
+
+    What two flows are to each other is `check_project`'s to tell: neither is wrong by itself, and what was written
+    last must not stop what runs already.
+    """
+    place = FlowPlace(project, project.flows[name], project.trees[name])
+    system = place.flow.system
+    alone = replace(project, systems={system: project.systems[system]},
+                    system_trees={system: project.system_trees[system]})
+    found = [*check_systems(alone, connectors), *check_secrets(alone)]
+    found += named_heirs([(name, place.tree, _flow(place))])
+    found += check_across(project, [place], every_flow=False)
+    found += check_two_way([place])
+    errors = {problem for problem in found if problem.severity == "error"}
+    return sorted(errors, key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
 
 
 def _flow(place: FlowPlace) -> Iterator[Problem]:

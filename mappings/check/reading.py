@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from mappings.check.places import FlowPlace, Problems
 from mappings.check.time_formats import time_format_problem
 from mappings.language.cron import cron_problem
-from mappings.language.file_pattern import FilePattern, parse_pattern
+from mappings.language.file_pattern import FilePattern, parse_pattern, usable_pattern
 from mappings.language.read import CsvFormat, Format, Read, Records
 from mappings.language.words import did_you_mean
 
@@ -19,10 +19,7 @@ ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15", "cp850", "cp437", "
 
 def pattern_of(place: FlowPlace) -> FilePattern | None:
     """The flow's file pattern; None where it has none, or a wrong one."""
-    try:
-        return parse_pattern(place.flow.read.files) if place.flow.read.files is not None else None
-    except ValueError:
-        return None
+    return usable_pattern(place.flow.read.files)
 
 
 def check_reading(place: FlowPlace) -> Problems:

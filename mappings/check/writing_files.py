@@ -10,7 +10,7 @@ from mappings.check.places import FlowPlace, Problems, Step
 from mappings.check.reading import check_format, pattern_of
 from mappings.codecs.written import declared, field_cells, named, without_names, written
 from mappings.language.field import Refers
-from mappings.language.file_pattern import FilePattern, parse_pattern
+from mappings.language.file_pattern import FilePattern, parse_pattern, usable_pattern
 from mappings.language.spaces import spaces_filled, spaces_referred
 from mappings.language.words import did_you_mean, listed
 
@@ -32,10 +32,7 @@ def _is_folder(place: FlowPlace) -> bool:
 
 def name_pattern(place: FlowPlace) -> FilePattern | None:
     """The pattern of the names of its files; None where there is none, or a wrong one."""
-    try:
-        return parse_pattern(place.flow.write.files) if place.flow.write.files is not None else None
-    except ValueError:
-        return None
+    return usable_pattern(place.flow.write.files)
 
 
 def check_writing_files(place: FlowPlace) -> Problems:

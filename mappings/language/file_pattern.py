@@ -112,6 +112,14 @@ def parse_pattern(written: str) -> FilePattern:
     return FilePattern(written, tuple(pieces))
 
 
+def usable_pattern(written: str | None) -> FilePattern | None:
+    """The pattern; None where there is none, or a wrong one: such a flow does not run, and stops no other."""
+    try:
+        return None if written is None else parse_pattern(written)
+    except ValueError:
+        return None
+
+
 def _part(written: str) -> Part:
     found = _PART.fullmatch(written)
     if not found:

@@ -37,7 +37,8 @@ def run(
 ) -> None:
     """Run a flow: read its waiting files (or FILE) into the CRM store.
 
-    Exit: 0 done, 1 configuration, 3 waits in review, 4 failed.
+    Exit: 0 done, 1 configuration (what `navette check` refuses, too), 3 waits in review, 4 failed, or done but the
+    store refused more rows than the guard allows.
 
     Examples:
 
@@ -177,7 +178,8 @@ def problem_lines(result: RunResult) -> list[str]:
     lines = list(result.notices)
     if problem.get("message"):
         where = f"{problem['where']}: " if problem.get("where") else ""
-        lines.append(f"run {result.run_id} {result.state}: {where}{problem['message']}")
+        head = f"run {result.run_id} {result.state}: " if result.run_id else ""
+        lines.append(f"{head}{where}{problem['message']}")
         if problem.get("todo"):
             lines.append(f"  -> {problem['todo']}")
     tripped = problem.get("tripped", [])

@@ -22,7 +22,7 @@ from connectors.file.write import write_like
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import variables_used
 from mappings.errors import NavetteError
-from mappings.language.file_pattern import FilePattern, Part, parse_pattern
+from mappings.language.file_pattern import FilePattern, Part, usable_pattern
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.ops.export_rows import Sheet
@@ -146,7 +146,7 @@ def _exports_folder(hub: Hub) -> Path:
 def _file_name(flow: Flow, source: str | None, parts: Mapping[str, str], detected: Mapping[str, str]) -> str:
     """The name of the file that the rows came from, where it fits the flow's pattern; else one that does."""
     name = (source or "").rsplit("/", 1)[-1]
-    pattern = parse_pattern(flow.read.files) if flow.read.files else None
+    pattern = usable_pattern(flow.read.files)
     if pattern is not None and pattern.match(name) is None:
         name = filled(pattern, parts) or f"{flow.flow}.csv"
     elif "." not in name:
@@ -191,7 +191,7 @@ def _numbered(path: Path, number: int) -> str:
 
 
 def _notes(flow: Flow, path: Path, parts: Mapping[str, str], used: set[str]) -> tuple[str, ...]:
-    pattern = parse_pattern(flow.read.files) if flow.read.files else None
+    pattern = usable_pattern(flow.read.files)
     given = (pattern.match(path.name) if pattern is not None else None) or {}
     wanted = {name: value for name, value in parts.items() if name in used}
     if all(given.get(name) == value for name, value in wanted.items()):

@@ -42,7 +42,7 @@ from pipelines.hub import Hub
 from pipelines.ops.asking import must_be_there
 from pipelines.ops.decisions import decided, person
 from pipelines.runs.attempt import attempt
-from pipelines.runs.lock import flow_lock
+from pipelines.runs.lock import mending_lock
 from pipelines.runs.orders import quiet
 from pipelines.runs.unfinished import finish_unfinished
 from pipelines.stages.plan import IntoPlan, compile_flow, field_set
@@ -159,7 +159,7 @@ def whole(hub: Hub, work: Callable[[Connection], T]) -> T:
 @contextmanager
 def held(hub: Hub, flow: Flow) -> Iterator[None]:
     """The flow's lock, with nothing of it left half-done."""
-    with flow_lock(hub, flow.flow):
+    with mending_lock(hub, flow.flow):
         finish_unfinished(hub, flow, quiet)
         yield
 

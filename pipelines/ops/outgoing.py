@@ -13,6 +13,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from mappings.messages import render
 from pipelines.hub import Hub
+from pipelines.runs.fit import must_be_fit
 
 STATES = ("waiting", "sending", "refused", "unclear")
 
@@ -93,6 +94,7 @@ def queue_everything(hub: Hub, name: str) -> int:
     flow = hub.flow(name)
     if flow.direction == "in":
         raise ConfigurationError("this flow only reads", where=f"flow {name}", todo="say direction: two-way")
+    must_be_fit(hub, name)
     into, box, feed = flow.into[0], tables.outbox, tables.feed
     record = hub.tables.record[into.entity]
     with hub.engine.begin() as connection:

@@ -19,6 +19,8 @@ SENTENCES: dict[str, str] = {
     "guard_updates": "{into}: {count} of {of} entries would change; the guard allows {limit}.",
     "guard_archives": "{into}: {count} of {of} entries are absent from the file; the guard allows {limit}.",
     "guard_empty": "{into}: the source holds no row at all, and {of} entries were known before.",
+    "guard_late": "The store refused rows while the run was applied, after the guard had looked; every other row was"
+    " taken in.",
     "guard_none": "none",
     "guard_waits": "run {run} waits in review: {why}",
     "guard_settle": "navette review settle {run} --approve applies it, navette review settle {run} --refuse drops it.",
@@ -41,6 +43,9 @@ SENTENCES: dict[str, str] = {
     "file_again_changed": "{file} holds what run {run} read last; it was not read again, and lies at {path}. The"
     " mapping has changed since: navette run {flow} --file {path} reads it under the new one.",
     "guard_send_everything": "navette push {flow} --everything --approve sends it.",
+    # what check refuses
+    "flow_mistake": "navette check finds a mistake, and the flow does not run before it is corrected:",
+    "flow_mistakes": "navette check finds {count} mistakes, and the flow does not run before they are corrected:",
     # a run's page
     "run_title": "Run {run} of {flow}",
     "runs_title": "Runs",

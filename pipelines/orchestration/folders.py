@@ -28,6 +28,7 @@ from dagster import (
 from pydantic import BaseModel
 
 from connectors.file.folder import DropFile, is_stable
+from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
@@ -70,7 +71,10 @@ def folder_sensor(project: Project, system: str, flows: Sequence[Flow], jobs: Ma
         requests, reasons = [], []
         for flow in flows:
             seen = known.setdefault(flow.flow, Seen())
-            wanted = _look(context, opened, flow, seen)
+            try:
+                wanted = _look(context, opened, flow, seen)
+            except ConfigurationError as error:  # its names, or the folder: nobody else's to wait for
+                wanted = f"{flow.flow}: {error.message}"
             if isinstance(wanted, RunRequest):
                 requests.append(wanted)
             elif wanted:

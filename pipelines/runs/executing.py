@@ -26,6 +26,7 @@ from mappings.errors import NavetteError
 from mappings.language.flow import Flow
 from mappings.words import RunState
 from pipelines.hub import Hub
+from pipelines.ops.sentences import guard_lines, said
 from pipelines.runs.applying import apply_run
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.deciding import decide_landed
@@ -33,9 +34,10 @@ from pipelines.runs.landed import Applying
 from pipelines.runs.lines import fail, result_of, start_run
 from pipelines.runs.orders import LandedRun, Order, Progress, quiet
 from pipelines.runs.planning import plans_of
-from pipelines.runs.result import RunResult, empty_counts
+from pipelines.runs.result import REFUSED_LATE, RunResult, empty_counts
 from pipelines.runs.small import execute_small, is_small
 from pipelines.runs.would_change import count_conflicts
+from pipelines.stages.guard import check_guard
 from pipelines.stages.land import Landed, Landing, land, must_be_met
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
@@ -82,7 +84,22 @@ def execute(hub: Hub, order: Order, progress: Progress = quiet, *, preview: Look
     with hub.engine.begin() as connection:
         if staging is not None:
             staging.drop(connection)
-        return result_of(connection, run_id, time.monotonic() - began)
+        return _judged(order, result_of(connection, run_id, time.monotonic() - began))
+
+
+def _judged(order: Order, result: RunResult) -> RunResult:
+    """The guard saw what was decided; what the store refused of it while it was applied is seen only now. Applied is
+    applied, and the run is done; but that it is far from usual is said, and is no success."""
+    if result.state != "done" or not order.guarded:
+        return result
+    tripped = [trip.told() for label, counts in result.into.items() for trip in check_guard(
+        order.flow.guard, label, counts["rows_read"], Counter({"rejected": counts["rejected"]}), absent=0, entries=0,
+        full=False)]
+    if not tripped:
+        return result
+    message = " ".join([*guard_lines(tripped), said("guard_late")])
+    return replace(result, problem={"code": REFUSED_LATE, "message": message, "where": f"flow {result.flow}",
+                                    "todo": said("do_rejected", flow=result.flow)})
 
 
 def _land(hub: Hub, order: Order, run_id: int, plans: tuple[IntoPlan, ...], staging: Staging, progress: Progress,

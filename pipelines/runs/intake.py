@@ -18,6 +18,7 @@ from connectors.file.folder import DropFile, content_digest, is_stable, retire
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import variables_used
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
+from mappings.language.file_pattern import usable_pattern
 from mappings.language.flow import Flow
 from mappings.language.project import Project
 from pipelines.hub import Hub
@@ -32,7 +33,7 @@ from pipelines.runs.orders import Order, Progress, Tell, quiet, silent
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked
-from pipelines.runs.result import RunResult
+from pipelines.runs.result import RunResult, not_run
 from pipelines.runs.sources import must_be_there, named, open_named, seconds
 from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
 from pipelines.runs.waiting import folder_of, waiting
@@ -49,9 +50,9 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
              retry: bool = True) -> list[RunResult]:
     """Runs the flow on `file`, or on every file that waits in its drop folder, oldest first.
 
-    Carries on with interrupted runs first. Raises ConfigurationError (also where there is no such file), RetryLater
-    (another run of the flow is under way), HeldBack (one waits in review). A file that cannot be read gives a failed
-    result, not an exception; one that holds what was read last gives none, and `tell` a sentence.
+    Carries on with interrupted runs first. Raises ConfigurationError (check refuses the flow, or no such file is there),
+    RetryLater (another run of the flow is under way), HeldBack (one waits in review). A file that cannot be read gives
+    a failed result, not an exception; one that holds what was read last gives none, and `tell` a sentence.
     """
     flow = hub.flow(name)
     if flow.direction == "out":
@@ -129,7 +130,8 @@ def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progr
 def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Tell = silent) -> list[RunResult]:
     """Every flow on what waits for it, in the order of their references.
 
-    A flow in review does not stop the others, nor does a system that is down, paused, or busy with another run.
+    A flow in review does not stop the others, nor does one that is configured wrongly, or whose system is down,
+    paused, or busy with another run.
     """
     results: list[RunResult] = []
     for name in order_of_flows(hub.project):
@@ -144,9 +146,8 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Te
                     result = result_of(connection, run_id)
                     result.notices.append(waiting.message)  # of this command: the run itself says that it waits
                     results.append(result)
-        except RetryLater as waits:
-            problem = {"code": "later", "message": waits.message, "where": waits.where, "todo": waits.todo}
-            results.append(RunResult(0, name, "failed", 0.0, {}, problem=problem))
+        except (ConfigurationError, RetryLater) as error:
+            results.append(not_run(name, error))
     return results
 
 
@@ -315,11 +316,9 @@ def retire_settled(hub: Hub, flow: Flow, source: str) -> None:
 
 def flows_reading(project: Project, flow: Flow, name: str) -> list[str]:
     """Every flow of the system whose pattern fits the file's name."""
-    from mappings.language.file_pattern import parse_pattern
-
     return [
-        other.flow for other in project.flows.values()
-        if other.system == flow.system and other.read.files and parse_pattern(other.read.files).match(name) is not None
+        other.flow for other in project.flows.values() if other.system == flow.system
+        and (pattern := usable_pattern(other.read.files)) is not None and pattern.match(name) is not None
     ]
 
 

@@ -1,4 +1,5 @@
-"""One run of a flow at a time: a session lock on a connection of its own, gone the moment its process dies.
+"""One run of a flow at a time, and none of a flow that check refuses: a session lock on a connection of its own, gone
+the moment its process dies.
 
 A process whose connection is cut goes on without knowing; before it writes to a system it asks whether it still leads
 (pipelines.runs.leadership).
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from crm_store.store_faults import store_error
 from mappings.errors import RetryLater
 from pipelines.hub import Hub
+from pipelines.runs.fit import must_be_fit
 from pipelines.runs.leadership import FLOW_LOCK, lead, under
 
 _UNLOCK = select(func.pg_advisory_unlock(FLOW_LOCK, func.hashtext(bindparam("flow", type_=Text))))
@@ -23,7 +25,18 @@ _UNLOCK = select(func.pg_advisory_unlock(FLOW_LOCK, func.hashtext(bindparam("flo
 
 @contextmanager
 def flow_lock(hub: Hub, flow: str) -> Iterator[None]:
-    """Holds the flow while the block runs; raises RetryLater when another run of it is under way."""
+    """Holds the flow for a run of it while the block runs: every road to a run passes here, before anything is read.
+
+    Raises ConfigurationError where check refuses the flow, RetryLater when another run of it is under way.
+    """
+    must_be_fit(hub, flow)
+    with mending_lock(hub, flow):
+        yield
+
+
+@contextmanager
+def mending_lock(hub: Hub, flow: str) -> Iterator[None]:
+    """The same to settle and to mend what earlier runs left, which a mistake in the flow must not keep anybody from."""
     with hub.ask.connect() as connection:
         try:
             leadership = lead(connection, "flow", flow)

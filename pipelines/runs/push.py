@@ -67,10 +67,11 @@ class PushResult:
     problem: str | None = None
     tripped: list[Tripped] = field(default_factory=list)
     files: list[str] | None = None  # of a flow that writes files: those that were delivered
+    misconfigured: bool = False  # it was not begun
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.tripped else 4 if self.problem else 0
+        return 1 if self.misconfigured else 3 if self.tripped else 4 if self.problem else 0
 
     def as_json(self) -> dict[str, Any]:
         names = ["created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear"]

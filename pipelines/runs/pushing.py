@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mappings.errors import NavetteError, RetryLater, RunStopped
+from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.due import due
@@ -47,7 +47,8 @@ def writes_files(hub: Hub, flow: Flow) -> bool:
 
 
 def push_all(hub: Hub, progress: Progress = quiet, trigger: str = "push") -> list[PushResult]:
-    """Every flow that has something to send; a system that is down does not keep the others from theirs."""
+    """Every flow that has something to send; a system that is down, or a flow that is configured wrongly, does not keep
+    the others from theirs."""
     results: list[PushResult] = []
     for name in order_of_flows(hub.project):
         flow = hub.project.flows[name]
@@ -55,8 +56,9 @@ def push_all(hub: Hub, progress: Progress = quiet, trigger: str = "push") -> lis
             continue
         try:
             results.append(push_flow(hub, name, progress, trigger))
-        except (RetryLater, RunStopped) as waits:
-            results.append(PushResult(0, name, flow.system, problem=_told(waits)))
+        except (ConfigurationError, RetryLater, RunStopped) as error:
+            misconfigured = isinstance(error, ConfigurationError)
+            results.append(PushResult(0, name, flow.system, problem=_told(error), misconfigured=misconfigured))
     return results
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from crm_store import hub_tables as tables
 from crm_store.match_indexes import has_value
 from mappings.codecs.columns import variables_used
-from mappings.errors import RetryLater
+from mappings.errors import ConfigurationError, RetryLater
 from pipelines.hub import Hub
 from pipelines.ops.sentences import said
 from pipelines.reports import write_report
@@ -34,7 +34,7 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.replaying import HeldRow, HeldSource
-from pipelines.runs.result import RunResult
+from pipelines.runs.result import RunResult, not_run
 from pipelines.runs.rings import ringed
 from pipelines.stages.match import creates_open
 
@@ -49,22 +49,28 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
 
     Physical lines that could not be split have no columns to replay: they come again with their file. The rows are
     input rows of the runs that replay them. `matching`: False creates records without looking for existing ones.
+    Raises ConfigurationError where check refuses `flow`; where all are replayed, such a one does not stop the others.
     """
     results: list[RunResult] = []
     for name in order_of_flows(hub.project):
         if flow is not None and name != flow:
             continue
-        for variables, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
-            told = said(f"{trigger}_of" if len(rows) > 1 else f"{trigger}_of_one", count=len(rows))
-            with flow_lock(hub, name):
-                order = Order(
-                    flow=hub.flow(name), source=HeldSource(rows), name=told,
-                    variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
-                    row_marks=tuple(row.mark for row in rows),
-                )
-                result = execute(hub, order, progress)
-                result.report = str(write_report(hub, result.run_id))
-                results.append(result)
+        try:
+            for variables, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
+                told = said(f"{trigger}_of" if len(rows) > 1 else f"{trigger}_of_one", count=len(rows))
+                with flow_lock(hub, name):
+                    order = Order(
+                        flow=hub.flow(name), source=HeldSource(rows), name=told,
+                        variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
+                        row_marks=tuple(row.mark for row in rows),
+                    )
+                    result = execute(hub, order, progress)
+                    result.report = str(write_report(hub, result.run_id))
+                    results.append(result)
+        except ConfigurationError as error:
+            if flow is not None:
+                raise
+            results.append(not_run(name, error))
     return results
 
 
@@ -79,14 +85,15 @@ def admit_again(hub: Hub, flow: str | None, ids: Sequence[int] | None, progress:
 def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
     """Replays the parked rows whose missing records exist by now, again while that brings new ones.
 
-    A flow that another run has just now is left out: that run looks for ready rows itself when it ends.
+    A flow that another run has just now is left out: that run looks for ready rows itself when it ends. So is one that
+    check refuses: its rows wait on.
     """
     results: list[RunResult] = []
     tried: set[int] = set()
     while ready := [number for number in _ready(hub) if number not in tried]:
         tried |= set(ready)
         for name in order_of_flows(hub.project):
-            with suppress(RetryLater):
+            with suppress(ConfigurationError, RetryLater):
                 results += replay(hub, name, ready, progress, trigger=RETRY, outcomes=("parked",))
     return results
 

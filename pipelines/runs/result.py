@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mappings.errors import ConfigurationError, NavetteError
 from mappings.words import OUTCOMES, RunState
 
 EXIT_CODES: dict[RunState, int] = {
     "done": 0, "review": 3, "refused": 3, "failed": 4, "landing": 4, "landed": 4, "applying": 4,
 }
+
+
+CONFIGURATION = "configuration"
+"""The problem of a flow that did not run for a mistake in what an integrator wrote."""
+REFUSED_LATE = "refused"
+"""The problem of a run that was done, and of which the store refused more than its guard allows."""
+PROBLEM_EXITS = {CONFIGURATION: ConfigurationError.exit_code, REFUSED_LATE: EXIT_CODES["failed"]}
 
 
 @dataclass
@@ -32,7 +40,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        return EXIT_CODES[self.state]
+        return PROBLEM_EXITS.get((self.problem or {}).get("code", ""), EXIT_CODES[self.state])
 
     def as_json(self) -> dict[str, Any]:
         """The shape that scripts read."""
@@ -50,6 +58,13 @@ class RunResult:
     @property
     def changed(self) -> int:
         return self.total("created") + self.total("updated")
+
+
+def not_run(flow: str, error: NavetteError) -> RunResult:
+    """Of several flows this one did not run; the others did. It has no number."""
+    code = CONFIGURATION if isinstance(error, ConfigurationError) else "later"
+    problem = {"code": code, "message": error.message, "where": error.where, "todo": error.todo}
+    return RunResult(0, flow, "failed", 0.0, {}, problem=problem)
 
 
 def empty_counts(entity: str) -> dict[str, Any]:

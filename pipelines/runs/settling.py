@@ -21,7 +21,7 @@ from pipelines.runs.executing import continue_run
 from pipelines.runs.inbox import note_ends
 from pipelines.runs.intake import retire_settled
 from pipelines.runs.lines import fail, note_work, result_of
-from pipelines.runs.lock import flow_lock
+from pipelines.runs.lock import mending_lock
 from pipelines.runs.orders import Progress, quiet
 from pipelines.runs.planning import plans_for
 from pipelines.runs.replay import replay, retry_parked
@@ -50,7 +50,7 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
         state = "does not exist" if run is None else f"is {run['state']}"
         raise ConfigurationError(f"run {run_id} {state}; only a run in review can be settled",
                                  todo="navette review list shows what waits")
-    with flow_lock(hub, run["flow"]):
+    with mending_lock(hub, run["flow"]):
         began = time.monotonic()
         if approve:
             _approve(hub, run, progress)

@@ -11,7 +11,7 @@ from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided
 from pipelines.runs.attempt import attempt
-from pipelines.runs.lock import flow_lock
+from pipelines.runs.lock import mending_lock
 from pipelines.runs.settling import open_row
 from pipelines.stages.absent import archive_entries, keep_entries, masters_archived, unlink_entries
 from pipelines.stages.plan import IntoPlan, compile_flow
@@ -27,7 +27,7 @@ def settle_gone(hub: Hub, held_id: int, choice: Choice) -> str:
     """
     with hub.engine.connect() as connection:
         flow = open_row(connection, held_id)["flow"]
-    with flow_lock(hub, flow), hub.engine.connect() as connection:
+    with mending_lock(hub, flow), hub.engine.connect() as connection:
         return attempt(connection, lambda: _settle(hub, connection, held_id, choice))
 
 

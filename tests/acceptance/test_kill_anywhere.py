@@ -51,7 +51,7 @@ into:
     fields: {city: CITY}
 """
 FILES = {
-    "mappings/systems.yaml": "systems: {erp: {connector: file}}\n",
+    "mappings/systems.yaml": "systems: {erp: {connector: file, folder: drop}}\n",
     "mappings/entities/company.yaml": "entity: company\nmasters: {name: erp, archived: erp, else: shared}\n",
     "mappings/flows/companies.yaml": FLOW,
 }

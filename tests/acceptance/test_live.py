@@ -89,6 +89,16 @@ def test_edits_on_every_side_arrive_on_the_others(both: Both) -> None:
     assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
 
 
+def test_a_live_flow_that_check_refuses_says_so_and_the_others_go_on(both: Both) -> None:
+    both.change_flow("books", "currency: EUR", "currency: Doubloon")
+    filled(both)
+    with living(both) as told:
+        eventually(lambda: both.one("SELECT count(*) FROM crm.company"), len(SIRETS))
+        eventually(lambda: [flow for flow, counts in told if "'Doubloon' is no currency" in str(counts)][:1],
+                   ["books_companies"])
+    assert both.books.one("SELECT count(*) FROM debtor") == 0
+
+
 @pytest.mark.parametrize("own", [0, 3])
 def test_rows_that_live_has_just_made_are_there_when_it_reads_everything(both: Both, own: int) -> None:
     """The first read is of everything, and comes behind the first push: what that wrote is not gone."""

@@ -186,6 +186,18 @@ def test_what_only_the_store_refuses_is_found_by_halving(road: Road, stones: Cal
     assert road.held() == []
 
 
+def test_a_run_of_which_the_store_refuses_more_than_the_guard_allows_is_no_success(
+        road: Road, stones: Callable[[], None]) -> None:
+    rows = [line(str(number), f"{'stone' if number > 9 else 'Company'} {number}") for number in range(1, 23)]
+    result = road.run("changes", HEAD, *rows)
+    assert (told(result), result.exit_code) == ({"created": 9, "rejected": 13}, 4)
+    assert result.problem is not None
+    assert result.problem["message"].startswith("company: 13 of 22 rows were rejected; the guard allows 50%. The store")
+    stones()
+    again = road.run("changes", HEAD, *rows)
+    assert (told(again), again.exit_code, again.problem) == ({"unchanged": 9, "created": 13}, 0, None)
+
+
 def test_rows_that_wait_for_each_other_are_refused_one_by_one_too(road: Road, stones: Callable[[], None]) -> None:
     rows = [line("1", "Anvil", group="2"), line("2", "Bolt", group="1"), line("3", "stone", group="4"),
             line("4", "Dowel", group="3"), line("5", "Eyelet", group="3")]

@@ -10,7 +10,7 @@ from mappings.language.project import Project
 from tests.road_desk import Road, roads
 
 FIELDS = "{registration: REG, vat_number: {from: VAT, as: text}}"
-INTO = f"{{entity: company, key: CODE, match: [registration], fields: {FIELDS}}}"
+INTO = f"{{entity: company, key: CODE, match: [registration], create: false, fields: {FIELDS}}}"
 FLOWS = {system: f"flow: {system}\nsystem: {system}\ninto: {INTO}\n" for system in ("erp", "cmms")}
 module_road, road = roads(FLOWS)
 
@@ -63,9 +63,9 @@ def test_a_next_master_archives_nothing_that_the_first_one_keeps(
 ) -> None:
     fields = "{registration: REG, name: NAME}"
     into = f"{{entity: company, key: CODE, match: [registration], absent: archive, fields: {fields}}}"
-    full = "flow: {0}\nsystem: {0}\nread: {{full: true}}\ninto: {1}"
+    full = "flow: {0}\nsystem: {0}\nread: {{files: '*', full: true}}\ninto: {1}"
     project = write_project({
-        "systems": "systems: {erp: {connector: file}, cmms: {connector: file}}",
+        "systems": "systems: {erp: {connector: file, folder: erp}, cmms: {connector: file, folder: cmms}}",
         "entities/company": "entity: company\nmasters: {archived: [erp, cmms], else: shared}",
         "flows/erp": full.format("erp", into.replace("NAME}", "NAME, archived: GONE}")),
         "flows/cmms": full.format("cmms", into),

@@ -50,6 +50,17 @@ def test_a_twelve_hour_clock_puts_files_in_their_order(tmp_path: Path):
     assert [one.mark for one in found] == sorted(one.mark or 0 for one in found)
 
 
+@pytest.mark.parametrize("form", ["%Y%m%d %I", "%Y%m%d %H %p"])
+def test_half_of_a_twelve_hour_clock_is_no_time(tmp_path: Path, form: str):
+    with pytest.raises(ConfigurationError, match="12-hour clock are %I and need %p"):
+        waiting_files(tmp_path, Read(files=f"A {{at:{form}}}.xlsx"))
+
+
+def test_a_wrong_pattern_of_one_flow_hides_the_files_of_no_other(tmp_path: Path):
+    put(tmp_path, "CLI_a_20261122.csv", "x.csv")
+    assert unnamed_files(tmp_path, [Read(files="{"), DAILY]) == ["x.csv"]
+
+
 def test_files_that_no_pattern_fits_are_told(tmp_path: Path):
     put(tmp_path, "CLI_a_20261122.csv", "CLI_a_22112026.csv", "lot_1.txt", "lot_x.txt", ".hidden", "new.csv.ok")
     (tmp_path / "done").mkdir()
