@@ -50,7 +50,7 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
              retry: bool = True) -> list[RunResult]:
     """Runs the flow on `file`, or on every file that waits in its drop folder, oldest first.
 
-    Carries on with interrupted runs first. Raises ConfigurationError (check refuses the flow, or no such file is there),
+    Carries on with broken runs first. Raises ConfigurationError (check refuses the flow, or there is no such file),
     RetryLater (another run of the flow is under way), HeldBack (one waits in review). A file that cannot be read gives
     a failed result, not an exception; one that holds what was read last gives none, and `tell` a sentence.
     """
