@@ -110,7 +110,9 @@ class _Met:
         with self._lock:
             before = int(np.count_nonzero(self._met[entries]))
             self._met[entries] = True
-        self.once = self.once and not before and len(np.unique(entries)) == len(entries)
+        # Never set to true again: a lane that began before another one found a second row would say that there is none.
+        if before or len(np.unique(entries)) < len(entries):
+            self.once = False
 
 
 class Known:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Thread
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.stages import unlike
+from pipelines.stages.same import _Met
 from pipelines.stages.unlike import Met
 
 CELLS = st.one_of(st.none(), st.sampled_from(["", "a", "ab", "b", "\x1f", "\x1b", "a\x1f", "\x1b0"]))
@@ -39,3 +42,14 @@ def test_of_more_rows_than_are_kept_nobody_knows(monkeypatch: pytest.MonkeyPatch
     assert met(["one"], pages)
     assert not met(["one"], [*pages, [("g", "h")]])
     assert not met(["one"], [*pages, [("g", "h")], [("i", "j")]])
+
+
+def test_what_one_lane_has_met_twice_no_slower_lane_forgets() -> None:
+    met = _Met(4_000_000)
+    slow = Thread(target=met.note, args=(np.arange(4_000_000),))
+    slow.start()
+    while not met._met[0]:
+        pass
+    met.note(np.array([0]))
+    slow.join()
+    assert not met.once
