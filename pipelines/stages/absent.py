@@ -197,7 +197,7 @@ def archive_entries(connection: Connection, plan: IntoPlan, entries: Sequence[tu
     connection.execute(update(record).where(among, record.c.archived_at.is_(None)).values(archived_at=func.now()))
     keys = [key for key, _ in entries]
     keep_entries(connection, plan, keys, run_id)
-    drop_gone(connection, plan.feed, select(plan.crosswalk.c.record_id).where(*_these(plan, keys)))
+    drop_gone(connection, [plan.feed], select(plan.crosswalk.c.record_id).where(*_these(plan, keys)))
 
 
 def keep_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], run_id: int) -> None:
@@ -214,9 +214,9 @@ def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], 
     that only add to what this one makes: a record whose row is gone is not known there."""
     feeds = (plan.feed, *(plan.followers if followers else ()))
     x = plan.crosswalk
-    drop_gone(connection, plan.feed, select(x.c.record_id).where(*_these(plan, keys)))
-    connection.execute(delete(x).where(x.c.id_space == plan.id_space, x.c.key == any_(literal(list(keys), ARRAY(Text))),
-                                       x.c.feed.in_(feeds)))
+    these = [x.c.id_space == plan.id_space, x.c.key == any_(literal(list(keys), ARRAY(Text))), x.c.feed.in_(feeds)]
+    drop_gone(connection, feeds, select(x.c.record_id).where(*these))
+    connection.execute(delete(x).where(*these))
     settle_unlinked(connection, feeds, keys, run_id)
 
 

@@ -185,10 +185,10 @@ def try_again(connection: Connection, feed: int, codes: Sequence[str]) -> None:
     )
 
 
-def drop_gone(connection: Connection, feed: int, records: Select[Any]) -> None:
+def drop_gone(connection: Connection, feeds: Collection[int], records: Select[Any]) -> None:
     """What was refused since the row is gone there: with the link, or the record itself, nothing is left to be told."""
     box = hub.outbox
-    connection.execute(delete(box).where(box.c.feed == feed, box.c.state == "refused", box.c.record_id.in_(records),
+    connection.execute(delete(box).where(box.c.feed.in_(feeds), box.c.state == "refused", box.c.record_id.in_(records),
                                          box.c.why["code"].astext == "gone_there"))
 
 

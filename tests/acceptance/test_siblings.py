@@ -127,3 +127,15 @@ def test_a_conflict_that_the_reading_flow_found_is_settled_and_sent_by_the_one_t
         assert open_conflicts(both.hub, connection) == []
     both.run("erp_companies", full=True)
     assert here(both, "city") == wanted
+
+
+def test_a_marker_of_a_flow_that_only_adds_goes_with_the_row_too(both: Both) -> None:
+    desk = both.remade(("flows/contacts", "after:", "direction: two-way\nafter:"),
+                       ("flows/erp", "absent: ignore", "absent: unlink"))
+    desk.sees("DELETE FROM sync.outbox")
+    edit_here(desk, "phone", "+33141000011")
+    desk.erp("DELETE FROM customer WHERE siret = %s", SIRETS[0])
+    assert desk.push("erp_contacts").counts["refused"] == 1
+    assert ("refused", "gone_there") in desk.outbox()
+    desk.run("erp_companies", full=True)
+    assert ("refused", "gone_there") not in desk.outbox()
