@@ -72,7 +72,7 @@ def check_flow(project: Project, name: str, connectors: Mapping[str, type[BaseMo
     found = [*check_systems(alone, connectors), *check_secrets(alone)]
     found += named_heirs([(name, place.tree, _flow(place))])
     found += check_across(project, [place], every_flow=False)
-    found += check_two_way([place])
+    found += check_two_way([place], connectors)
     errors = {problem for problem in found if problem.severity == "error"}
     return sorted(errors, key=lambda problem: (problem.file, problem.line, problem.column, problem.message))
 

@@ -21,7 +21,7 @@ FLOWS = {
                   INTO.format("large", "L", "review", FIELDS % "large").replace("customers", "asked")),
     "prospects": flow("prospects", INTO.format("company", "S", "archive", FIELDS % "small")),
     "customers": flow("customers", INTO.format("company", "L", "archive", FIELDS % "large")),
-    "details": flow("details", "{entity: company, key: CODE, ids: customers, fields: {short: SHORT}}"),
+    "details": flow("details", "{entity: company, key: CODE, ids: customers, create: false, fields: {short: SHORT}}"),
     "listed": flow("listed", INTO.format("company", "S", "unlink", FIELDS % "small").replace("customers", "listed")),
     "notes": flow("notes", "{entity: company, key: CODE, ids: listed, create: false, fields: {short: SHORT}}"),
 }

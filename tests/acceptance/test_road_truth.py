@@ -340,13 +340,13 @@ def test_an_agreement_settles_its_own_field_of_its_own_record(road: Road) -> Non
 
 
 def test_a_conflict_that_a_policy_decides_by_now_is_settled(road: Road) -> None:
-    head = "CODE;NAME;NOTES;AT"
+    head = "CODE;NAME;SEGMENT;AT"
     road.run("stamped", head, "1;Anvil;base;2020-01-01")
-    road.crm("UPDATE crm.company SET notes = 'ours'")
+    road.crm("UPDATE crm.company SET segment = 'ours'")
     road.run("stamped", head, "1;Anvil;theirs;")
-    assert [conflict.field for conflict in reviews(road.hub).conflicts] == ["notes"]
+    assert [conflict.field for conflict in reviews(road.hub).conflicts] == ["segment"]
     road.run("stamped", head, "1;Anvil;theirs;2999-01-01")
-    assert (road.companies("notes"), reviews(road.hub).conflicts) == ([("theirs",)], ())
+    assert (road.companies("segment"), reviews(road.hub).conflicts) == ([("theirs",)], ())
     assert road.hub_sees("SELECT state, winner FROM sync.conflict ORDER BY id") == [
         ("settled", "remote"), ("logged", "remote")]
 
