@@ -47,8 +47,7 @@ class Capabilities:
     `versions`: an update may name the version it was decided on, and is refused (`stale`) when there is a newer one.
     `beside`: columns that may change without a new version of the row. `compares`: an update may name what it takes the
     place of, and is refused (`stale`) when the row has anything else there.
-    `listens`: `changes` waits for the system to say that something changed. `lacks`: an operation that it cannot do for
-    want of a key of the system in systems.yaml, and that key.
+    `listens`: `changes` waits for the system to say that something changed.
     """
 
     create: bool = False
@@ -61,7 +60,6 @@ class Capabilities:
     beside: frozenset[str] = frozenset()
     compares: bool = False
     listens: bool = False
-    lacks: Mapping[Operation, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

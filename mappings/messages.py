@@ -81,7 +81,6 @@ REASONS: dict[str, str] = {
     " or begins as a comment of it does",
     "may_be_there": "row {row}, which is held, may be this record, which would then be there twice",
     "not_able": "the system cannot {operation} here",
-    "not_told": "the system cannot {operation} here before {key} in systems.yaml says how; then: navette push {flow}",
     "unread_there": "waits for the row there to be taken in, so that it is known whose row it is",
     "gone_there": "the row is gone there, though the record is linked to it",
     "system_down": "the system did not answer",

@@ -49,11 +49,9 @@ class SqlRemote:
             listens = tracking.is_tracked(self._connection(), relation)
         can = {operation: self._can(resource, relation, operation) for operation in OPERATIONS}
         versions = resource.version is not None and relation.target is not None
-        untold = can["update"] and self._archived(resource) is None
         return Capabilities(create=can["create"], update=can["update"], archive=can["archive"], delete=can["delete"],
                             batch=BATCH, whole_batch=True, versions=versions, compares=relation.target is not None,
-                            listens=listens,
-                            lacks={"archive": f"archived.{resource.name}"} if untold else {})
+                            listens=listens)
 
     def _can(self, resource: Resource, relation: Relation, operation: Operation) -> bool:
         """An archive is an update of the column that the settings name; every change but a create needs a key."""

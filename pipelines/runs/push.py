@@ -326,7 +326,7 @@ class _Push:
                 if self.flow.write.mode == "replace":  # what the system would wipe if it were left out
                     send.cells = {**row.cells, **send.cells}
                 send.expected = expected_of(send, row, self.can)
-        refuse_unable(sends, self.can, self.flow)
+        refuse_unable(sends, self.can)
         return sends
 
     def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:

@@ -16,9 +16,6 @@ from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished
 from pipelines.stages.outbox import try_again
 
-UNABLE = ("not_able", "not_told")
-"""Why a system refused what it may be able to do by now: it, or what is said of it, changed."""
-
 
 def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "push", *, approved: bool = False,
               full: bool = False) -> PushResult:
@@ -35,7 +32,7 @@ def push_flow(hub: Hub, name: str, progress: Progress = quiet, trigger: str = "p
         if flow.direction != "in":
             finish_unfinished(hub, flow, progress)
             with hub.engine.begin() as connection:
-                try_again(connection, kept_plan(hub, flow).feed, UNABLE)
+                try_again(connection, kept_plan(hub, flow).feed)
         result = push_locked(hub, flow, progress, trigger, approved=approved, filling=full)
     retry_after_creates(hub, progress)
     return result

@@ -91,7 +91,7 @@ def would_push(hub: Hub, flow: Flow, before: Sequence[Send], limit: int) -> Woul
         now = _cells_there(plan, remote, resource, sends)
         encode(plan, sends, hub.project.codes)
         refuse_unreadable(plan, sends, now, hub.project.codes)
-        refuse_unable(sends, can, flow)
+        refuse_unable(sends, can)
         told = _told(plan, sends, now)
     told += [_gone(record, known[record][0]) for record in gone[: max(0, limit - len(told))]]
     return WouldSend(count, told)

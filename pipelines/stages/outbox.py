@@ -176,11 +176,11 @@ def hasten(connection: Connection, feed: int, code: str) -> None:
     )
 
 
-def try_again(connection: Connection, feed: int, codes: Sequence[str]) -> None:
-    """What was refused for one of `codes` is due again."""
+def try_again(connection: Connection, feed: int) -> None:
+    """What the system, or our login there, was not able to do is due again: by now it may be."""
     box = hub.outbox
     connection.execute(
-        update(box).where(box.c.feed == feed, box.c.state == "refused", box.c.why["code"].astext.in_(codes))
+        update(box).where(box.c.feed == feed, box.c.state == "refused", box.c.why["code"].astext == "not_able")
         .values(state="waiting", due_at=func.now())
     )
 

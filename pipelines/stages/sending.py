@@ -48,7 +48,6 @@ from mappings.codecs.reading import arrow_type
 from mappings.codecs.values import Codes
 from mappings.codecs.way_out import one_way, way_out
 from mappings.language.entity import FieldSpec
-from mappings.language.flow import Flow
 from mappings.language.strict import Column
 from mappings.language.write import RecordsAre, Write
 from pipelines.stages.plan import FieldPlan, IntoPlan, Reference
@@ -273,14 +272,11 @@ def encode(plan: IntoPlan, sends: Sequence[Send], codes: Codes) -> None:
                     send.fault = {"code": refusal.code, "field": item.name, **refusal.params}
 
 
-def refuse_unable(sends: Sequence[Send], can: Capabilities, flow: Flow) -> None:
-    """A fault for each send that the system cannot do; where a key of its in systems.yaml would tell how, with that."""
+def refuse_unable(sends: Sequence[Send], can: Capabilities) -> None:
+    """A fault for each send that the system cannot do."""
     for send in sends:
         if send.fault is None and not getattr(can, send.operation):
-            key = can.lacks.get(send.operation)
-            send.fault = {"code": "not_able", "operation": send.operation} if key is None else {
-                "code": "not_told", "operation": send.operation, "key": f"systems.{flow.system}.{key}",
-                "flow": flow.flow}
+            send.fault = {"code": "not_able", "operation": send.operation}
 
 
 def spec_of(plan: IntoPlan, item: FieldPlan) -> FieldSpec:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crm_store.migrate import migrate_if_needed
 from mappings.errors import ConfigurationError
-from mappings.language.project import require_project
 from pipelines.ops.mending import link
 from pipelines.ops.outgoing import outgoing, queue_everything
 from pipelines.runs.pushing import push_flow
@@ -248,25 +246,25 @@ def test_what_was_refused_waits_anew_once_it_was_put_right_there(both: Both) -> 
     assert "refused" not in dict(both.outbox())
 
 
-def test_what_was_refused_for_want_of_a_word_in_the_configuration_goes_with_the_next_push_after_it(both: Both) -> None:
+def test_what_the_login_could_not_do_goes_with_the_next_push_once_it_can(both: Both) -> None:
     filled(both, 1)
-    both.change_flow("erp", "write: {", "write: {archived: archive, ")
-    migrate_if_needed(both.store, both.project)  # what is sent is another
-    both.crm("UPDATE crm.company SET archived_at = now()")
+    both.erp("REVOKE UPDATE ON customer FROM CURRENT_USER")
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
     for _ in range(2):
         assert both.push("erp_companies").counts["refused"] == 1
     (kept,) = outgoing(both.hub, "erp_companies")
-    assert (kept.state, kept.why) == (
-        "refused", "the system cannot archive here before systems.erp.archived.customer in systems.yaml says how; then: "
-                   "navette push erp_companies")
-    path = both.root / "mappings/systems.yaml"
-    told = "erp: {connector: sql, archived: {customer: {column: note, value: closed}}, "
-    path.write_text(path.read_text().replace("erp: {connector: sql, ", told))
-    both.project = require_project(both.root, {})
-    both.__post_init__()
-    assert both.push("erp_companies").counts["archived"] == 1
-    assert both.erp.one("SELECT note FROM customer") == "closed"
-    assert outgoing(both.hub, "erp_companies") == []
+    assert (kept.state, kept.why) == ("refused", "the system cannot update here")
+    both.erp("GRANT UPDATE ON customer TO CURRENT_USER")
+    assert both.push("erp_companies").counts["updated"] == 1
+    assert (both.erp.one("SELECT city FROM customer"), outgoing(both.hub, "erp_companies")) == ("Lyon", [])
+
+
+def test_what_nothing_tells_how_to_do_is_no_push(both: Both) -> None:
+    filled(both, 1)
+    both.change_flow("erp", "write: {", "write: {archived: archive, ")
+    both.crm("UPDATE crm.company SET archived_at = now()")
+    with pytest.raises(ConfigurationError, match=r"systems\.erp\.archived\.customer"):
+        both.push("erp_companies")
 
 
 def test_a_key_that_the_system_does_not_have_is_linked_to_nothing_while_it_can_be_asked(both: Both) -> None:

@@ -293,7 +293,7 @@ def test_links_as_a_field_of_the_other_record_in_the_form_of_the_file(desk: File
 @pytest.mark.parametrize("refers", ["equipment", "{entity: equipment, by: number}"])
 def test_sets_of_links_as_keys_or_as_a_field_of_the_other_records(desk: FileDesk, refers: str) -> None:
     (desk.root / "mappings/flows/machines.yaml").write_text(
-        "flow: machines\nsystem: shop\ninto: {entity: equipment, key: NO, fields: {number: NO}}\n")
+        "flow: machines\nsystem: shop\nread: {files: machines.csv}\ninto: {entity: equipment, key: NO, fields: {number: NO}}\n")
     desk.flow(FLOW.partition("  when:")[0] + f"""  reference: ID
 into:
   entity: operation
