@@ -88,7 +88,7 @@ def test_a_first_look_tells_people_what_was_found_and_why_rows_would_be_refused(
     assert "1  rejected  company  not_siret siret  line 2" in told
     assert "line 2  F1  siret: '73282932000075' is not a valid SIRET" in told
     assert "line 4  the key Code is empty" in told
-    assert "F2: created" in told
+    assert "row F2 (company): created" in told
 
 
 def test_a_first_look_tells_scripts_the_same(road: Road, shown: Callable[..., str]) -> None:
