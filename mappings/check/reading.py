@@ -38,8 +38,9 @@ def _files(place: FlowPlace, read: Read) -> Problems:
     if read.files is None:
         if (system is not None and system.connector == "file" and place.flow.direction != "out"
                 and not read.hook):
-            message = f"which files? {place.flow.system} is a folder: write read.files, a pattern of their names"
-            yield place.key("read").problem(message)
+            yield place.key("read").warning(
+                f"which files? {place.flow.system} is a folder: write read.files, a pattern of their names; without it"
+                f" a file is read only where `navette run {place.flow.flow} --file` names it")
         return
     try:
         pattern = parse_pattern(read.files)

@@ -34,7 +34,8 @@ def check_systems(project: Project, connectors: Mapping[str, type[BaseModel] | N
         if system.connector != "file":
             continue
         if not system.folder and system.hooks is None:
-            yield tree.spot.problem(f"{name}: a file system needs `folder`, where its files are dropped")
+            yield tree.spot.warning(f"{name}: a file system needs `folder`, where its files are dropped; without it"
+                                    " a file is read only where --file names it")
         for key in ("done", "failed"):
             folder = getattr(system, key)
             if not folder or PurePath(folder).is_absolute() or ".." in PurePath(folder).parts or folder == ".":

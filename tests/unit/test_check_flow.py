@@ -12,7 +12,7 @@ from tests.check_desk import FLOW, lay
 SYSTEMS = """systems:
   erp: {connector: file, folder: drop}
   hr: {connector: sql, url: postgresql://navette@db.example/hr}
-  old: {connector: file}
+  old: {connector: file, folder: in, done: past, failed: past}
 """
 PEOPLE = """flow: people
 system: hr

@@ -28,7 +28,8 @@ def test_the_projects_of_this_repository_have_no_mistakes(folder: str):
     ("system", "said"),
     [
         ("{connector: fiel, folder: x}", "2:20: erp: there is no connector 'fiel'; did you mean 'file'?"),
-        ("{connector: file}", "2:8: erp: a file system needs `folder`, where its files are dropped"),
+        ("{connector: file}", "2:8: warning: erp: a file system needs `folder`, where its files are dropped; without it a"
+                              " file is read only where --file names it"),
         ("{connector: file, folder: x, done: /tmp}", "2:43: erp.done: expected a folder below the drop folder, such as done"),
         ("{connector: file, folder: x, done: failed}", "2:8: erp: `done` and `failed` need a folder each"),
         ("{connector: file, folder: x, stable_for: 2}", "2:49: erp.stable_for: expected a time such as 2s, 500ms or 1m"),
@@ -45,7 +46,8 @@ def test_systems(tmp_path: Path, system: str, said: str):
 @pytest.mark.parametrize(
     ("read", "said"),
     [
-        ("{}", "3:1: which files? erp is a folder: write read.files, a pattern of their names"),
+        ("{}", "3:1: warning: which files? erp is a folder: write read.files, a pattern of their names; without it a file"
+               " is read only where `navette run customers --file` names it"),
         ("{files: 'a{b.csv'}", "3:15: read.files: the { at character 2 has no partner"),
         ("{files: '{day:%Q}.csv'}", "3:15: read.files: {day:%Q}: %Q is not understood; a date is written as in %Y%m%d, a number as d"),
         ("{files: in/a.csv}", "3:15: read.files: a pattern is a file name, without folders; the folder stands with the system"),
