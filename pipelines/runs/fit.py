@@ -6,7 +6,6 @@ else.
 
 from __future__ import annotations
 
-from connectors.registry import settings_models
 from mappings.errors import ConfigurationError, Problem
 from pipelines.hub import Hub
 from pipelines.ops.sentences import said
@@ -24,7 +23,8 @@ def must_be_fit(hub: Hub, flow: str) -> None:
 
 
 def _mistakes(hub: Hub, flow: str) -> tuple[Problem, ...]:
-    from mappings.check import check_flow  # what only settles and mends needs none of it
+    from connectors.registry import settings_models  # what only settles, mends or looks needs none of it
+    from mappings.check import check_flow
 
     connector = hub.project.systems[hub.flow(flow).system].connector
     return tuple(check_flow(hub.project, flow, settings_models([connector])))
