@@ -18,8 +18,9 @@ __all__ = ["both"]
 
 sending.register(app)
 
-CODED = ERP.replace("city: city", "city: {from: city, values: {P: Paris, L: Lyon}}").replace(
-    "segment_note: note", "segment_note: {from: note, values: {A: gold, B: silver}}")
+CODED = ERP.replace("city: city", "city: {from: city, values: {P: Paris, L: Lyon}, out: {to: city, values: {Paris: P, Lyon: L}}}"
+                    ).replace("segment_note: note", "segment_note: {from: note, values: {A: gold, B: silver},"
+                              " out: {to: note, values: {gold: A, silver: B}}}")
 RECODED = CODED.replace("Paris", "PARIS").replace("Lyon", "LYON").replace("gold", "first").replace("silver", "second")
 
 
@@ -82,7 +83,7 @@ def test_a_value_that_the_system_had_cut_stays_whole_and_an_edit_that_waits_is_s
     both.crm("UPDATE crm.company SET city = 'Villeneuve-sur-Lot' WHERE siret = %s", SIRETS[0])
     both.push("erp_companies")
     both.crm("UPDATE crm.company SET phone = '+33141000001' WHERE siret = %s", SIRETS[0])
-    desk = mapped(both, ERP.replace("city: city", "city: {from: city, case: upper}"))
+    desk = mapped(both, ERP.replace("city: city", "city: {from: city, case: upper, out: {to: city}}"))
     rebase_flow(desk.hub, "erp_companies")
     assert desk.sees("SELECT city FROM crm.company ORDER BY id") == [("Villeneuve-sur-Lot",), ("METZ",)]
     desk.push("erp_companies")
