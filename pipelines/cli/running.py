@@ -52,12 +52,13 @@ def run(
 
     with errors_told(json):
         hub = open_hub(settings.project)
-        if all_ and (flow or file or full is not None or supersede):
-            raise ConfigurationError("--all runs every flow as it says itself", todo="name one flow, or --all alone")
+        if all_ and (flow or file or supersede):
+            raise ConfigurationError("--all runs every flow as it says itself",
+                                     todo="name one flow, or --all alone or with --full or --changes")
         told: list[str] = []
         with progress_shown(flow or "all flows", quiet=json) as progress:
             if all_:
-                results = run_all(hub, progress, tell=told.append)
+                results = run_all(hub, progress, tell=told.append, full=full)
             else:
                 results = run_flow(hub, _wanted(flow), file=file, full=full, supersede=supersede, progress=progress,
                                    tell=told.append)

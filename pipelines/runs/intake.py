@@ -127,8 +127,10 @@ def rebase_flow(hub: Hub, name: str, *, supersede: bool = False, progress: Progr
     return result
 
 
-def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Tell = silent) -> list[RunResult]:
-    """Every flow on what waits for it, in the order of their references.
+def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Tell = silent, *,
+            full: bool | None = None) -> list[RunResult]:
+    """Every flow on what waits for it, in the order of their references. `full`: systems that answer are read whole, or
+    for changes; a file holds what its flow says.
 
     A flow in review does not stop the others, nor does one that is configured wrongly, or whose system is down,
     paused, or busy with another run.
@@ -138,7 +140,9 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Te
         if hub.project.flows[name].direction == "out":
             continue
         try:
-            results += run_flow(hub, name, trigger=trigger, progress=progress, tell=tell)
+            answers = hub.project.systems[hub.project.flows[name].system].connector != "file"
+            wanted = full if answers else None
+            results += run_flow(hub, name, full=wanted, trigger=trigger, progress=progress, tell=tell)
         except HeldBack as waiting:
             with hub.engine.connect() as connection:
                 run_id = oldest_in_review(connection, name)

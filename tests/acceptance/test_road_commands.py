@@ -67,7 +67,7 @@ def test_a_path_that_leads_to_no_file_is_no_run(
 
 
 def test_every_flow_is_run_as_it_says_itself(navette: Any) -> None:
-    for beside in (["companies"], ["--full"], ["--supersede"]):
+    for beside in (["companies"], ["--file", "x.csv"], ["--supersede"]):
         code, told = navette("run", "--all", *beside)
         assert (code, told["error"]) == (1, "--all runs every flow as it says itself")
 
