@@ -18,6 +18,8 @@ from tests.both_ways_desk import ERP_TABLES, outside
 from tests.http_desk import ENV
 from tests.json_desk import Asked, make_script
 
+pytestmark = pytest.mark.slow  # it asks every command
+
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text("utf-8")
 Path_ = tuple[str, ...]
 """Steps into an answer: a key, or [] for the items of a list."""
