@@ -53,7 +53,9 @@ def check_columns(place: FlowPlace, pattern: FilePattern | None) -> Problems:
         spot = whose.value(*path)
         if isinstance(column, Derived):
             continue
-        if is_part(column):
+        if isinstance(column, str) and not column.strip():
+            yield spot.problem("no column is named here; name one, by its header or its position from 1")
+        elif is_part(column):
             if str(column)[1:] not in variables:
                 yield _no_part(whose, path, str(column), variables)
         elif positions and not str(column).isdigit() and column != added:

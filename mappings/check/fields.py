@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from mappings.check.literal_values import literal_problem, unfit_values
 from mappings.check.places import FlowPlace, IntoPlace, Problems, Step
-from mappings.check.reading import zone_problem
 from mappings.check.regexes import regex_problem
 from mappings.check.time_formats import time_format_problem, written_format_problem
 from mappings.codecs.conversion import conversion_problem
@@ -14,6 +13,7 @@ from mappings.codecs.durations import SECONDS
 from mappings.codecs.into import cell_spec
 from mappings.codecs.registry import CODECS, codec_name
 from mappings.codecs.single import keeps_any_text
+from mappings.language.cron import zone_problem
 from mappings.language.entity import FieldSpec
 from mappings.language.field import FieldMap, Out
 from mappings.language.text import Text

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from mappings.check.places import FlowPlace, Problems
 from mappings.check.time_formats import time_format_problem
-from mappings.language.cron import cron_problem
+from mappings.language.cron import cron_problem, zone_problem
 from mappings.language.file_pattern import FilePattern, parse_pattern, usable_pattern
+from mappings.language.flow import SCHEDULED
 from mappings.language.read import CsvFormat, Format, Read, Records
 from mappings.language.words import did_you_mean
 
@@ -144,22 +144,12 @@ def _schedule(place: FlowPlace) -> Problems:
     schedule = place.flow.schedule
     if schedule is None:
         return
-    for key in ("changes", "full"):
+    for key in SCHEDULED:
         line = getattr(schedule, key)
         if line is not None and (problem := cron_problem(line)):
             yield place.value("schedule", key).problem(f"schedule.{key}: {problem}")
     if problem := zone_problem(schedule.timezone):
         yield place.value("schedule", "timezone").problem(f"schedule.timezone: {problem}")
-
-
-def zone_problem(name: str) -> str | None:
-    """What is wrong with the name of a time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        near = did_you_mean(name, [zone for zone in available_timezones() if "/" in zone])
-        return f"there is no time zone {name!r}{near if 'mean' in near else '; use an IANA name such as Europe/Paris'}"
-    return None
 
 
 def _is_encoding(name: str) -> bool:

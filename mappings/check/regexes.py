@@ -7,6 +7,8 @@ import re
 
 def regex_problem(pattern: str) -> str | None:
     """What is wrong with a regular expression."""
+    if not pattern:
+        return "an empty regular expression says nothing; write one, or leave the key out"
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:

@@ -1,8 +1,11 @@
-"""Cron lines: `minute hour day month weekday`, as the scheduler reads them."""
+"""Cron lines: `minute hour day month weekday`, as the scheduler reads them, and the time zones they are meant in."""
 
 from __future__ import annotations
 
 import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from mappings.language.words import did_you_mean
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -35,6 +38,16 @@ def cron_problem(line: str) -> str | None:
     days, months = meant[2], meant[3]
     if fields[4] == "*" and all(min(days) > _LONGEST.get(month, 31) for month in months):
         return f"{line!r} never comes: that day is in none of these months"
+    return None
+
+
+def zone_problem(name: str) -> str | None:
+    """What is wrong with the name of a time zone, in a sentence; None where it is fine."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = did_you_mean(name, [zone for zone in available_timezones() if "/" in zone])
+        return f"there is no time zone {name!r}{near if 'mean' in near else '; use an IANA name such as Europe/Paris'}"
     return None
 
 

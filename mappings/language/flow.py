@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mappings.language.cron import cron_problem, zone_problem
 from mappings.language.derived import derived_columns, with_derived
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
@@ -128,6 +129,10 @@ class Guard(Strict):
     archives: Share | None = 0.20  # records archived or unlinked, of the entries the flow had before
 
 
+SCHEDULED = ("changes", "full")
+"""The kinds of reading that a flow can be scheduled for."""
+
+
 class Schedule(Strict):
     """When the flow runs by itself; `schedule: "0 6 * * *"` is short for `{changes: "0 6 * * *"}`."""
 
@@ -138,6 +143,14 @@ class Schedule(Strict):
     # small changes at once; true, or {poll: 2s} for how often the system is asked
     live: Annotated[Live | None, ShortForm(live_form, ({"type": "boolean"},))] = None
     timezone: str = "Europe/Paris"  # of the cron lines; an IANA name
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """The cron line of each kind of SCHEDULED that is declared. What check refuses is left out: such a flow does
+        not run, and whoever looks at the others is not to stumble over it."""
+        said = {kind: getattr(self, kind) for kind in SCHEDULED}
+        fine = zone_problem(self.timezone) is None
+        return {kind: line for kind, line in said.items() if fine and line is not None and cron_problem(line) is None}
 
 
 def _schedule(value: Any) -> Any:

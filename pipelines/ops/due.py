@@ -7,8 +7,6 @@ from datetime import datetime
 
 from mappings.language.flow import Schedule
 
-KINDS = ("changes", "full")
-
 
 def next_due(schedule: Schedule | None, now: datetime) -> dict[str, datetime]:
     """The next tick after `now`, by kind of run (changes, full); empty without a schedule."""
@@ -21,11 +19,10 @@ def last_due(schedule: Schedule | None, now: datetime) -> dict[str, datetime]:
 
 
 def _ticks(schedule: Schedule | None, now: datetime, *, coming: bool) -> dict[str, datetime]:
-    lines = {kind: getattr(schedule, kind) for kind in KINDS if schedule is not None and getattr(schedule, kind)}
-    if schedule is None or not lines:
+    if schedule is None or not schedule.lines:
         return {}
     tick = _tick(coming)
-    return {kind: tick(line, now, schedule.timezone) for kind, line in lines.items()}
+    return {kind: tick(line, now, schedule.timezone) for kind, line in schedule.lines.items()}
 
 
 def _tick(coming: bool) -> Callable[[str, datetime, str], datetime]:

@@ -35,9 +35,8 @@ def flow_description(project: Project, flow: Flow) -> str:
     if flow.read.expected_by:
         every = f" each {flow.read.every}" if flow.read.every else ""
         facts.append(f"Expected by {flow.read.expected_by}{every}.")
-    if flow.schedule is not None:
-        lines_of_cron = [f"{name} `{line}`" for name, line in (("changes", flow.schedule.changes),
-                                                              ("full", flow.schedule.full)) if line]
+    if flow.schedule is not None and flow.schedule.lines:
+        lines_of_cron = [f"{name} `{line}`" for name, line in flow.schedule.lines.items()]
         facts.append(f"Scheduled {', '.join(lines_of_cron)} ({flow.schedule.timezone}).")
     limits = [f"{name} {limit:.0%}" for name, limit in flow.guard.model_dump().items() if limit is not None]
     facts.append(f"Asks a person beyond: {', '.join(limits) or 'no limit is set'}.")

@@ -1,7 +1,6 @@
 """Schedules as the flows' YAML says; a run is only started when a file waits."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from dagster import (
     DefaultScheduleStatus,
@@ -22,8 +21,6 @@ from pipelines.orchestration.outbound import OutConfig
 from pipelines.orchestration.standing import run_in_review
 from pipelines.runs.waiting import folder_of, waiting
 
-Kind = Literal["changes", "full"]
-
 
 def flow_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
     """`FLOW_changes` and `FLOW_full`, as far as the flow declares them; they run from the start."""
@@ -31,15 +28,14 @@ def flow_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
         yield _schedule(flow, job, kind, line, timezone)
 
 
-def _declared(flow: Flow) -> Iterator[tuple[Kind, str, str]]:
+def _declared(flow: Flow) -> Iterator[tuple[str, str, str]]:
     """Each kind that the flow is scheduled for, with its cron line and time zone."""
-    kinds: tuple[Kind, ...] = ("changes", "full")
-    for kind in kinds:
-        if flow.schedule is not None and (line := getattr(flow.schedule, kind)):
+    if flow.schedule is not None:
+        for kind, line in flow.schedule.lines.items():
             yield kind, line, flow.schedule.timezone
 
 
-def _schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
+def _schedule(flow: Flow, job: FlowJob, kind: str, line: str, timezone: str) -> ScheduleDefinition:
     @schedule(
         job=job, name=f"{flow.flow}_{kind}", cron_schedule=line, execution_timezone=timezone,
         default_status=DefaultScheduleStatus.RUNNING,
@@ -69,7 +65,7 @@ def out_schedules(flow: Flow, job: FlowJob) -> Iterator[ScheduleDefinition]:
         yield _out_schedule(flow, job, kind, line, timezone)
 
 
-def _out_schedule(flow: Flow, job: FlowJob, kind: Kind, line: str, timezone: str) -> ScheduleDefinition:
+def _out_schedule(flow: Flow, job: FlowJob, kind: str, line: str, timezone: str) -> ScheduleDefinition:
     @schedule(
         job=job, name=f"{flow.flow}_{kind}", cron_schedule=line, execution_timezone=timezone,
         default_status=DefaultScheduleStatus.RUNNING,

@@ -44,6 +44,8 @@ from pipelines.stages.staging import Staging, small_staging
 from pipelines.stages.work import Work, work_tables
 
 MOST_ROWS = 500
+FEW = 50
+"""Rows up to which tables are read whole as fast as by an index, whose upkeep single changes need not pay."""
 REPEATED = ("live", "push", "readback")
 """Triggers of runs whose source brings again what a power cut takes: position, markers and news go with one another."""
 MOST_KEPT = 40
@@ -111,14 +113,19 @@ class _Road:
 
 def is_small(order: Order) -> bool:
     """Whether the order is for few rows that can be read again, and nothing that takes a run by itself."""
-    size: int | None = getattr(order.source, "size", None)
-    if size is None or size > MOST_ROWS:
+    if _size(order) > MOST_ROWS:
         return False
     special = order.full or order.adopting or order.rebasing or order.comparing or not order.matching
     # Expectations look at the staged rows from connections of their own.
     return not special and not any(into.expect for into in order.flow.into) and not any(
         by_name(column) for into in order.flow.into for column in into.key
     )
+
+
+def _size(order: Order) -> int:
+    """How many rows the order is for; more than a small run takes where nobody knows."""
+    known: int | None = getattr(order.source, "size", None)
+    return MOST_ROWS + 1 if known is None else known
 
 
 def execute_small(hub: Hub, order: Order) -> RunResult | None:
@@ -131,7 +138,7 @@ def execute_small(hub: Hub, order: Order) -> RunResult | None:
         with hub.small.connect() as connection:
             while True:
                 road = _road(hub, connection, order)
-                road.ready(connection, int(getattr(order.source, "size", MOST_ROWS)))
+                road.ready(connection, _size(order))
                 try:
                     return attempt(connection, partial(_run, hub, connection, road, order, began))
                 except _Changed:
@@ -176,11 +183,13 @@ def _road(hub: Hub, connection: Connection, order: Order) -> _Road:
         hub.small.dispose()
     with connection.begin():
         plans = plans_in(connection, hub, order)
-    made = _Road(number, plans, small_staging(number, plans),
-                 tuple(work_tables(plan, place, f"s{number}_") for place, plan in enumerate(plans)))
+    keyed = _size(order) > FEW
+    made = _Road(number, plans, small_staging(number, plans, keyed=keyed),
+                 tuple(work_tables(plan, place, f"s{number}_", keyed=keyed) for place, plan in enumerate(plans)))
     hub.kept[_key(order)] = made
     return made
 
 
 def _key(order: Order) -> Hashable:
-    return "road", order.flow.flow, tuple(order.source.columns), tuple(sorted(order.variables))
+    many = _size(order) > FEW
+    return "road", order.flow.flow, many, tuple(order.source.columns), tuple(sorted(order.variables))

@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -64,12 +64,13 @@ class _Kind:
     schema: str
     prefix: str
     on_commit: str | None
+    keyed: bool = False  # indexed by row_no, which pays from some 50 rows on
 
     def table(self, metadata: MetaData, name: str, *columns: Column[Any]) -> Table:
         return Table(name, metadata, *columns, prefixes=[self.prefix], postgresql_on_commit=self.on_commit)
 
 
-_UNLOGGED = _Kind("staging", "UNLOGGED", None)
+_UNLOGGED = _Kind("staging", "UNLOGGED", None, keyed=True)
 _TEMPORARY = _Kind("pg_temp", "TEMPORARY", "DELETE ROWS")
 _KEPT = _Kind("pg_temp", "TEMPORARY", None)  # to empty one at each commit takes the server 0.2 ms, whether used or not
 
@@ -138,9 +139,9 @@ def staging_for(run_id: int, plans: tuple[IntoPlan, ...]) -> Staging:
     return _staging(f"r{run_id}", plans, _UNLOGGED)
 
 
-def small_staging(number: int, plans: tuple[IntoPlan, ...]) -> Staging:
+def small_staging(number: int, plans: tuple[IntoPlan, ...], *, keyed: bool) -> Staging:
     """The tables that small runs with these plans share, one run after the other."""
-    return _staging(f"s{number}", plans, _KEPT, small=True)
+    return _staging(f"s{number}", plans, replace(_KEPT, keyed=keyed), small=True)
 
 
 def _staging(prefix: str, plans: tuple[IntoPlan, ...], kind: _Kind, *, small: bool = False) -> Staging:
@@ -180,7 +181,7 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
 
     rows = kind.table(
         metadata, f"{prefix}_rows",
-        Column("row_no", BigInteger, index=kind is _UNLOGGED), Column("line", BigInteger), Column("key", Text),
+        Column("row_no", BigInteger, index=kind.keyed), Column("line", BigInteger), Column("key", Text),
         Column("mark", BigInteger), *of_source(),
         Column("stamp", BigInteger), Column("fingerprint", BigInteger), *values,
     )
@@ -191,7 +192,7 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
         metadata, f"{prefix}_fate", *match_columns(plan),
         Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
     )
-    wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind is _UNLOGGED))
+    wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind.keyed))
     probe = (_TEMPORARY if kind is _UNLOGGED else kind).table(
         MetaData(schema="pg_temp"), f"{prefix}_probe", Column("row_no", BigInteger), Column("key", Text),
         Column("fingerprint", BigInteger), Column("mark", BigInteger), *of_source())

@@ -75,11 +75,12 @@ def _where(reference: Reference) -> dict[str, Any]:
     return {"entity": reference.entity, **among}
 
 
-def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
+def work_tables(plan: IntoPlan, number: int, prefix: str = "", *, keyed: bool = True) -> Work:
     """The tables of the into at place `number`; made on each connection that applies, and emptied by each commit.
-    `prefix`: of small runs, whose connections keep them, empty them when they begin, and have no use for an index.
+    `prefix`: of small runs, whose connections keep them, and empty them when they begin.
 
-    Keyed, since what joins them looks each row up: read whole for every row, 10,000 rows took nine seconds.
+    `keyed`, since what joins them looks each row up: read whole for every row, 10,000 rows took nine seconds. A few
+    rows have no use for an index.
     """
     metadata, on_commit = MetaData(), None if prefix else "DELETE ROWS"
 
@@ -88,7 +89,7 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
                      postgresql_on_commit=on_commit)
 
     z: list[Column[Any]] = [
-        Column("row_no", BigInteger, primary_key=not prefix), Column("record_id", BigInteger),
+        Column("row_no", BigInteger, primary_key=keyed), Column("record_id", BigInteger),
         Column("changed", Boolean), Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
         Column("base_fields", ARRAY(Text)), Column("remote", JSONB), Column("pending", ARRAY(Text)),
     ]
@@ -99,5 +100,5 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "") -> Work:
         z.append(Column(f"w_{field.name}", Text))
     if plan.shared_space:
         z.append(Column("agreed", ARRAY(Text)))
-    matched = [Column("row_no", BigInteger, primary_key=not prefix), *match_columns(plan)[1:]]
+    matched = [Column("row_no", BigInteger, primary_key=keyed), *match_columns(plan)[1:]]
     return Work(temporary("m", *matched), temporary("z", *z), temporary("h", *held_columns()))

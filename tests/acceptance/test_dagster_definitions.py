@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -25,6 +26,7 @@ from dagster import (
 
 from crm_store.store import Store
 from mappings.language.project import Project, require_project
+from pipelines.ops.due import last_due
 from pipelines.orchestration.instance_folder import DEFAULT
 from pipelines.orchestration.project_definitions import build_definitions
 from tests.acceptance.dagster_project import write_project
@@ -44,6 +46,23 @@ def definitions(project: Project) -> Definitions:
     made = build_definitions(project)
     Definitions.validate_loadable(made)
     return made
+
+
+@pytest.mark.parametrize(("was", "wrong"), [('"0 2 * * *"', '"0 26 * * *"'), ("Europe/Paris", "Europe/Pari")])
+def test_a_schedule_that_check_refuses_keeps_no_other_from_being_shown(tmp_path: Path, was: str, wrong: str) -> None:
+    root = write_project(tmp_path)
+    flow = root / "mappings" / "flows" / "customers.yaml"
+    text = flow.read_text("utf-8")
+    assert was in text
+    flow.write_text(text.replace(was, wrong), "utf-8")
+    (flow.parent / "contacts.yaml").open("a").write('schedule: "0 7 * * *"\n')
+    project = require_project(root, {})
+    made = build_definitions(project)
+    Definitions.validate_loadable(made)
+    names = {one.name for one in made.get_repository_def().schedule_defs}
+    assert names == {"contacts_changes", *({"customers_changes"} if "26" in wrong else ())}
+    assert last_due(project.flows["customers"].schedule, datetime.now(UTC)).keys() == {
+        name.removeprefix("customers_") for name in names - {"contacts_changes"}}
 
 
 def test_the_graph_reads_from_system_to_crm(definitions: Definitions) -> None:
