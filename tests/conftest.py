@@ -81,7 +81,8 @@ class Server:
             migrate(template, project)
             self.templates[digest] = template.database
         made = replace(self.store, database=f"test_{next(_numbers)}")
-        self.execute("CREATE DATABASE {} OWNER {} TEMPLATE {}", made.database, self.store.roles.owner,
+        # copied as files, in half the time that writing it through the log takes
+        self.execute("CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY", made.database, self.store.roles.owner,
                      self.templates[digest])
         return made
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipelines.runs.preview import preview_flow
 from pipelines.runs.reconcile import reconcile_flow
 from tests.memory_desk import Three, module_three, siret, three
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["module_three", "three"]
 

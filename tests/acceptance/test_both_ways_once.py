@@ -14,6 +14,8 @@ from pipelines.runs.pushing import push_flow
 from pipelines.runs.settling import settle_row
 from tests.both_ways_desk import SIRETS, Both, both
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 sending.register(app)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.both_ways_desk import SIRETS, Both, both
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["both"]
 

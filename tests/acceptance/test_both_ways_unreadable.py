@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipelines.runs.preview import preview_flow
 from pipelines.runs.reconcile import reconcile_flow
 from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both, both
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["both"]
 

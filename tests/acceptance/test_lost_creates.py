@@ -8,6 +8,8 @@ from pipelines.ops.mending import link
 from pipelines.runs.settling import settle_row
 from tests.memory_desk import Three, module_three, siret, three
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 

@@ -14,6 +14,8 @@ from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both
 from tests.both_ways_desk import both as desk
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk"]
 
 CONTACTS = """

@@ -6,6 +6,8 @@ import pytest
 
 from tests.memory_desk import Three, module_three, siret, three
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 

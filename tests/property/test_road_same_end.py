@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from pipelines.runs import applying
 from pipelines.runs.replay import retry_parked
 from pipelines.stages import land
 from tests.road_desk import EMPTY, Road, roads
+
+Case = tuple[list[str], list[list[str]], int, int]  # rows, the files they are split into, page and batch sizes
 
 FLOWS = {
     "parts": """
@@ -38,7 +41,7 @@ HEAD = "CODE;NAME;SIRET;NOTES;GROUP;CITY"
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[str], list[list[str]], int, int]:
+def cases(draw: st.DrawFn) -> Case:
     """Rows with distinct keys in a plain order; the same shuffled and cut into files; sizes of page and batch."""
     count = draw(st.integers(2, 9))
     rows = []
@@ -77,12 +80,25 @@ def end_state(road: Road, files: list[list[str]], page: int, batch: int) -> Any:
 RING = ["1;Name 1;;;8;Lille", "2;Name 2;;;1;Lille", "8;Name 8;;;1;Lille"]
 
 
-@settings(max_examples=6, deadline=None, database=None,
-          phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes, and the cases are small as they are
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(max_examples=3, deadline=None, database=None,
+                 phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes, and the cases are small as they are
+                 suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+@QUICK
 @example((RING, [RING[:1], RING[1:2], RING[2:]], 2, 1))
 @given(cases())
-def test_any_files_any_batches_any_order_end_the_same(road: Road, case: tuple[list[str], list[list[str]], int, int]
-                                                      ) -> None:
+def test_any_files_any_batches_any_order_end_the_same(road: Road, case: Case) -> None:
+    ends_the_same(road, case)
+
+
+@pytest.mark.long
+@settings(QUICK, max_examples=60)
+@given(cases())
+def test_any_files_any_batches_any_order_end_the_same_at_length(road: Road, case: Case) -> None:
+    ends_the_same(road, case)
+
+
+def ends_the_same(road: Road, case: Case) -> None:
     rows, files, page, batch = case
     assert end_state(road, files, page, batch) == end_state(road, [rows], 50_000, 25_000)
