@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -365,7 +366,7 @@ def held_back(hub: Hub, flow: Flow, supersede: bool) -> None:
 def _same_as(hub: Hub, resumed: list[RunResult], file: Path) -> RunResult | None:
     """The interrupted run that just ended, if it was of this very file."""
     for result in resumed:
-        if result.state == "done" and Path(result.source) == file:
+        if result.state == "done" and result.source == os.path.abspath(file):
             with hub.engine.connect() as connection:
                 digest = connection.scalar(select(tables.run.c.digest).where(tables.run.c.id == result.run_id))
             if digest is not None and file.is_file() and content_digest(file) == digest:

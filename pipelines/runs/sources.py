@@ -38,10 +38,12 @@ def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
 
 
 def named(hub: Hub, flow: Flow, path: Path) -> DropFile:
-    """The file with the parts and the order mark that its name gives; a name that does not fit gives none."""
+    """The file with the parts and the order mark that its name gives; a name that does not fit gives none. Its path is
+    absolute, as in `folder_of`."""
+    path = Path(os.path.abspath(path))
     folder, system = folder_of(hub, flow), hub.project.systems[flow.system]
     away = [(folder / into).resolve() for into in (system.done, system.failed)] if folder is not None else []
-    return drop_file(path, flow.read, retired=path.absolute().parent.resolve() in away)
+    return drop_file(path, flow.read, retired=path.parent.resolve() in away)
 
 
 def must_be_there(hub: Hub, flow: Flow, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from connectors.file.folder import DropFile, unnamed_files, waiting_files
@@ -27,6 +28,7 @@ def unnamed(hub: Hub, flow: Flow) -> list[str]:
 
 
 def folder_of(hub: Hub, flow: Flow) -> Path | None:
-    """The drop folder of the flow's system; None where it has none."""
+    """The drop folder of the flow's system, as an absolute path: runs remember their files by it, and may be carried on
+    with from another working directory. None where it has none."""
     system = hub.project.systems[flow.system]
-    return None if system.folder is None else hub.project.root / system.folder
+    return None if system.folder is None else Path(os.path.abspath(hub.project.root / system.folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mappings.language.project import Project
 from pipelines.ops.conflicts import settle_conflict
 from pipelines.ops.rejects import open_counts
 from pipelines.ops.reviews import reviews
+from pipelines.runs.intake import run_flow
 from pipelines.runs.lines import result_of
 from pipelines.runs.settling import settle_row, settle_run
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
@@ -103,6 +105,28 @@ def test_the_file_of_a_settled_run_leaves_the_drop_folder(desk: OpsDesk, approve
     folder = desk.root / "drop" / "erp"
     assert [path.name for path in folder.glob("*.csv")] == ["CLI_FR_20261121.csv"], "the next one waits for its run"
     assert ["CLI_FR_20261120" in path.name for path in (folder / where).iterdir()] == [True]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_run_is_settled_from_another_working_directory(
+    desk: OpsDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, approve: bool
+) -> None:
+    """Below which there is a file of the same relative path, which is none of its business."""
+    desk.drop("CLI_FR_20261120.csv", HEADER, *[customer(f"C{number}", siret="123") for number in range(30)])
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "drop" / "erp").mkdir(parents=True)
+    stranger = elsewhere / "drop" / "erp" / "CLI_FR_20261120.csv"
+    stranger.write_bytes((desk.root / "drop" / "erp" / stranger.name).read_bytes())
+    monkeypatch.chdir(desk.root)
+    here = replace(desk.hub, project=replace(desk.hub.project, root=Path()))
+    (waits,) = run_flow(here, "customers")
+    assert waits.state == "review"
+    monkeypatch.chdir(elsewhere)
+    settle_run(desk.hub, waits.run_id, approve=approve)
+    assert stranger.is_file()
+    folder = desk.root / "drop" / "erp"
+    assert not [*folder.glob("*.csv")]
+    assert len([*(folder / ("done" if approve else "failed")).iterdir()]) == 1
 
 
 FIELDS: list[tuple[str, dict[str, str], dict[str, str], str, tuple[Any, ...], tuple[Any, ...]]] = [
