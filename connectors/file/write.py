@@ -16,7 +16,7 @@ file.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,31 +142,46 @@ def _fixed(path: Path, cells: Columns, why: Columns, read: Read, detected: Mappi
     own = read.records.columns if read.records and isinstance(read.records.columns, dict) else None
     layout = {name: spot for name, spot in (own or form.columns).items() if name in cells}
     encoding = form.encoding or detected.get("encoding", "utf-8")
-    size: Callable[[str], int] = (lambda text: len(text.encode(encoding, "replace"))) if form.bytes else len
+    in_bytes = encoding if form.bytes else None
     constant: list[tuple[tuple[int, int], str]] = []
     if read.records is not None and isinstance(read.records.by, tuple):
         constant = [(read.records.by, read.records.use if isinstance(read.records.use, str) else read.records.use[0])]
     lines = ["\n"] * form.skip
     raws = why.pop(f"{OWN_PREFIX}raw", None)
     for at in range(len(next(iter(cells.values())))):
-        placed = [(layout[name], cells[name][at].as_py() or "") for name in layout] + constant
-        line = (raws[at].as_py() if raws is not None else None) or _placed(placed, size)
+        placed = [*constant, *((layout[name], cells[name][at].as_py() or "") for name in layout)]
+        line = (raws[at].as_py() if raws is not None else None) or _placed(placed, in_bytes)
         end = max(start + width - 1 for start, width in layout.values())
         reasons = {name: str(column[at].as_py() or "").replace("\n", " ") for name, column in why.items()}
         told = " | ".join(f"{name} {text}" if name == ANSWERS else text for name, text in reasons.items())
-        lines.append(line + " " * (end - size(line)) + f" {MARK} {told}\n")
+        lines.append(line + " " * (end - _size(line, in_bytes)) + f" {MARK} {told}\n")
     path.write_bytes(_encoded("".join(lines), encoding))
 
 
-def _placed(cells: list[tuple[tuple[int, int], str]], size: Callable[[str], int]) -> str:
+def _placed(cells: Iterable[tuple[tuple[int, int], str]], in_bytes: str | None) -> str:
+    """A line with each text at its place, the later over the earlier: places may share characters, which in the source
+    were the same ones. `in_bytes`: the encoding whose bytes places count; None where they count characters."""
     line = ""
-    for (start, width), text in sorted(cells):
-        line += " " * (start - 1 - size(line))
+    for (start, width), text in cells:
         cut = text
-        while size(cut) > width:
+        while _size(cut, in_bytes) > width:
             cut = cut[:-1]
-        line += cut + " " * (width - size(cut))
+        before, behind = _parted(line, start - 1, in_bytes)
+        _, behind = _parted(behind, _size(cut, in_bytes), in_bytes)
+        line = before + " " * (start - 1 - _size(before, in_bytes)) + cut + behind
     return line
+
+
+def _size(text: str, in_bytes: str | None) -> int:
+    return len(text) if in_bytes is None else len(text.encode(in_bytes, "replace"))
+
+
+def _parted(text: str, at: int, in_bytes: str | None) -> tuple[str, str]:
+    """The text before a place, and from it on."""
+    if in_bytes is None:
+        return text[:at], text[at:]
+    raw = text.encode(in_bytes, "replace")
+    return raw[:at].decode(in_bytes, "replace"), raw[at:].decode(in_bytes, "replace")
 
 
 def _excel(path: Path, cells: Columns, why: Columns, read: Read, detected: Mapping[str, str]) -> None:

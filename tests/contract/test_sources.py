@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import python_calamine
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from connectors.file.open import open_source
 from connectors.file.write import write_like
 from connectors.page import DAMAGED_COLUMNS, Page, Source
 from mappings.errors import NavetteError, SourceUnreadable
+from mappings.language.read import Read
 from mappings.messages import REASONS
 from tests.contract.shapes import SHAPES, Rows, Shape
 
@@ -175,6 +177,26 @@ def test_refused_rows_written_like_their_source_are_read_back_unchanged(shape: S
     assert [list(row) for row in whole(again).frame.itertuples(index=False)] == [
         list(row) for row in page.frame.itertuples(index=False)
     ]
+
+
+@pytest.mark.parametrize("counted", ["characters", "bytes"])
+@pytest.mark.parametrize("columns", ["CODE: [2, 6], NOM: [8, 12]", "KIND: [1, 1], CODE: [2, 6], NOM: [8, 12]",
+                                     "NOM: [8, 12], CODE: [2, 6], ALL: [1, 19], BRANCH: [2, 2]"])
+def test_places_that_share_characters_are_written_as_they_were(tmp_path: Path, columns: str, counted: str):
+    """The column that `records` looks at is one of the mapping too, or a column is part of another."""
+    read = Read.model_validate(yaml.safe_load(
+        f"{{format: {{fixed: {{bytes: {str(counted == 'bytes').lower()}, columns: {{{columns}}}}}}},"
+        " records: {by: [1, 1], use: D}}"))
+    lines = ["DLI0001Élan & Cie", "DPA0002Ça", "H", "DLI0003"]
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    source = open_source(path, read)
+    page = whole(source)
+    back = tmp_path / "back.txt"
+    write_like(back, source.columns, page.frame.assign(reason="why"), read, source.detected)
+    assert [line.split("#navette")[0].rstrip() for line in back.read_text("utf-8").splitlines()] == [
+        line for line in lines if line != "H"]
+    assert whole(open_source(back, read)).frame.equals(page.frame)
 
 
 @every_shape
