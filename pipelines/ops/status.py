@@ -152,11 +152,13 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
     unfinished = _run(connection, mine, run.c.state.in_(["landing", "landed", "applying"]))
     in_review = connection.scalars(select(run.c.id).where(mine, run.c.state == "review").order_by(run.c.id)).all()
     files_seen = select(file.c.name, file.c.size, file.c.state, file.c.parts, file.c.seen_at)
-    seen = [dict(row) for row in connection.execute(files_seen.where(file.c.flow == flow.flow)).mappings()]
+    seen = [dict(row) for row in connection.execute(
+        files_seen.where(file.c.flow == flow.flow).order_by(file.c.id)).mappings()]
+    read = [row for row in {row["name"]: row for row in seen}.values() if row["state"] != "failed"]
     files = [found for found in _waiting(hub, flow) if not _taken(found, seen)]
     due = next_due(flow.schedule, now)
-    came = [*(row["parts"] for row in seen), *(found.parts for found in files)]
-    arrivals = [*(row["seen_at"] for row in seen), *(datetime.fromtimestamp(f.mtime, UTC) for f in files)]
+    came = [*(row["parts"] for row in read), *(found.parts for found in files)]
+    arrivals = [*(row["seen_at"] for row in read), *(datetime.fromtimestamp(f.mtime, UTC) for f in files)]
     here = now.astimezone(ZoneInfo((flow.schedule or Schedule()).timezone))
     missing = late(came, flow.read, here, last_arrival=max(arrivals, default=None))
     return FlowStatus(

@@ -103,6 +103,21 @@ def test_a_failed_run_makes_a_scheduled_flow_late_and_keeps_the_last_good_one(de
     assert [line for line in now.late if line.startswith("the last run failed: ") and "NAME" in line]
 
 
+def test_a_file_that_failed_has_not_come_until_a_good_one_of_its_name_does(desk: OpsDesk) -> None:
+    desk.customers(customer("C1", "On 20261118"), day="20261118")
+    for day in ("20261119", "20261121"):
+        desk.drop(f"CLI_FR_{day}.csv", "CODE;WRONG", "C1;x")
+        assert run_flow(desk.hub, "customers")[-1].state == "failed"
+    desk.customers(customer("C1", "On 20261120"), day="20261120")
+    now = customers(desk, at(21, 7))
+    assert now.late == ("no file of branch FR has come that was expected by 2026-11-21 06:00",)
+    assert [gap.missing for gap in now.gaps] == [("2026-11-19",)]
+    desk.customers(customer("C1", "On 20261119"), day="20261119")
+    desk.customers(customer("C1", "On 20261121"), day="20261121")
+    now = customers(desk, at(21, 7))
+    assert (now.late, now.gaps) == ((), ())
+
+
 def test_a_run_under_way_and_one_that_was_interrupted_are_told_apart(desk: OpsDesk) -> None:
     result = desk.customers(customer("C1"))
     with desk.hub.engine.begin() as connection:
