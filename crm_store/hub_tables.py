@@ -161,6 +161,7 @@ held = Table(
     _one_of("outcome", ("rejected", "parked", "review")),
     _one_of("state", ("open", "closed", "dismissed", "replaying")),
     Index("held_open", "feed", "identity", unique=True, postgresql_where=text("state = 'open'")),
+    Index("held_dismissed", "feed", "identity", postgresql_where=text("state = 'dismissed'")),
     Index("held_run", "run_id"),
 )
 

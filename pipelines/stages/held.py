@@ -37,6 +37,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
@@ -132,7 +133,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     `answers` (row_no of the source, held, mark): a row that answers a held one stays that one, also under another
     identity.
 
-    A damaged line of an export that nobody filled in keeps its place and its cause.
+    A damaged line of an export that nobody filled in keeps its place and its cause. A row that somebody dismissed, and
+    that comes again as it was, stays dismissed.
     """
     content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
     base = func.coalesce(rows.c.key, literal("#") + content)
@@ -140,13 +142,15 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     numbered = select(rows, base.label("base"), nth.label("nth")).subquery()
     identity = case((numbered.c.nth == 1, numbered.c.base),
                     else_=numbered.c.base + "#" + cast(numbered.c.nth, String))
+    named = select(numbered, identity.label("identity")).subquery("named")
     if answers is not None:
-        source_no = func.coalesce(numbered.c.source_no, numbered.c.row_no)  # a damaged line is a row of the source
-        again = select(numbered.c.row_no, source_no.label("source_no"), identity.label("identity"))
+        source_no = func.coalesce(named.c.source_no, named.c.row_no)  # a damaged line is a row of the source
+        again = select(named.c.row_no, source_no.label("source_no"), named.c.identity)
         _stay_who_they_are(connection, run_id, feed, again, answers)
+    dropped = _still_dismissed(run_id, feed, named, source).cte("dropped")
     picked = select(
-        literal(feed, Integer), literal(run_id), literal(source), identity, *[numbered.c[name] for name in NAMES]
-    )
+        literal(feed, Integer), literal(run_id), literal(source), named.c.identity, *[named.c[name] for name in NAMES]
+    ).where(named.c.row_no.not_in(select(dropped.c.row_no)))
     new = insert(hub.held).from_select(["feed", "run_id", "source", "identity", *NAMES], picked)
     fresh = new.excluded
     untouched = fresh.code == "uncorrected"
@@ -160,6 +164,23 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
             # Old news never replaces the newer refusal of the same key.
             where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
         )
+    )
+
+
+def _still_dismissed(run_id: int, feed: int, named: FromClause, source: str) -> ReturningUpdate[tuple[int]]:
+    """Notes where rows that somebody dismissed, and that are as they were, were read last; gives their row_no.
+
+    What is gone is asked about each time: keeping it is another decision.
+    """
+    held = hub.held
+    same = [cast(held.c.raw, String).is_not_distinct_from(cast(named.c.raw, String)),
+            *(held.c[name].is_not_distinct_from(named.c[name]) for name in ("raw_text", "candidates", "field"))]
+    return (
+        update(held)
+        .where(held.c.feed == feed, held.c.state == literal_column("'dismissed'"), held.c.identity == named.c.identity,
+               held.c.outcome == named.c.outcome, held.c.code == named.c.code, held.c.code != "gone", *same)
+        .values(run_id=run_id, source=source, **{name: named.c[name] for name in ("row_no", "line", "mark")})
+        .returning(named.c.row_no)
     )
 
 

@@ -153,6 +153,21 @@ def test_dismissed_rows_keep_who_when_and_why(desk: OpsDesk) -> None:
     assert {"by", "at", "what"} <= set(decision)
 
 
+def test_a_dismissed_row_that_comes_again_as_it_was_stays_dismissed(desk: OpsDesk) -> None:
+    bad, torn, good = customer("C1", siret="123"), "C9;too;short", customer("C2")
+    for day in ("20261120", "20261121"):
+        told = desk.customers(bad, torn, good, customer(f"D{day}"), day=day).into["company"]
+        assert (told["rejected"], len(open_rows(desk.hub))) == (2, 2)
+    dismiss(desk.hub, ids=[row.id for row in open_rows(desk.hub)], why="tests of theirs")
+    told = desk.customers(good, bad, torn, customer("C3"), day="20261122").into["company"]
+    assert (told["rejected"], open_rows(desk.hub)) == (2, [])
+    with desk.hub.engine.connect() as connection:
+        held = connection.execute(select(tables.held.c.line, tables.held.c.source)).all()
+    assert [(line, "20261122" in source) for line, source in sorted(held)] == [(3, True), (4, True)]
+    desk.customers(customer("C1", siret="124"), torn, good, day="20261123")
+    assert [row.key for row in open_rows(desk.hub)] == ["FR|C1"], "another content is news"
+
+
 @pytest.mark.parametrize("said", [{}, {"cause": "not_siret"}, {"ids": [1], "flow": "customers", "cause": "x"}])
 def test_dismissing_without_saying_which_rows_is_refused(desk: OpsDesk, said: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="which rows"):
