@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import compress
 from typing import Any, Protocol
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -84,8 +85,12 @@ class Source(Protocol):
 
 
 def distinct_headers(raw: Sequence[str]) -> tuple[str, ...]:
-    """Names for columns: trimmed, unnamed ones by position, repeated ones as Header#2, Header#3."""
-    named = [" ".join(name.replace("\ufeff", "").split()) or str(place) for place, name in enumerate(raw, 1)]
+    """Names for columns: trimmed, unnamed ones by position, repeated ones as Header#2, Header#3.
+
+    Composed (NFC): a file from macOS may write é as two characters, and a mapping as one.
+    """
+    whole = [normalize("NFC", name).replace("\ufeff", "") for name in raw]
+    named = [" ".join(name.split()) or str(place) for place, name in enumerate(whole, 1)]
     seen: dict[str, int] = {}
     taken = set(named)
     result = []

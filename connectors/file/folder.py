@@ -116,13 +116,16 @@ def unnamed_files(folder: Path, reads: Iterable[Read], *, marker: str | None = N
 
 
 def nearest_file(name: str, folders: Iterable[Path]) -> Path | None:
-    """The file whose name is most like `name`, in the first of the folders that has one like it."""
+    """The file whose name is most like `name`, in the first of the folders that has one like it; the newest that was
+    `name` before it was moved away, where there is one."""
+    stem, _, ending = name.rpartition(".")
     for folder in folders:
         try:
             files = [entry.name for entry in os.scandir(folder) if entry.is_file()]
         except OSError:
             continue
-        if near := get_close_matches(name, files, 1):
+        moved = sorted(file for file in files if stem and file.startswith(f"{stem}.") and file.endswith(f".{ending}"))
+        if near := moved[-1:] or get_close_matches(name, files, 1):
             return folder / near[0]
     return None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar
+from unicodedata import normalize
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import Strict as Exactly
 from pydantic_core import CoreSchema, core_schema
 
@@ -56,6 +58,8 @@ OneOrMore = ShortForm(_as_list)
 """`key: a` and `key: [a]` mean the same."""
 
 Names = Annotated[tuple[str, ...], OneOrMore]
-Column = Annotated[Annotated[int, Exactly()] | str, Expected("a column (its header, or its position from 1)")]
-"""A source column: a header, `Header#2` (the second of equal headers), a position from 1, a path a.b.c, $variable."""
+Column = Annotated[Annotated[int, Exactly()] | Annotated[str, AfterValidator(partial(normalize, "NFC"))],
+                   Expected("a column (its header, or its position from 1)")]
+"""A source column: a header, `Header#2` (the second of equal headers), a position from 1, a path a.b.c, $variable.
+Composed (NFC), as headers are when they are read."""
 Columns = Annotated[tuple[Column, ...], OneOrMore]

@@ -66,10 +66,17 @@ def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: 
         if counts.unread_keys and action_of(plan, order.full) != "ignore"
     ], *[
         ("lacks", {"into": plan.label, "columns": ", ".join(lacking)})
-        for plan in plans if order.source.detected.get("format") in TABLES and not plan.into.each
+        for plan in plans if _has_header(order) and not plan.into.each
         if (lacking := columns_unread(plan, order.source.columns))
     ]]
     return [{"code": code, "params": params} for code, params in told]
+
+
+def _has_header(order: Order) -> bool:
+    """Whether what was read is a table, by what the mapping says of its format or what was found."""
+    pinned = order.flow.read.format
+    named = [name for name in TABLES if pinned is not None and getattr(pinned, name) is not None]
+    return bool(named) or order.source.detected.get("format") in TABLES
 
 
 def decide_again(hub: Hub, flow: Flow, run_id: int, mark: int | None, plans: tuple[IntoPlan, ...], staging: Staging,

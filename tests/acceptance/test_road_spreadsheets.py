@@ -1,9 +1,11 @@
-"""Spreadsheets on the road: what a cell is counts, beside what it shows."""
+"""Spreadsheets and other tables on the road: what a cell is counts, beside what it shows; and which columns there are."""
 
 from __future__ import annotations
 
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import python_calamine
@@ -36,6 +38,12 @@ FLOWS = {
     "own": PRICES.format(flow="own", form="{}", own=', decimal: ","'),
     "neither": PRICES.format(flow="neither", form="{}", own=""),
 }
+FLOWS["headed"] = """
+flow: headed
+system: erp
+read: {format: {csv: {delimiter: ";"}}}
+into: {entity: company, key: CODE, fields: {name: NAME, city: Localité}}
+"""
 FLOWS["stock"] = """
 flow: stock
 system: erp
@@ -140,3 +148,15 @@ def test_a_row_with_an_error_closes_when_its_export_was_put_right(road: Road) ->
     assert len(road.held()) == 1
     assert told(run_flow(road.hub, "stock", file=back("9", "Nine", "right", ""))[-1]) == {"created": 1}
     assert road.held() == []
+
+
+def test_columns_that_a_table_lacks_are_told_also_where_its_format_is_pinned(road: Road) -> None:
+    told_of = road.run("headed", "CODE;NAME", "1;Bolt").notices
+    assert told_of == ["company: the source has no column Localité; the fields that are read from there stay as they are:"
+                       " correct the mapping if that is not meant"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_headers_meet_columns_of_the_mapping_however_they_are_composed(road: Road, form: Literal["NFC", "NFD"]) -> None:
+    done = road.run("headed", unicodedata.normalize(form, "CODE;NAME;Localité"), "1;Bolt;Orléans")
+    assert (done.notices, road.companies("city")) == ([], [("Orléans",)])

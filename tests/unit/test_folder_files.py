@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.file.folder import content_digest, drop_file, is_stable, retire, unnamed_files, waiting_files
+from connectors.file.folder import (
+    content_digest,
+    drop_file,
+    is_stable,
+    nearest_file,
+    retire,
+    unnamed_files,
+    waiting_files,
+)
 from connectors.file.gaps import gaps, late
 from mappings.errors import ConfigurationError, RetryLater, SourceUnreadable
 from mappings.language.read import Read
@@ -232,3 +240,10 @@ def test_without_a_date_in_the_name_a_file_is_late_if_none_came_today():
     assert [gap.value for gap in late([], read, at("2026-11-20T07:00"))] == ["2026-11-20"]
     assert late([], read, at("2026-11-20T07:00"), last_arrival=at("2026-11-20T04:00")) == []
     assert late([], read, at("2026-11-20T07:00"), last_arrival=at("2026-11-19T23:59")) != []
+
+
+def test_a_file_that_was_moved_away_is_found_by_the_name_it_had(tmp_path: Path):
+    for name in ("C_20261122.20261123T080000Z.csv", "C_20261122.20261127T181830Z.csv", "C_20261123.20261123T080000Z.csv"):
+        (tmp_path / name).touch()
+    assert nearest_file("C_20261122.csv", [tmp_path]) == tmp_path / "C_20261122.20261127T181830Z.csv"
+    assert nearest_file("else", [tmp_path]) is None
