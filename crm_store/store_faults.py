@@ -9,7 +9,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from mappings.errors import StoreError
+from mappings.errors import StoreError, StoreHindered
 
 AGAIN = "run it again; it goes on where it stopped"
 _MEANT: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -49,7 +49,7 @@ def store_error(error: DBAPIError | psycopg.Error, where: str = "") -> StoreErro
                           todo=f"see that its server runs, then {AGAIN}")
     for states, message, todo in _MEANT:
         if sqlstate(error).startswith(states):
-            return StoreError(message.format(said=said), where=where, todo=todo)
+            return StoreHindered(message.format(said=said), where=where, todo=todo)
     return StoreError(f"the store refused what Navette asked of it ({said})", where=where,
                       todo="please report this; nothing half-done is kept")
 

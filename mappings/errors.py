@@ -84,3 +84,7 @@ class RetryLater(NavetteError):
 
 class StoreError(NavetteError):
     """The store refused; carries what the database said without its statement or parameters."""
+
+
+class StoreHindered(StoreError):
+    """The store cannot work as things are (its disk is full, a right is lacking); what was asked of it is sound."""

@@ -24,7 +24,7 @@ _STAMP = re.compile(r"\.\d{8}T\d{6}Z(-\d+)?(?=(\.[^.]*)?$)")
 
 @dataclass(frozen=True)
 class DropFile:
-    """A file as it was seen: size in bytes, mtime in seconds since 1970.
+    """A file as it was seen: size in bytes, mtime in seconds since 1970, inode.
 
     `parts`: what its name gives, dates in ISO form. `mark`: its order mark, of a dated part microseconds since 1970
     (UTC), of a numbered one the number; None where the name gives no order.
@@ -36,6 +36,12 @@ class DropFile:
     mtime: float
     parts: Mapping[str, str] = field(default_factory=dict)
     mark: int | None = None
+    inode: int = 0
+
+    def is_still(self, path: Path) -> bool:
+        """Whether the file at `path` is this one, as it was seen."""
+        now = path.stat()
+        return (now.st_ino, now.st_size, now.st_mtime) == (self.inode, self.size, self.mtime)
 
 
 def drop_file(path: Path, read: Read, *, retired: bool = False) -> DropFile:
@@ -49,7 +55,7 @@ def drop_file(path: Path, read: Read, *, retired: bool = False) -> DropFile:
         status = path.stat()
     except OSError:
         return DropFile(path, path.name, 0, 0.0, parts, order_mark(parts, read))
-    return DropFile(path, path.name, status.st_size, status.st_mtime, parts, order_mark(parts, read))
+    return DropFile(path, path.name, status.st_size, status.st_mtime, parts, order_mark(parts, read), status.st_ino)
 
 
 def order_mark(parts: Mapping[str, str], read: Read) -> int | None:
@@ -93,9 +99,8 @@ def waiting_files(folder: Path, read: Read, *, marker: str | None = None) -> lis
                     continue
             except OSError:
                 continue  # gone since the folder was listed, or a link to nothing
-            found.append(
-                DropFile(path, entry.name, status.st_size, status.st_mtime, parts, order_mark(parts, read))
-            )
+            found.append(DropFile(path, entry.name, status.st_size, status.st_mtime, parts, order_mark(parts, read),
+                                  status.st_ino))
     except OSError as error:
         raise ConfigurationError(
             f"the drop folder cannot be read: {error.strerror or error}", where=str(folder),
@@ -151,7 +156,8 @@ def is_stable(file: DropFile, stable_for: float, marker: str | None = None, *, n
 def retire(file: DropFile, folder: Path, into: str, *, marker: str | None = None) -> Path:
     """Moves a file that was read to `into` below the folder, its name stamped with the time (UTC); overwrites nothing.
 
-    Its marker is removed, or the next file of the name would seem whole before it is. Returns where it lies now.
+    Its marker is removed, or the next file of the name would seem whole before it is. Another file that has come under
+    its name meanwhile was not read, and stays. Returns where it lies now.
     """
     goal = folder / into
     if goal.resolve() == folder.resolve() or folder.resolve() not in goal.resolve().parents:
@@ -161,7 +167,13 @@ def retire(file: DropFile, folder: Path, into: str, *, marker: str | None = None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         goal.mkdir(parents=True, exist_ok=True)
+        if not file.is_still(file.path):
+            return file.path
         target = _moved(file.path, goal, stamp)
+        if not file.is_still(target):  # it came in this very moment
+            os.link(target, file.path)
+            target.unlink()
+            return file.path
         if marker is not None:
             file.path.with_name(file.name + marker).unlink(missing_ok=True)
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store.store_faults import sqlstate
-from mappings.errors import StoreError
+from mappings.errors import StoreHindered
 
 T = TypeVar("T")
 TRIES = 12
@@ -28,7 +28,7 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
             if sqlstate(error) not in _PASSING:
                 raise
             if turn == TRIES:
-                raise StoreError(
+                raise StoreHindered(
                     f"the store was too busy {TRIES} times in a row ({sqlstate(error)})",
                     todo="run it again; it goes on where it stopped",
                 ) from None

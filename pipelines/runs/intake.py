@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, desc, exists, insert, select, 
 from connectors.file.folder import DropFile, content_digest, is_stable, retire
 from crm_store import hub_tables as tables
 from mappings.codecs.columns import variables_used
-from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped
+from mappings.errors import ConfigurationError, NavetteError, RetryLater, RunStopped, StoreHindered
 from mappings.language.file_pattern import usable_pattern
 from mappings.language.flow import Flow
 from mappings.language.project import Project
@@ -202,7 +202,7 @@ def _run_waiting(hub: Hub, flow: Flow, full: bool | None, trigger: str, progress
             continue
         result = _run_file(hub, flow, found, full, trigger, progress, dagster_run, digest)
         results.append(result)
-        if result.state == "review":
+        if result.state == "review" or _hindered(result):
             break
         _retire(hub, flow, found, digest)
     return results
@@ -225,9 +225,15 @@ def _run_file(hub: Hub, flow: Flow, found: DropFile, full: bool | None, trigger:
     order = Order(flow=flow, source=source, name=str(found.path), variables=found.parts, mark=found.mark, digest=digest,
                   full=whole, trigger=trigger, dagster_run=dagster_run)
     result = execute(hub, order, progress)
-    state = {"done": "done", "review": "review"}.get(result.state, "failed")
-    _note_file(hub, flow, found, digest, result.run_id, state)
+    if not _hindered(result):
+        state = {"done": "done", "review": "review"}.get(result.state, "failed")
+        _note_file(hub, flow, found, digest, result.run_id, state)
     return result
+
+
+def _hindered(result: RunResult) -> bool:
+    """Whether the run failed for the store's sake (its disk is full, say): its file is sound, and waits."""
+    return result.state == "failed" and (result.problem or {}).get("code") == StoreHindered.__name__
 
 
 def _note_file(hub: Hub, flow: Flow, found: DropFile, digest: str, run_id: int, state: str) -> None:

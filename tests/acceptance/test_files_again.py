@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from crm_store.store import Store
 from mappings.errors import ConfigurationError
 from mappings.language.project import Project, require_project
 from pipelines.cli import main
-from pipelines.runs.intake import rebase_flow
+from pipelines.runs.intake import rebase_flow, run_flow
 from pipelines.runs.preview import preview_flow
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
@@ -86,3 +87,43 @@ def test_a_flow_that_reads_files_is_not_rebased_and_says_what_does_it(desk: OpsD
         "navette run customers --file FILE reads a file under the mapping as it is now; those that were read before lie"
         " in done/ below the drop folder"
     )
+
+
+def test_a_file_that_took_the_place_of_the_one_that_was_read_waits_for_the_next_run(desk: OpsDesk) -> None:
+    path = desk.drop("CLI_FR_20261120.csv", HEADER, customer("C1"), customer("C2"))
+    steps: list[str] = []
+
+    def replaced(step: str, _: int) -> None:
+        steps.append(step)
+        if step == "applying" and steps.count(step) == 1:
+            other = path.with_name(".next")
+            other.write_text("\r\n".join([HEADER, customer("C1"), customer("C2"), customer("C3")]))
+            other.replace(path)
+
+    desk.run("customers", progress=replaced)
+    assert "applying" in steps
+    assert path.exists()
+    assert [result.into["company"]["created"] for result in desk.run("customers")] == [1]
+    assert not path.exists()
+
+
+def test_a_file_that_the_store_could_not_take_in_waits_for_a_store_that_can(desk: OpsDesk) -> None:
+    desk.customers(customer("C1"))
+    path = desk.drop("CLI_FR_20261121.csv", HEADER, customer("C1"), customer("C2"))
+    desk.drop("CLI_FR_20261122.csv", HEADER, customer("C1"), customer("C3"))
+    role = desk.store.roles.hub
+
+    def allowed(change: str) -> None:
+        with desk.store.owner().begin() as connection:
+            connection.execute(text(f'{change} "{role}"'))
+
+    allowed("REVOKE INSERT ON crm.company FROM")
+    (failed,) = run_flow(desk.hub, "customers")
+    assert failed.state == "failed"
+    assert "lacks a right" in str(failed.problem)
+    assert path.exists()
+    allowed("GRANT INSERT ON crm.company TO")
+    done = desk.run("customers")
+    assert [(Path(result.source).name, result.into["company"]["created"]) for result in done] == [
+        ("CLI_FR_20261121.csv", 1), ("CLI_FR_20261122.csv", 1)]
+    assert not path.exists()
