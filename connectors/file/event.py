@@ -40,17 +40,23 @@ def rows_of(body: bytes) -> list[dict[str, Any]]:
         raise ValueError(f"{len(rows)} rows in one call; at most {MOST_ROWS}")
     try:
         again = orjson.dumps(value, default=_exact)
-    except (TypeError, RecursionError):
-        raise ValueError("nested too deeply, or holding half a character (a lone surrogate)") from None
+    except (TypeError, RecursionError) as error:
+        long = isinstance(error.__cause__, _TooLong)
+        raise ValueError(f"it holds a number of more than {MOST_DIGITS} digits" if long else
+                         "nested too deeply, or holding half a character (a lone surrogate)") from None
     if b"\\u0000" in again.replace(b"\\\\", b""):
         raise ValueError("it holds the character U+0000, which no text may")
     return rows
 
 
+class _TooLong(ValueError):
+    """A number that would fill the memory."""
+
+
 def _exact(value: Any) -> str:
     """A number that a float would round, as it is kept. An exponent of many digits would fill the memory."""
     if isinstance(value, Decimal) and abs(value.adjusted()) > MOST_DIGITS:
-        raise TypeError
+        raise _TooLong
     return plain_number(value)
 
 

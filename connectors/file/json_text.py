@@ -13,6 +13,7 @@ import orjson
 from connectors.page import Integers
 
 # As many digits as a float or a 64-bit integer may not hold
+_SURELY_64_BITS = 19
 _LONG_NUMBER = re.compile(rb"[\d.]{16}")
 
 
@@ -24,9 +25,14 @@ def parsed(text: bytes, *, long: bool | None = None) -> Any:
     try:
         if not (_LONG_NUMBER.search(text) if long is None else long):
             return orjson.loads(text)
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+        return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def _whole(digits: str) -> int | Decimal:
+    """Beyond 64 bits a Decimal: what writes JSON writes no such int, and Python reads none of thousands of digits."""
+    return int(digits) if len(digits) < _SURELY_64_BITS else Decimal(digits)
 
 
 def long_numbers(text: bytes) -> Integers:

@@ -183,7 +183,7 @@ def problem_lines(result: RunResult) -> list[str]:
         lines.append(f"{head}{where}{problem['message']}")
         if problem.get("todo"):
             lines.append(f"  -> {problem['todo']}")
-    tripped = problem.get("tripped", [])
+    tripped = problem.get("tripped", []) if result.state == "review" else []
     lines += [said("guard_waits", run=str(result.run_id), why=why) for why in guard_lines(tripped)]
     if tripped:
         lines.append(f"  -> {said('guard_settle', run=str(result.run_id))}")

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from pipelines.http.bounds import MOST_BYTES, Bounded
 from pipelines.http.counting import Counting
+from pipelines.http.exact import ExactRoute
 from pipelines.http.problem import tell_problems
 from pipelines.http.receiving import PREFIX, Receiver, add_receiver
 from pipelines.http.record_routes import add_records
@@ -33,6 +34,7 @@ def build_app(hub: Hub, *, most_bytes: int = MOST_BYTES) -> ASGIApp:
 
     app = FastAPI(title="Navette", version=version("navette"), openapi_url=None, docs_url=None, redoc_url=None,
                   lifespan=lifespan, redirect_slashes=False)
+    app.router.route_class = ExactRoute
     tell_problems(app)
     add_receiver(app, receiver)
     add_records(app, hub)

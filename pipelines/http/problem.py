@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from mappings.errors import NavetteError
 
@@ -60,9 +61,10 @@ def tell_problems(app: FastAPI) -> None:
         return error.response()
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         title = "not what can be read" if error.status_code == 400 else str(error.detail).lower()
-        return Refused(error.status_code, title, headers=error.headers).response()
+        headers = {"Allow": _allowed(app, request)} if error.status_code == 405 else error.headers
+        return Refused(error.status_code, title, headers=headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -74,6 +76,13 @@ def tell_problems(app: FastAPI) -> None:
 
     for kind in (DBAPIError, NoConnection, NavetteError):
         app.add_exception_handler(kind, store)
+
+
+def _allowed(app: FastAPI, request: Request) -> str:
+    """The methods of every route that the address has: the framework tells those of the first alone."""
+    routes = [route for route in app.routes
+              if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def _places(error: RequestValidationError) -> list[dict[str, str]]:

@@ -54,6 +54,8 @@ Identity = Annotated[int, Field(ge=1, le=BIGGEST)]
 Day = Annotated[date, _written(_DATE, "a date such as 2026-11-22")]
 Moment = Annotated[AwareDatetime, _written(_TIME, "a time with its offset, such as 2026-11-22T09:30:00Z")]
 Asking = Annotated[int, _written(_INTEGER, "a whole number")]
+Asked = Annotated[Asking, Field(ge=1, le=BIGGEST)]
+"""An id that stands in an address."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,6 @@ def _column(name: str, spec: FieldSpec, *, defaulted: bool = False) -> _Column:
 
 
 _ASKED_TEXT = Annotated[str, Field(pattern=_TEXT)]
-_ASKED_LINK = Annotated[Asking, Field(ge=1, le=BIGGEST)]
 _Link = Annotated[Identity, Strict()]
 
 
@@ -131,8 +132,8 @@ def _types(spec: FieldSpec) -> tuple[Any, Any, Any]:
     plain: dict[FieldType, tuple[Any, Any, Any]] = {
         "number": (Annotated[int, Strict(), Field(ge=-BIGGEST - 1, le=BIGGEST)], int,
                    Annotated[Asking, Field(ge=-BIGGEST - 1, le=BIGGEST)]),
-        "link": (_Link, int, _ASKED_LINK),
-        "links": (list[_Link], list[int], _ASKED_LINK),
+        "link": (_Link, int, Asked),
+        "links": (list[_Link], list[int], Asked),
         "boolean": (Annotated[bool, Strict()], bool, Literal["true", "false"]),
         "date": (Day, date, Day),
         "datetime": (Moment, datetime, Moment),
@@ -145,7 +146,7 @@ def _types(spec: FieldSpec) -> tuple[Any, Any, Any]:
         return (word, word, word) if spec.type == "choice" else (several, several, word)
     if spec.type in ("decimal", "money", "quantity"):
         exact = Annotated[Decimal, Field(max_digits=DIGITS, decimal_places=spec.scale),
-                          _written(_NUMBER, "a number, or text that is one", (int, float))]
+                          _written(_NUMBER, "a number, or text that is one", (int, float, Decimal))]
         return exact, Decimal, exact
     return Annotated[str, Strict(), Field(pattern=_TEXT, max_length=spec.max)], str, _ASKED_TEXT
 

@@ -20,7 +20,7 @@ from mappings.language.entities import Entity
 from pipelines.http import records
 from pipelines.http.bearer import Bearer, Door
 from pipelines.http.problem import MEDIA_TYPE, PROBLEM_SCHEMA, Refused
-from pipelines.http.record_models import AFTER, Identity, record_models
+from pipelines.http.record_models import AFTER, Asked, record_models
 from pipelines.hub import Hub
 
 _ETAG = re.compile(r'"([0-9]{1,19})"', re.ASCII)
@@ -61,10 +61,11 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
         return _answer({"items": found, "next": after}, 200,
                        {"Link": f'<{after}>; rel="next"'} if after else {})
 
-    def read(bearer: Any, id: Identity, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+    def read(bearer: Any, id: Asked, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         with bearer.work(reads=True) as connection:
             found = records.read(connection, table, id)
-        if if_none_match is not None and _etag(found) in [one.strip() for one in if_none_match.split(",")]:
+        if if_none_match is not None and {"*", _etag(found)} & {
+                one.strip().removeprefix("W/") for one in if_none_match.split(",")}:
             return Response(status_code=304, headers={"ETag": _etag(found)})
         return _answer(found, 200, {"ETag": _etag(found)})
 
@@ -73,7 +74,7 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
             made = records.create(connection, table, body.model_dump(by_alias=True, exclude_unset=True))
         return _answer(made, 201, {"ETag": _etag(made), "Location": f"{path}/{made['id']}"})
 
-    def change(bearer: Any, id: Identity, body: Any,
+    def change(bearer: Any, id: Asked, body: Any,
                if_match: Annotated[str | None, Header(description='the ETag of what is changed, such as "3"')] = None
                ) -> Response:
         versions = _versions(if_match)

@@ -78,6 +78,15 @@ def test_a_refused_element_of_a_call_is_closed_by_a_newer_call_that_has_it_no_mo
     assert road.held() == []
 
 
+def test_a_number_beyond_64_bits_is_kept_as_it_was_written(road: Road, caller: Caller) -> None:
+    assert caller.post(f'{{"id": {2**64}, "version": 1, "name": "Huge"}}'.encode()).status == 202
+    refused = caller.post(f'{{"id": {"9" * 500}, "name": "x"}}'.encode())
+    assert refused.status == 400
+    assert refused.told["detail"].startswith("it holds a number of more than 400 digits")
+    take_in(road)
+    assert road.hub_sees("SELECT key FROM sync.crosswalk_company") == [(str(2**64),)]
+
+
 def test_an_older_call_does_not_overwrite_a_newer_one(road: Road, caller: Caller) -> None:
     caller.post(ROW | {"version": 5, "name": "Newer"})
     take_in(road)

@@ -78,10 +78,23 @@ def test_a_record_is_made_read_changed_and_archived(road: Road, shop: Applicatio
     assert [row["id"] for row in shop.get("/crm/company").told["items"]] == [made["id"]]
 
 
-def test_an_unchanged_record_is_not_sent_again(shop: Application) -> None:
+@pytest.mark.parametrize(("known", "status"), [('"1"', 304), ('"9", W/"1"', 304), ("*", 304), ('"9"', 200), ("1", 200)])
+def test_an_unchanged_record_is_not_sent_again(shop: Application, known: str, status: int) -> None:
     made = shop.make(name="Same")
-    assert shop.get(f"/crm/company/{made['id']}", **{"If-None-Match": '"1"'}).status == 304
-    assert shop.get(f"/crm/company/{made['id']}", **{"If-None-Match": '"9"'}).status == 200
+    assert shop.get(f"/crm/company/{made['id']}", **{"If-None-Match": known}).status == status
+
+
+def test_an_amount_that_a_float_would_round_is_kept_as_it_was_written(shop: Application) -> None:
+    path = f"/crm/company/{shop.make(name='Exact', credit_limit_currency='EUR')['id']}"
+    for written in ("70368744177664.13", "123456789012345678.12", "0.30"):
+        answer = shop.send("PATCH", path, f'{{"credit_limit": {written}}}'.encode(), {"If-Match": "*"})
+        assert (answer.status, answer.told["credit_limit"]) == (200, written)
+    assert shop.send("PATCH", path, b'{"credit_limit": 1E+999999999}', {"If-Match": "*"}).status == 422
+
+
+def test_a_method_that_an_address_does_not_have_is_refused_with_those_it_has(shop: Application) -> None:
+    assert shop.send("PUT", "/crm/company/1").headers["allow"] == "GET, PATCH"
+    assert shop.send("DELETE", "/crm/company").headers["allow"] == "GET, POST"
 
 
 def test_a_search_filters_and_goes_on_where_the_page_ends(shop: Application) -> None:
@@ -229,7 +242,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(road: Road, module_
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/crm/nothing", 404), ("GET", "/crm/company/x", 422), ("GET", "/crm/company/0", 422),
     ("GET", "/crm/company/99999999999999999999", 422), ("DELETE", "/crm/company/1", 405), ("PUT", "/crm/company/1", 405),
-    ("GET", "/crm/company/1%00", 422), ("GET", "/crm/../sync/token", 404), ("GET", "/docs", 404), ("GET", "/", 404),
+    ("GET", "/crm/company/1%00", 422), ("GET", "/crm/company/+1", 422), ("GET", "/crm/company/1.0", 422), ("GET", "/crm/../sync/token", 404), ("GET", "/docs", 404), ("GET", "/", 404),
 ])
 def test_hostile_and_wrong_paths_are_refused_as_problems(module_shop: Application, method: str, path: str, status: int) -> None:
     answer = module_shop.send(method, path)
