@@ -9,11 +9,13 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    and_,
     any_,
     bindparam,
     case,
     cast,
     delete,
+    false,
     func,
     literal,
     null,
@@ -61,9 +63,10 @@ def _held(hub: Hub, told: Mended) -> AbstractContextManager[Any]:
 def _must_be_last(connection: Connection, row: dict[str, Any]) -> None:
     m = tables.mending
     ids = [number for number in (row["record_id"], row["other_id"]) if number is not None]
-    same_key = (m.c.feed == row["feed"]) & (m.c.key == row["key"])
+    same_record = and_(m.c.entity == row["entity"], or_(m.c.record_id.in_(ids), m.c.other_id.in_(ids)))
+    same_key = false() if row["feed"] is None else and_(m.c.feed == row["feed"], m.c.key == row["key"])
     later = connection.scalar(select(func.max(m.c.id)).where(
-        m.c.id > row["id"], m.c.undone_at.is_(None), or_(m.c.record_id.in_(ids), m.c.other_id.in_(ids), same_key)))
+        m.c.id > row["id"], m.c.undone_at.is_(None), or_(same_record, same_key)))
     if later is not None:
         raise ConfigurationError(f"{later} came after {row['id']} and stands on it", todo=f"navette undo {later} first")
 

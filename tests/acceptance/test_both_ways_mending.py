@@ -125,6 +125,23 @@ def test_a_merge_moves_keys_and_links_and_undoing_it_puts_all_of_it_back(both: B
     assert both.one("SELECT company FROM crm.contact") == loser
 
 
+def test_a_merge_is_undone_whatever_others_were_merged_after_it(both: Both) -> None:
+    filled(both)
+    both.rounds()
+    both.crm("INSERT INTO crm.company (name, siret) VALUES ('Fourth', %s), ('Fifth', %s)", *SIRETS[3:5])
+    one, two, three, four = (record_of(both, siret) for siret in SIRETS[:4])
+    before = companies(both)
+    first, second = (merge(both.hub, "company", loser, winner, "the same firm") for loser, winner in
+                     ((one, two), (three, four)))
+    undo(both.hub, first.id)
+    undo(both.hub, second.id)
+    assert companies(both) == before
+    third, fourth = (merge(both.hub, "company", loser, winner, "the same firm") for loser, winner in
+                     ((one, two), (two, three)))
+    with pytest.raises(ConfigurationError, match=f"{fourth.id} came after {third.id} and stands on it"):
+        undo(both.hub, third.id)
+
+
 def test_after_a_merge_both_sides_come_to_rest_and_the_primary_row_speaks(both: Both) -> None:
     filled(both, 2)
     both.rounds()
