@@ -70,6 +70,15 @@ def woken(feed: int, records: Select[Any]) -> Insert:
     return _anew(_marked(feed, records), "refused")
 
 
+def unrefused(feed: int, records: Select[Any]) -> Update:
+    """The statement of `woken` for markers that are there: also where nothing is left to be sent."""
+    box = hub.outbox
+    return (
+        update(box).where(box.c.feed == feed, box.c.state == "refused", box.c.record_id.in_(records))
+        .values(generation=box.c.generation + 1, due_at=func.now(), tries=0, why=None, state="waiting")
+    )
+
+
 def queue_anew(connection: Connection, feed: int, records: Select[Any]) -> int:
     """Markers for `records`, due now, also where one was refused or waits; returns how many there are."""
     queued = _anew(_marked(feed, records), "waiting", "refused").returning(hub.outbox.c.record_id).cte("queued")

@@ -41,7 +41,7 @@ from mappings.words import Outcome
 from pipelines.stages.conflicts import log_conflicts, settle_conflicts
 from pipelines.stages.creates import entry_values, fingerprint_of
 from pipelines.stages.decide import outcome_of
-from pipelines.stages.outbox import queued, woken
+from pipelines.stages.outbox import queued, unrefused, woken
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.resolve import resolve_rows
 from pipelines.stages.sending import brought_back
@@ -164,10 +164,14 @@ class IntoUpdates:
         rows = select(*values.values()).join_from(z, s, s.c.row_no == z.c.row_no).join(m, m.c.row_no == z.c.row_no)
         new = upsert(x).from_select(list(values), rows)
         kept = {"id_space", "key", "feed", "is_primary"}
-        return new.on_conflict_do_update(
+        entries = new.on_conflict_do_update(
             index_elements=["id_space", "key", "feed"],
             set_={name: new.excluded[name] for name in values if name not in kept},
         )
+        if not plan.writes:
+            return entries
+        # What there is to send by now, if anything, is found out by who sends.
+        return entries.add_cte(unrefused(plan.feed, select(z.c.record_id)).cte("unrefused"))
 
     def _ended(self, z: Table, s: Table) -> ColumnElement[Any]:
         """Since when the row was ended by us: it may still be read, and is not ended again for as long as its record is

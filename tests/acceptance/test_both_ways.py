@@ -246,6 +246,20 @@ def test_what_was_refused_waits_anew_once_it_was_put_right_there(both: Both) -> 
     assert "refused" not in dict(both.outbox())
 
 
+def test_a_refusal_ends_where_the_row_there_won(both: Both) -> None:
+    filled(both)
+    both.rounds(2)
+    both.erp("ALTER TABLE customer ADD CHECK (email <> 'bad@example.org')")
+    both.crm("UPDATE crm.company SET email = 'bad@example.org' WHERE siret = %s", SIRETS[0])
+    assert both.push("erp_companies").counts["refused"] == 1
+    both.erp("UPDATE customer SET email = 'good@example.org' WHERE siret = %s", SIRETS[0])
+    both.run("erp_companies")
+    assert "refused" not in dict(both.outbox())
+    assert both.push("erp_companies").counts["refused"] == 0
+    assert outgoing(both.hub, "erp_companies") == []
+    assert both.one("SELECT email FROM crm.company WHERE siret = %s", SIRETS[0]) == "good@example.org"
+
+
 def test_what_the_login_could_not_do_goes_with_the_next_push_once_it_can(both: Both) -> None:
     filled(both, 1)
     both.erp("REVOKE UPDATE ON customer FROM CURRENT_USER")
