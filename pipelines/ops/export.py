@@ -75,7 +75,9 @@ def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "re
         write_like(path, columns, sheet.frame(columns), flow.read, detected)
         if path.is_file():  # and no device such as /dev/stdout
             path.chmod(0o600)
-        written.append(Exported(path, sheet.lines, _notes(flow, path, dict(parts), used)))
+        answers = hub.project.systems[flow.system].connector != "file"
+        notes = (said("export_of_system", system=flow.system),) if answers else _notes(flow, path, dict(parts), used)
+        written.append(Exported(path, sheet.lines, notes))
     return written
 
 

@@ -112,6 +112,7 @@ SENTENCES: dict[str, str] = {
     # exports
     "exported": "{count} rows: {path}",
     "exported_one": "one row: {path}",
+    "export_of_system": "this is a list to look at: what {system} says is put right there, and read again by itself",
     "export_name": "the rows of {path} belong to {parts}, which the flow takes from the file's name: give it a name"
     " such as {name} before it is read",
     # the outbox

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mappings.errors import ConfigurationError
+from pipelines.ops.export import export_held
 from pipelines.ops.mending import link
 from pipelines.ops.outgoing import outgoing, queue_everything
 from pipelines.runs.pushing import push_flow
@@ -271,6 +272,14 @@ def test_what_the_login_could_not_do_goes_with_the_next_push_once_it_can(both: B
     both.erp("GRANT UPDATE ON customer TO CURRENT_USER")
     assert both.push("erp_companies").counts["updated"] == 1
     assert (both.erp.one("SELECT city FROM customer"), outgoing(both.hub, "erp_companies")) == ("Lyon", [])
+
+
+def test_an_export_of_what_a_system_answered_is_a_list_to_look_at(both: Both) -> None:
+    both.erp("INSERT INTO customer (name, siret) VALUES ('Wrong', '123')")
+    assert both.run("erp_companies").total("rejected") == 1
+    (written,) = export_held(both.hub, "erp_companies", both.root / "list.csv")
+    assert "Wrong" in written.path.read_text("utf-8")
+    assert written.notes == ("this is a list to look at: what erp says is put right there, and read again by itself",)
 
 
 def test_what_nothing_tells_how_to_do_is_no_push(both: Both) -> None:
