@@ -48,6 +48,20 @@ def test_an_ambiguous_row_shows_its_candidates_and_goes_to_the_one_chosen(desk: 
     assert desk.clients("7;Garage Petit;35000", "8;Other;75001", number=2).into["company"]["review"] == 0
 
 
+def test_a_row_that_was_dropped_is_asked_about_again_only_where_other_records_fit(desk: OpsDesk) -> None:
+    twins = "INSERT INTO crm.company (name, postal_code) VALUES ('Garage Petit', '35000'), ('GARAGE PETIT', '35000')"
+    desk.crm(twins)
+    desk.clients("7;Garage Petit;35000")
+    (waiting,) = reviews(desk.hub).rows
+    settle_row(desk.hub, waiting.row.id, dismiss=True)
+    assert desk.clients("7;Garage Petit;35000", "8;Other;75001", number=2).into["company"]["review"] == 1
+    assert not reviews(desk.hub)
+    desk.crm(twins)
+    desk.clients("7;Garage Petit;35000", "8;Other;75002", number=3)
+    (asked,) = reviews(desk.hub).rows
+    assert len(asked.candidates) == 4
+
+
 def test_a_row_that_is_absent_and_asks_shows_the_record_it_was(desk: OpsDesk) -> None:
     desk.clients("7;Garage Petit;35000", "8;Other;75001")
     desk.clients("7;Garage Petit;35000", number=2)
