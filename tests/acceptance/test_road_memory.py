@@ -54,6 +54,7 @@ def peak_kb(road: Road, rows: int, width: int = 300) -> int:
     return int(done.stdout.split()[-1])
 
 
+@pytest.mark.slow
 def test_ten_times_the_rows_take_no_more_memory(road: Road) -> None:
     small = peak_kb(road, 30_000)
     large = peak_kb(road, 300_000)

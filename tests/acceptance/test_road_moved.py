@@ -70,7 +70,7 @@ def test_nobody_is_asked_about_a_row_that_moved(road: Road) -> None:
     assert road.held() == [("review", "1", "gone")]
 
 
-@pytest.mark.parametrize("first", ["prospects", "customers"])
+@pytest.mark.parametrize("first", ["customers", pytest.param("prospects", marks=pytest.mark.slow)])
 def test_a_row_that_moves_to_another_flow_stays_or_comes_back(road: Road, first: str) -> None:
     day = {"prospects": ["2;Other;S", "4;Fourth;S"], "customers": ["1;Acme;L", "3;Third;L"]}
     road.run("prospects", HEAD, "1;Acme;S", "2;Other;S", "4;Fourth;S")

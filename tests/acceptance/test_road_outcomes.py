@@ -207,7 +207,7 @@ def test_rows_that_wait_for_each_other_are_refused_one_by_one_too(road: Road, st
 
 
 @pytest.mark.parametrize("most", [4_000_000, 0])  # fingerprints in memory, or looked up
-@pytest.mark.parametrize("page", [2, 100])
+@pytest.mark.parametrize("page", [2, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_repeated_key_is_found_among_rows_that_have_not_changed(
         road: Road, page: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.stages.same.MOST_KNOWN", most)
