@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from sqlalchemy import (
     BigInteger,
@@ -56,12 +57,12 @@ def replay(hub: Hub, flow: str | None = None, ids: Sequence[int] | None = None, 
         if flow is not None and name != flow:
             continue
         try:
-            for variables, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
+            for group, rows in _groups(hub, name, ids, outcomes, together=trigger == RETRY):
                 told = said(f"{trigger}_of" if len(rows) > 1 else f"{trigger}_of_one", count=len(rows))
                 with flow_lock(hub, name):
                     order = Order(
-                        flow=hub.flow(name), source=HeldSource(rows), name=told,
-                        variables=dict(variables), trigger=trigger, guarded=False, matching=matching,
+                        flow=hub.flow(name), source=HeldSource(rows, dict(group.detected)), name=told,
+                        variables=dict(group.variables), trigger=trigger, guarded=False, matching=matching,
                         row_marks=tuple(row.mark for row in rows),
                     )
                     result = execute(hub, order, progress)
@@ -101,18 +102,27 @@ def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
 _PARKED = (tables.held.c.state == "open", tables.held.c.outcome == "parked")
 _CREATE_KNOWN = (tables.held.c.state == "open", tables.held.c.code == "create_open",
                  ~creates_open(tables.held.c.feed))
-Variables = tuple[tuple[str, str], ...]
+Told = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What rows that are replayed together have in common: parts of their files' names, and what was detected there."""
+
+    variables: Told
+    detected: Told
 
 
 def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[str], *, together: bool
-            ) -> Iterator[tuple[Variables, list[HeldRow]]]:
-    """Open rows of a flow by the variables of the file they came from; a raw row held in two intos is one row.
+            ) -> Iterator[tuple[_Group, list[HeldRow]]]:
+    """Open rows of a flow by the variables of the file they came from, and by its decimal sign: `1,234` of a few rows
+    does not tell it. A raw row held in two intos is one row.
 
     `together`: by those variables only that the flow uses, so that rows of several files can meet in one run.
     """
     held, feed, run = tables.held, tables.feed, tables.run
     query = (
-        select(held.c.id, held.c.raw, held.c.mark, held.c.line, run.c.cursor)
+        select(held.c.id, held.c.raw, held.c.mark, held.c.line, run.c.cursor, run.c.detected)
         .join_from(held, feed, feed.c.id == held.c.feed).join(run, run.c.id == held.c.run_id)
         .where(feed.c.flow == flow, held.c.state == "open", held.c.raw.is_not(None), held.c.outcome.in_(outcomes))
         .order_by(held.c.mark.asc().nulls_last(), held.c.run_id, held.c.row_no)
@@ -120,18 +130,21 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
     if ids is not None:
         query = query.where(held.c.id == any_(literal(list(ids), ARRAY(BigInteger))))
     used = variables_used(hub.flow(flow))
-    groups: dict[Variables, dict[str, HeldRow]] = defaultdict(dict)
-    shared: dict[Variables, set[tuple[str, str]]] = {}
+    groups: dict[tuple[Told, str], dict[str, HeldRow]] = defaultdict(dict)
+    shared: dict[tuple[Told, str], tuple[set[tuple[str, str]], set[tuple[str, str]]]] = {}
     with hub.engine.connect() as connection:
-        for number, raw, mark, line, cursor in connection.execute(query):
+        for number, raw, mark, line, cursor, detected in connection.execute(query):
             told = tuple(sorted(((cursor or {}).get("variables") or {}).items()))
-            group = tuple(pair for pair in told if pair[0] in used) if together else told
-            shared[group] = shared.get(group, set(told)) & set(told)
+            found = {name: value for name, value in (detected or {}).items() if name != "export"}
+            group = (tuple(pair for pair in told if pair[0] in used) if together else told, found.get("decimal", ""))
+            names, forms = shared.get(group, (set(told), set(found.items())))
+            shared[group] = names & set(told), forms & set(found.items())
             known = groups[group].setdefault(repr(raw), HeldRow(raw, mark, line))
             known.numbers.append(number)
             known.mark = mark  # of two files that brought the very same, the later
     for group, rows in groups.items():
-        yield tuple(sorted(shared[group])), list(rows.values())
+        names, forms = shared[group]
+        yield _Group(tuple(sorted(names)), tuple(sorted(forms))), list(rows.values())
 
 
 def _ready(hub: Hub) -> list[int]:

@@ -30,6 +30,14 @@ system: erp
 read: {version: V}
 into: {entity: company, key: CODE, fields: {name: NAME}}
 """,
+    "priced": """
+flow: priced
+system: erp
+into:
+  entity: company
+  key: CODE
+  fields: {name: NAME, discount: DISCOUNT, sector: {from: SIZE, values: {S: small}}}
+""",
     "matched": """
 flow: matched
 system: erp
@@ -60,6 +68,16 @@ def test_monday_s_reject_replayed_after_tuesday_s_file_changes_nothing_that_tues
     assert [told(result) for result in results] == [{"created": 2}]
     assert road.companies("name", "sector") == [("Other", "large"), ("Tuesday", "large")]
     assert road.held() == []
+
+
+def test_a_number_is_replayed_with_the_decimal_sign_of_its_file(road: Road) -> None:
+    head = "CODE;NAME;DISCOUNT;SIZE"
+    road.run("priced", head, "1;A;12,5;S", "2;B;1,234;L", name="comma.csv")
+    road.run("priced", head, "3;C;12.5;S", "4;D;1.234;L", name="point.csv")
+    hub = corrected(road)
+    assert [told(result) for result in replay(hub, "priced")] == [{"created": 1}, {"created": 1}]
+    assert [float(value) for name, value in road.companies("name", "discount") if name in "BD"] == [1.234, 1.234]
+    assert replay(hub, "priced") == []
 
 
 def test_a_reject_whose_entry_is_newer_by_now_is_superseded(road: Road) -> None:
