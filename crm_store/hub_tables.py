@@ -7,7 +7,7 @@
          ├─< conflict     feed ──< subscription    position ──> run
          ├─< intent >──── feed ─┬< outbox          system_state
          ├─< outbound_file >──── ┴< mending          call_count, token
-         └─< inbox                               leadership
+         └─< inbox                               leadership, stamp
 
 A *feed* is one `into` of one flow. A *held* row is one that was refused (rejected), waits (parked) or needs a person
 (review); views `reject`, `parked` and `review` show them by kind.
@@ -202,6 +202,16 @@ journal = Table(
     Column("new", JSONB, comment="changed columns only; null on create: sync.history() reads them from the record"),
     _one_of("op", ("create", "update")),
     Index("journal_record", "record_id", "id"),
+)
+
+stamp = Table(
+    "stamp", metadata,
+    Column("record_id", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=_now,
+           comment="the moment that the journal's line of the same change has"),
+    Column("stamp", BigInteger, nullable=False,
+           comment="when the row that made the change says it was made; microseconds since 1970"),
+    Index("stamp_record", "record_id", "at"),
 )
 
 master = Table(

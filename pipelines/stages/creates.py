@@ -3,7 +3,8 @@
 ::
 
     matched (row_no, record_id, l_<link>…) ─┬▶ INSERT crm.<entity>            values, defaults, links
-    staged rows (key, v_<column>…)         ─┴▶ INSERT sync.crosswalk_<entity>  key, fingerprint, base
+    staged rows (key, v_<column>…)         ─┼▶ INSERT sync.crosswalk_<entity>  key, fingerprint, base
+                                            └▶ INSERT sync.stamp               where `newest` asks for it
 
 `matched` and the staged rows may be one relation.
 """
@@ -35,6 +36,7 @@ from mappings.codecs.literals import literals
 from pipelines.stages.match import HIGH, LOW, RUN
 from pipelines.stages.outbox import queue
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.policies import keep_stamps
 from pipelines.stages.staging import IntoStaging
 
 Values = dict[str, ColumnElement[Any]]
@@ -111,6 +113,9 @@ def create_matched(connection: Connection, plan: IntoPlan, tables: IntoStaging, 
     connection.execute(tables.once("new records", lambda: build(plan.record, record_values(plan, m, s))))
     connection.execute(tables.once("new entries", lambda: build(plan.crosswalk, new_entry_values(plan, m, s))),
                        {"run": run_id})
+    if plan.keeps_stamps:
+        connection.execute(tables.once("new stamps", lambda: keep_stamps(
+            select(m.c.record_id, s.c.stamp).join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"] == "new"))))
     if gives_defaults(plan):
         queue(connection, plan.feed, select(m.c.record_id).where(m.c["class"] == "new"))
 
@@ -141,7 +146,7 @@ def create_as_decided(connection: Connection, plan: IntoPlan, tables: IntoStagin
 
 def _creates(plan: IntoPlan, tables: IntoStaging, *, every: bool) -> Insert:
     s, fate = tables.rows, tables.fate
-    needed = [s.c.row_no, s.c.key, s.c.mark, s.c.fingerprint,
+    needed = [s.c.row_no, s.c.key, s.c.mark, s.c.fingerprint, *([s.c.stamp] if plan.keeps_stamps else []),
               *[column for column in s.c if column.name.startswith(("v_", "k_"))]]
     links = [fate.c[f"l_{reference.column}"] for reference in plan.references]
     rows = select(func.nextval("crm.record_id").label("record_id"), *needed, *links).where(
@@ -154,4 +159,6 @@ def _creates(plan: IntoPlan, tables: IntoStaging, *, every: bool) -> Insert:
     made = insert(plan.record).from_select(list(values), select(*values.values())).cte("made")
     entry = new_entry_values(plan, chosen, chosen)
     entries = insert(plan.crosswalk).from_select(list(entry), select(*entry.values())).add_cte(made)
+    if plan.keeps_stamps:
+        entries = entries.add_cte(keep_stamps(select(chosen.c.record_id, chosen.c.stamp)).cte("stamps"))
     return entries.execution_options(preserve_rowcount=True)

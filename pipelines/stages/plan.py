@@ -77,6 +77,7 @@ class IntoPlan:
     fields: tuple[FieldPlan, ...]
     owner: Reference | None
     salt: int
+    stamped: bool = False  # rows tell when they were changed
     full_mark: int | None = None
     key_pattern: str | None = None  # which keys a file speaks of, where parts of its name are parts of the key
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
@@ -99,6 +100,11 @@ class IntoPlan:
     def writes(self) -> bool:
         """Whether the flow writes to its system at all."""
         return any(item.sent for item in self.fields)
+
+    @property
+    def keeps_stamps(self) -> bool:
+        """Whether its rows' stamps are asked for, once somebody else changes the same field: by `newest`."""
+        return self.stamped and any(item.policy == "newest" and "shared" in item.roles.values() for item in self.fields)
 
     @property
     def hears_echoes(self) -> bool:
@@ -202,6 +208,7 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
+                stamped=flow.read.stamp is not None,
                 key_shapes=_key_shapes(into, flow, project),
                 ends=_end(flow, into),
             )

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, String, Text, case, cast, extract, false, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Select,
+    String,
+    Text,
+    case,
+    cast,
+    extract,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
@@ -25,15 +41,26 @@ def policy_of(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[ColumnEl
 
 
 def _last_change(v: FromClause, field: FieldPlan) -> ColumnElement[Any]:
-    """When the record's field was last set, in microseconds since 1970, from the journal."""
+    """When the record's field was last set, in microseconds since 1970: as the row says that set it, else (a person
+    did, or a row without a stamp) by the journal."""
     column = literal("archived_at" if field.name == "archived" else field.columns[0], Text)
-    journal = hub.journal
-    at = (
-        select(func.max(journal.c.at))
-        .where(journal.c.record_id == v.c.record_id,
+    line, kept = hub.journal, hub.stamp
+    said = select(func.max(kept.c.stamp)).where(kept.c.record_id == line.c.record_id, kept.c.at == line.c.at)
+    journaled = cast(extract("epoch", line.c.at) * 1_000_000, BigInteger)
+    return (
+        select(func.coalesce(said.correlate(line).scalar_subquery(), journaled))
+        .where(line.c.record_id == v.c.record_id,
                # The line of a create names no columns: it speaks of all of them.
-               or_(journal.c.op == "create", func.jsonb_exists(journal.c.new, column),
-                   func.jsonb_exists(journal.c.old, column)))
-        .scalar_subquery()
+               or_(line.c.op == "create", func.jsonb_exists(line.c.new, column),
+                   func.jsonb_exists(line.c.old, column)))
+        .order_by(line.c.id.desc()).limit(1).correlate(v).scalar_subquery()
     )
-    return cast(extract("epoch", at) * 1_000_000, BigInteger)
+
+
+def keep_stamps(changes: Select[Any]) -> Insert:
+    """The statement that keeps, for `newest`, what rows say of when they were changed. `changes`: record and stamp
+    (null: the row says nothing) of the records that were made or changed by these rows, in the same transaction."""
+    told = changes.subquery("told")
+    record, stamp = told.c
+    # The moment is the transaction's, as that of the journal's lines is: so each is known to be of its line.
+    return insert(hub.stamp).from_select(["record_id", "stamp"], select(record, stamp).where(stamp.is_not(None)))

@@ -5,6 +5,7 @@
     m (matched) ─▶ resolve ─▶ z ─┬─▶ conflicts: settled, logged
                                  ├─▶ UPDATE crm.<entity>
                                  ├─▶ entries: base, fingerprint, what is pending; the base also of other feeds' ones
+                                 ├─▶ stamps of the rows that changed a record, where `newest` asks for them
                                  └─▶ markers of what is to be sent
 """
 
@@ -43,6 +44,7 @@ from pipelines.stages.creates import entry_values, fingerprint_of
 from pipelines.stages.decide import outcome_of
 from pipelines.stages.outbox import queued, unrefused, woken
 from pipelines.stages.plan import IntoPlan
+from pipelines.stages.policies import keep_stamps
 from pipelines.stages.resolve import resolve_rows
 from pipelines.stages.sending import brought_back
 from pipelines.stages.siblings import share
@@ -82,6 +84,8 @@ class IntoUpdates:
         entries = self.tables.once("entries", self._entries_of_linked)
         with index_lookups(connection):
             connection.execute(entries, {"run": self.run_id})
+            if some.get("#moved") and self.plan.keeps_stamps:
+                connection.execute(self.tables.once("stamps", self._stamps))
             if self.plan.shared_space:
                 connection.execute(self.tables.once("share", self._shared))
         if some.get("#pending") and self.plan.writes:
@@ -118,6 +122,11 @@ class IntoUpdates:
         if "archived_at" not in values:
             values["archived_at"] = case((z.c.back, null()), else_=record.c.archived_at)
         return update(record).where(record.c.id == z.c.record_id, or_(z.c.changed, z.c.back)).values(values)
+
+    def _stamps(self) -> Insert:
+        z, s = self.work.z, self.tables.rows
+        return keep_stamps(select(z.c.record_id, s.c.stamp).join_from(z, s, s.c.row_no == z.c.row_no)
+                           .where(or_(z.c.changed, z.c.back)))
 
     def _shared(self) -> Update:
         """What both sides agree on, for the entries of other feeds."""
