@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_store.store_faults import store_error
 from mappings.errors import ConfigurationError, NavetteError, StoreError
+from pipelines.runs.patience import patient
 
 out = Console(width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
@@ -44,9 +45,11 @@ def answer(value: Any) -> None:
 
 @contextmanager
 def errors_told(json: bool = False) -> Iterator[None]:
-    """Ends the command with the error's own exit code; users never see a traceback for what they did."""
+    """Ends the command with the error's own exit code; users never see a traceback for what they did. A flow that
+    somebody else is at is waited for, and that is said beside the answer."""
     try:
-        yield
+        with patient(lambda sentence: err.print(sentence, markup=False, highlight=False, soft_wrap=True)):
+            yield
     except NavetteError as error:
         tell(error, json=json)
         raise typer.Exit(error.exit_code) from None

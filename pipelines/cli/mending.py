@@ -103,7 +103,8 @@ def link(
     """Say that a row of a system is this record; also which row a create made whose answer was lost.
 
     Fields on which both sides never agreed are decided by the next run, as the masters say. What `unlink` took away
-    comes back as it was. Exit: 0 done, 1 it cannot be, 4 a run is under way.
+    comes back as it was. Exit: 0 done, 1 it cannot be, 4 a run is still under way after
+    half a minute.
 
     Example:
 
@@ -120,8 +121,8 @@ def unlink(flow: str, key: Annotated[str, typer.Argument(help="The row's key in 
            into: Into = None, why: Why = None, json: JsonFlag = False) -> None:
     """Say that a row of a system is not the record it is linked to.
 
-    The next run that reads the row decides anew, by the match rules. Exit: 0 done, 1 it is not linked, 4 a run is under
-    way.
+    The next run that reads the row decides anew, by the match rules. Exit: 0 done, 1 it is not linked, 4 a run is still
+    under way after half a minute.
 
     Example:
 
@@ -142,7 +143,7 @@ def merge(
 ) -> None:
     """Make two records one: keys and links of the loser go to the winner; nothing is deleted.
 
-    Exit: 0 done, 1 it cannot be, 4 a run is under way.
+    Exit: 0 done, 1 it cannot be, 4 a run is still under way after half a minute.
 
     Example:
 
@@ -161,7 +162,7 @@ def undo(
 ) -> None:
     """Undo a link, unlink or merge by its number; without one, list what was mended by hand.
 
-    Exit: 0 done, 1 it cannot be undone, 4 a run is under way.
+    Exit: 0 done, 1 it cannot be undone, 4 a run is still under way after half a minute.
 
     Examples:
 

@@ -115,6 +115,8 @@ SENTENCES: dict[str, str] = {
     "export_of_system": "this is a list to look at: what {system} says is put right there, and read again by itself",
     "export_name": "the rows of {path} belong to {parts}, which the flow takes from the file's name: give it a name"
     " such as {name} before it is read",
+    # a flow's lock
+    "waits_for_flow": "flow {flow}: another run of it is under way; waiting for it to end",
     # the outbox
     "outbox_more": "{shown} of {count} records are shown; --limit 0 shows all",
     # trace

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import BigInteger, Connection, Integer, Text, bindparam, column, func, select
+from sqlalchemy.exc import DBAPIError
 
+from crm_store.store_faults import sqlstate
 from mappings.errors import RetryLater
 
 FLOW_LOCK = 0x6E66
@@ -43,6 +45,10 @@ _LEADS = select(func.sync.leads(
     bindparam("lock", type_=Integer), bindparam("kind", type_=Text), bindparam("name", type_=Text),
     bindparam("epoch", type_=BigInteger), bindparam("backend", type_=Integer)))
 _LEADS_DURABLY = _LEADS.add_columns(func.set_config("synchronous_commit", "on", True))
+_AWAIT = select(  # in its own transaction, with which the setting ends
+    func.set_config("lock_timeout", bindparam("patience", type_=Text), True),
+    func.pg_advisory_lock(bindparam("lock", type_=Integer), func.hashtext(bindparam("name", type_=Text))),
+)
 _mine: ContextVar[Leadership] = ContextVar("leadership")
 
 
@@ -50,6 +56,19 @@ def lead(connection: Connection, kind: Kind, name: str) -> Leadership | None:
     """Takes the lock for the connection's session, and raises the epoch; None where another session has it."""
     row = connection.execute(_LEAD, {"lock": LOCKS[kind], "kind": kind, "name": name}).one_or_none()
     return None if row is None else Leadership(kind, name, row.taken, row.backend)
+
+
+def await_turn(connection: Connection, kind: Kind, name: str, seconds: float) -> bool:
+    """Waits for the lock at most so long, behind those who came before: who only tries gets nothing in between. False
+    where it was not to be had; else the session has it, `lead` takes it once more, and it is let go of as often."""
+    asked = {"lock": LOCKS[kind], "name": name, "patience": f"{max(1, round(seconds * 1000))}ms"}
+    try:
+        connection.execute(_AWAIT, asked)
+    except DBAPIError as error:
+        if sqlstate(error) != "55P03":
+            raise
+        return False
+    return True
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from pipelines.runs.hearing import Ears
 from pipelines.runs.inbox import calls_wait, hints, is_hint, note_hints, take_in
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.leader import Leader, leading
-from pipelines.runs.lock import flow_lock
+from pipelines.runs.lock import FlowBusy, flow_lock
 from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
@@ -69,6 +69,7 @@ class _FlowState:
     since: Position | None = None  # how far was read; the store knows it by the last read that brought news
     noted: float = 0.0  # when the store was last told
     next_push: float = 0.0  # none before this
+    busy: bool = False  # whether somebody else was at it when its turn came
     listens: bool = False  # whether its system tells of changes; known once it was read
 
 
@@ -139,7 +140,8 @@ class _Live:
             began = time.monotonic()
             due = self._handle(state, reads=reads, called=called)
             if reads and state.poll is not None:
-                state.next_poll = next_poll(state.poll, began, time.monotonic())
+                poll = min(state.poll, TICK) if state.busy else state.poll
+                state.next_poll = next_poll(poll, began, time.monotonic())
             self._send(due)
 
     def _is_time(self, state: _FlowState, heard: Mapping[str, Collection[object]]) -> bool:
@@ -167,11 +169,14 @@ class _Live:
         then, by flow."""
         whose, counts = (state.flow.flow, reads, called), Counter[str]()
         due: Collection[str] | None = None
+        state.busy = False
         try:
             due = self._turn_of(state, counts, reads=reads, called=called)
             counts = self.problems.fresh(whose, counts)
         except HeldBack:
             pass  # a person is asked already; the inbox, the outbox and the position wait
+        except FlowBusy:
+            state.busy = True  # a command has it: nothing is wrong
         except (LeftAlone, RemoteDown, LoginRefused):
             pass  # the next turn tells how the system stands
         except (StoreError, DBAPIError):

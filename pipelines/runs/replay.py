@@ -34,6 +34,7 @@ from pipelines.runs.executing import execute
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, Progress, quiet
+from pipelines.runs.patience import briefly
 from pipelines.runs.replaying import HeldRow, HeldSource
 from pipelines.runs.result import RunResult, not_run
 from pipelines.runs.rings import ringed
@@ -86,16 +87,17 @@ def admit_again(hub: Hub, flow: str | None, ids: Sequence[int] | None, progress:
 def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
     """Replays the parked rows whose missing records exist by now, again while that brings new ones.
 
-    A flow that another run has just now is left out: that run looks for ready rows itself when it ends. So is one that
-    check refuses: its rows wait on.
+    A flow that another run has for longer than a moment is left out: that run looks for ready rows itself when it ends.
+    So is one that check refuses: its rows wait on.
     """
     results: list[RunResult] = []
     tried: set[int] = set()
-    while ready := [number for number in _ready(hub) if number not in tried]:
-        tried |= set(ready)
-        for name in order_of_flows(hub.project):
-            with suppress(ConfigurationError, RetryLater):
-                results += replay(hub, name, ready, progress, trigger=RETRY, outcomes=("parked",))
+    with briefly():
+        while ready := [number for number in _ready(hub) if number not in tried]:
+            tried |= set(ready)
+            for name in order_of_flows(hub.project):
+                with suppress(ConfigurationError, RetryLater):
+                    results += replay(hub, name, ready, progress, trigger=RETRY, outcomes=("parked",))
     return results
 
 

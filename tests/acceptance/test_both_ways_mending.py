@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -15,7 +16,9 @@ from pipelines.cli.app import app
 from pipelines.ops.mending import link, mended, unlink
 from pipelines.ops.merging import merge
 from pipelines.ops.undoing import undo
+from pipelines.runs import patience
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.patience import patient
 from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -199,6 +202,45 @@ def test_what_cannot_be_is_refused_in_words_and_changes_nothing(both: Both) -> N
     with pytest.raises(ConfigurationError, match="undone already"):
         undo(both.hub, first.id)
     assert entries(both) == before
+
+
+def test_a_command_waits_for_a_run_that_is_under_way_and_says_so_beside_its_answer(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: both.hub)
+    monkeypatch.setattr(patience, "MOMENT", 0.01)
+    filled(both, 1)
+    unlinking = ["unlink", "erp_companies", key_of(both, SIRETS[0]), "--json"]
+    with flow_lock(both.hub, "erp_companies"), monkeypatch.context() as hurried:
+        hurried.setattr(patience, "LONGEST", 0.1)
+        vain = CliRunner().invoke(app, unlinking)
+    assert (vain.exit_code, orjson.loads(vain.stdout)["error"]) == (4, "another run of this flow is under way")
+    assert vain.stderr == "flow erp_companies: another run of it is under way; waiting for it to end\n"
+    with ThreadPoolExecutor(1) as pool:
+        with flow_lock(both.hub, "erp_companies"):
+            asked = pool.submit(CliRunner().invoke, app, unlinking)
+            while not both.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+                assert not asked.done()
+        done = asked.result()
+    assert (done.exit_code, orjson.loads(done.stdout)["what"]) == (0, "unlink")
+
+
+def test_two_who_need_the_same_flows_have_them_one_after_the_other(both: Both) -> None:
+    filled(both, 4)
+    pairs = [[record_of(both, siret) for siret in SIRETS[at : at + 2]] for at in (0, 2)]
+
+    def merging(loser: int, winner: int) -> None:
+        with patient(lambda _: None):
+            merge(both.hub, "company", loser, winner)
+
+    with ThreadPoolExecutor(2) as pool:
+        with flow_lock(both.hub, "erp_companies"):
+            asked = [pool.submit(merging, *pair) for pair in pairs]
+            while len(both.sees("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")) < 2:
+                assert not any(one.done() for one in asked)
+        for one in asked:
+            one.result()
+    assert both.one("SELECT count(*) FROM crm.company WHERE archived_at IS NOT NULL") == 2
 
 
 def test_crm_applications_cannot_touch_what_was_noted(both: Both) -> None:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from threading import Event, Thread
 from typing import Any
 
@@ -22,7 +23,12 @@ from mappings.errors import NavetteError, RetryLater
 from pipelines.cli import status
 from pipelines.cli.app import app
 from pipelines.ops.systems import preparations
+from pipelines.runs.intake import rebase_flow, run_flow
 from pipelines.runs.live import keep_live
+from pipelines.runs.lock import flow_lock
+from pipelines.runs.patience import patient
+from pipelines.runs.pushing import push_flow
+from pipelines.runs.reconcile import reconcile_flow
 from pipelines.runs.standing import pause, resume
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -112,6 +118,49 @@ def test_rows_that_live_has_just_made_are_there_when_it_reads_everything(both: B
     assert both.sees("SELECT count(*) FROM sync.run WHERE state = 'review'") == [(0,)]
     assert both.sees("SELECT count(*), count(absent_since) FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed"
                      " WHERE f.flow = 'books_companies'") == [(5 + own, 0)]
+
+
+def test_commands_have_their_turn_beside_live_at_work(both: Both) -> None:
+    filled(both)
+    over = Event()
+
+    def editing() -> None:
+        for number in count():
+            if over.wait(0.02):
+                return
+            both.crm("UPDATE crm.company SET city = %s WHERE siret = %s", f"City {number}", SIRETS[number % 2])
+            both.erp("UPDATE customer SET name = %s WHERE siret = %s", f"Name {number}", SIRETS[2])
+
+    with living(both) as told:
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        edits = Thread(target=editing)
+        edits.start()
+        try:
+            with patient(lambda _: None):
+                for flow in ("erp_companies", "books_companies"):
+                    rebase_flow(both.hub, flow)
+                    reconcile_flow(both.hub, flow)
+                    run_flow(both.hub, flow)
+                    push_flow(both.hub, flow)
+        finally:
+            over.set()
+            edits.join()
+        eventually(both.outbox, [])
+    assert problems(told) == []
+
+
+def test_a_flow_that_a_command_holds_is_no_problem_and_goes_on_after_it(both: Both) -> None:
+    filled(both)
+    with living(both) as told:
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        with patient(lambda _: None), flow_lock(both.hub, "erp_companies"):
+            both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+            both.erp("UPDATE customer SET email = 'a@b.fr' WHERE siret = %s", SIRETS[1])
+            eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Lyon")
+            time.sleep(1.5)  # in which live comes to it, and finds it held
+        eventually(lambda: both.erp.one("SELECT city FROM customer WHERE siret = %s", SIRETS[0]), "Lyon")
+        eventually(lambda: both.one("SELECT email FROM crm.company WHERE siret = %s", SIRETS[1]), "a@b.fr")
+    assert problems(told) == []
 
 
 def test_a_read_without_news_leaves_no_run_behind(both: Both) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from pipelines.runs import patience
 from pipelines.runs.lock import flow_lock
 from tests.road_desk import COMPANIES, OUTCOME_NAMES, Road, roads
 
@@ -101,7 +102,10 @@ def test_an_absent_row_is_settled_by_one_decision(road: Road, navette: Any) -> N
     assert [event["said"]["decision"]["what"] for event in told["events"] if event["kind"] == "closed"] == ["archive"]
 
 
-def test_a_second_run_of_the_flow_is_told_so_and_a_wrong_name_lists_the_flows(road: Road, navette: Any) -> None:
+def test_a_second_run_of_the_flow_is_told_so_and_a_wrong_name_lists_the_flows(
+    road: Road, navette: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LONGEST", 0.1)
     file = road.write("one.csv", [HEAD, *rows(1)])
     with flow_lock(road.hub, "companies"):
         code, told = navette("run", "companies", "--file", str(file))
