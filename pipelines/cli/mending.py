@@ -85,7 +85,8 @@ def _show(found: Reconciled) -> None:
         line(f"{count:,} {cause}: {CAUSES[cause]}")
     if found.repaired:
         line(f"{found.queued:,} records queued: navette push {found.result.flow} looks at them")
-        line(f"{found.taken:,} rows are taken in by the next navette run {found.result.flow}, which reads everything")
+        line(f"{found.taken:,} rows are taken in by the next navette run {found.result.flow}, or by navette live where"
+             " it runs; either reads everything")
 
 
 def _value(value: Any) -> str:

@@ -5,7 +5,7 @@ Each condition is that of the function that deals with it, which looks again, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from pipelines.hub import Hub
 from pipelines.runs.due import due_by_flow
 from pipelines.runs.intake import in_review
 from pipelines.runs.lost_creates import answers_open, unanswered
+from pipelines.runs.position import kept_mark
 from pipelines.runs.replay import create_known, parked
 from pipelines.runs.standing import Standing, standing
 from pipelines.runs.unfinished import interrupted
@@ -25,13 +26,15 @@ from pipelines.runs.unfinished import interrupted
 @dataclass(frozen=True)
 class Before:
     """Whether a run of the flow was interrupted, one waits for a person, and an answer of its system is open: one that
-    reading waits for (`intents`), or any (`unanswered`); and how the system stands."""
+    reading waits for (`intents`), or any (`unanswered`); how the system stands; and the `mark` of how far it was read,
+    None where nobody has read it, or somebody wants everything to be read again."""
 
     unfinished: bool
     review: bool
     intents: bool
     unanswered: bool
     system: Standing
+    mark: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def after_turn(hub: Hub, flows: Sequence[str]) -> After:
 @lru_cache(256)
 def _before(flow: str, system: str) -> Select[*tuple[Any, ...]]:
     return select(interrupted(flow), in_review(flow), answers_open(flow), unanswered(flow),
-                  standing(system))
+                  standing(system), kept_mark(flow))
 
 
 @lru_cache(64)

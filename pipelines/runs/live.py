@@ -37,7 +37,7 @@ from pipelines.runs.lost_creates import settle_before_reading
 from pipelines.runs.news import NewsSource
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Order, quiet
-from pipelines.runs.position import move_position, position_of
+from pipelines.runs.position import move_position
 from pipelines.runs.problems import BEGAN, Problems
 from pipelines.runs.push import push_locked
 from pipelines.runs.remote import Kept, session
@@ -239,10 +239,9 @@ class _Live:
         hub, flow = self.hub, state.flow
         said = hints(hub, flow)
         with session(hub, self.system, self.kept, before.system) as remote:
-            since = state.since
-            if since is None:
-                with hub.ask.connect() as connection:
-                    since = position_of(connection, flow.flow)
+            since = None  # where the store's mark is gone, everything is to be read: what is known here counts no more
+            if before.mark is not None:
+                since = state.since or Position(before.mark)
             resource, can = self.kept.resource_of(hub, flow, remote)
             state.listens = can.listens
             if before.intents:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import CTE, BindParameter, Connection, func, select, update
+from sqlalchemy import CTE, BindParameter, Connection, ScalarSelect, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from connectors.page import Source
@@ -19,8 +19,13 @@ from pipelines.stages.staging import Staging, copy_frame
 
 def position_of(connection: Connection, flow: str) -> Position | None:
     """Where the next read of changes begins; None before the first."""
-    mark = connection.scalar(select(hub.position.c.mark).where(hub.position.c.flow == flow))
+    mark = connection.scalar(select(kept_mark(flow)))
     return None if mark is None else Position(mark)  # {}: what was read was empty
+
+
+def kept_mark(flow: str) -> ScalarSelect[Any]:
+    """The mark of that position, as one value among others that are asked for; null where there is none."""
+    return select(hub.position.c.mark).where(hub.position.c.flow == flow).scalar_subquery()
 
 
 def move_position(connection: Connection, flow: str, position: Position) -> None:

@@ -97,8 +97,8 @@ def _sentence(why: dict[str, Any] | None) -> str | None:
 
 
 def _repair(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], table: Table, found: Reconciled) -> None:
-    """Markers for what may be sent; for what may be taken the next run reads everything, these rows without a
-    fingerprint."""
+    """Markers for what may be sent; for what may be taken the next run, or a live that finds the position gone, reads
+    everything, these rows without a fingerprint."""
     for plan in plans:
         if plan.writes:
             found.queued += queue_anew(connection, plan.feed, sendable(table, plan.feed))

@@ -163,6 +163,28 @@ def test_a_flow_that_a_command_holds_is_no_problem_and_goes_on_after_it(both: Bo
     assert problems(told) == []
 
 
+def test_what_reconcile_leaves_to_the_next_read_live_takes_in(both: Both) -> None:
+    """A change that no read of changes finds: its stamp did not move."""
+    filled(both)
+    unseen = "UPDATE customer SET name = %s, changed_at = '2020-01-01' WHERE siret = %s"
+    with living(both):
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        eventually(both.outbox, [])
+        for number in range(2):
+            both.erp("ALTER TABLE customer DISABLE TRIGGER tidy")
+            both.erp(unseen, f"Unseen {number}", SIRETS[number])
+            both.erp("ALTER TABLE customer ENABLE TRIGGER tidy")
+            with patient(lambda _: None):
+                found = reconcile_flow(both.hub, "erp_companies", repair=True)
+            assert (found.totals, found.taken) == ({"newer_there": 1}, 1)
+            eventually(lambda number=number: both.books.one(
+                "SELECT label FROM debtor WHERE siret = %s", SIRETS[number]), f"Unseen {number}")
+        both.erp("UPDATE customer SET city = 'Lyon' WHERE siret = %s", SIRETS[2])
+        eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[2]), "Lyon")
+    full = "SELECT count(*) FROM sync.run WHERE flow = 'erp_companies' AND \"full\" AND trigger = 'live'"
+    assert both.one(full) == 3, "the first time, and once after each repair"
+
+
 def test_a_read_without_news_leaves_no_run_behind(both: Both) -> None:
     filled(both)
     with living(both):
