@@ -30,6 +30,16 @@ JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type e ON t.typcategory = 'A' AND e.oid = t.typelem
 ORDER BY given.place
 
+-- name: numbered
+-- Of the columns of a table's unique index those that the database numbers by itself.
+SELECT a.attname::text
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey)
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND i.relname = %(index)s
+    AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%')
+
 -- name: open_transactions
 -- The server's clock, since when the oldest transaction of this database is open, and how many sessions we may not see.
 -- Ask before taking the snapshot: a transaction that ends between the two is then in the list, or in the snapshot.

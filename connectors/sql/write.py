@@ -6,6 +6,7 @@
        not returned ─▶ look once more ─▶ there, another version ─▶ stale      there ─▶ refused (passed over)
                                          not there ─▶ refused (gone); a delete is delivered
     an error ─▶ the batch wrote nothing: every change is told the same, retry or refused
+       a single create whose number the database had given already ─▶ retry
     COMMIT without an answer ─▶ unclear
 """
 
@@ -44,9 +45,11 @@ from connectors.sql.lookup import fetched
 from connectors.sql.relation import Relation
 from connectors.sql.session import Connection, run
 from connectors.sql.settings import Archived
+from connectors.sql.statements import statements
 from mappings.errors import ConfigurationError
 
 _BY_VALUE = ("int2", "int4", "int8", "numeric", "float4", "float8", "money", "date", "timestamp", "timestamptz")
+_TWICE = "23505"  # a value that must be unique is there already
 _GONE = ("gone", "there is no row with this key")
 _PASSED = ("skipped", "the database passed over the row without an error: a trigger or a policy of its own")
 
@@ -77,7 +80,7 @@ def written(connection: Connection, relation: Relation, version: str | None, col
                 todo="try again",
             ) from error
         connection.execute("ROLLBACK")
-        return [write_receipt(error)] * len(changes)
+        return [_receipt(connection, relation, changes, error)] * len(changes)
     except ConfigurationError:
         connection.execute("ROLLBACK")
         raise
@@ -88,6 +91,20 @@ def written(connection: Connection, relation: Relation, version: str | None, col
             return [Receipt("unclear", code=error.sqlstate or "", message=message_of(error))] * len(changes)
         return [write_receipt(error)] * len(changes)  # a deferred constraint: the server rolled back
     return [receipts[place] for place in range(len(changes))]
+
+
+def _receipt(connection: Connection, relation: Relation, changes: Sequence[Change], error: psycopg.Error) -> Receipt:
+    """Of a row that was refused alone, for a number that it did not bring and that is another row's already, as after a
+    restored copy whose sequence lags behind: nothing is wrong with the row, and tried again it gets another number. Of
+    several nobody knows yet whether it is all of them."""
+    told = write_receipt(error)
+    if error.sqlstate != _TWICE or changes[0].operation != "create" or len(changes) > 1:
+        return told
+    said = error.diag
+    index = {"schema": said.schema_name, "table": said.table_name, "index": said.constraint_name}
+    mine = relation.name == f"{said.schema_name}.{said.table_name}"
+    numbered = connection.execute(statements("catalog.sql")["numbered"], index).fetchall() if mine else []
+    return replace(told, state="retry") if any(name not in changes[0].values for name, in numbered) else told
 
 
 def _bring_back(connection: Connection, relation: Relation, archived: Archived, changes: Sequence[Change]) -> None:

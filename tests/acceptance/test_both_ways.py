@@ -9,7 +9,7 @@ from pipelines.ops.export import export_held
 from pipelines.ops.mending import link
 from pipelines.ops.outgoing import outgoing, queue_everything
 from pipelines.runs.pushing import push_flow
-from pipelines.runs.standing import pause
+from pipelines.runs.standing import pause, resume
 from tests.both_ways_desk import SIRETS, Both, both
 
 __all__ = ["both"]
@@ -280,6 +280,22 @@ def test_an_export_of_what_a_system_answered_is_a_list_to_look_at(both: Both) ->
     (written,) = export_held(both.hub, "erp_companies", both.root / "list.csv")
     assert "Wrong" in written.path.read_text("utf-8")
     assert written.notes == ("this is a list to look at: what erp says is put right there, and read again by itself",)
+
+
+def test_a_record_whose_number_there_was_given_already_waits_and_is_made_by_itself(both: Both) -> None:
+    """Their copy was restored, and its sequence was not; then somebody mends that."""
+    both.erp("INSERT INTO customer (name) SELECT 'C' || n FROM generate_series(1, 30) n")
+    both.run("erp_companies")
+    both.erp("SELECT setval(pg_get_serial_sequence('customer', 'id'), 100, false)")
+    both.crm("INSERT INTO crm.company (name, type) VALUES ('New 1', 'customer'), ('New 2', 'customer')")
+    assert both.push("erp_companies").counts["waiting"] == 2
+    kept = outgoing(both.hub, "erp_companies")
+    assert {(one.state, one.code, "duplicate key" in one.why) for one in kept} == {("waiting", "23505", True)}
+    assert len(kept) == 2
+    both.erp("SELECT setval(pg_get_serial_sequence('customer', 'id'), (SELECT max(id) FROM customer))")
+    resume(both.hub, "erp")  # what waits is due
+    assert both.push("erp_companies").counts["created"] == 2
+    assert (both.erp.one("SELECT count(*) FROM customer"), outgoing(both.hub, "erp_companies")) == (32, [])
 
 
 def test_what_nothing_tells_how_to_do_is_no_push(both: Both) -> None:

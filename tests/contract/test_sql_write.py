@@ -212,6 +212,25 @@ def test_what_the_database_itself_forbids_is_refused(books: Books) -> None:
     assert books.rows("SELECT code, name FROM debtor ORDER BY 1") == [("A", "a"), ("B", "bo"), ("new", "new")]
 
 
+@pytest.mark.parametrize("numbered", ["serial", "int GENERATED ALWAYS AS IDENTITY", "bigint DEFAULT nextval('own')"])
+def test_a_number_that_the_database_gave_twice_is_nothing_of_the_rows(books: Books, numbered: str) -> None:
+    sequence = "own" if "own" in numbered else "debtor_id_seq"
+    books.make("CREATE SEQUENCE own", DEBTOR.replace("id serial", f"id {numbered}"),
+               "INSERT INTO debtor (code, name) VALUES ('A', 'a'), ('B', 'b'), ('C', 'c')",
+               f"SELECT setval('{sequence}', 1, false)")  # as in a copy that was restored without its sequences
+    remote = books.remote()
+    new = [Change("create", None, {"code": f"N{at}", "name": "n"}) for at in range(2)]
+    told = "duplicate key value violates unique constraint"
+    assert [(one.state, one.message[:46]) for one in remote.write(BY_ID, new)] == [("refused", told)] * 2
+    for _ in range(2):
+        assert [(one.state, one.code, one.message[:46]) for one in remote.write(BY_ID, new[:1])] == [
+            ("retry", "23505", told)]
+    assert states(remote.write(BY_ID, new)) == ["delivered"] * 2
+    for ours in ({"code": "A", "name": "n"}, {"id": "1", "name": "n"}):
+        if "ALWAYS" not in numbered or "id" not in ours:
+            assert states(remote.write(BY_ID, [Change("create", None, ours)])) == ["refused"]
+
+
 def test_a_constraint_that_is_checked_at_commit_refuses_the_batch(books: Books) -> None:
     books.make("CREATE TABLE part (id int PRIMARY KEY, of int REFERENCES part DEFERRABLE INITIALLY DEFERRED)")
     remote = books.remote()
