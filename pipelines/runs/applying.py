@@ -299,6 +299,8 @@ class Apply:
             if rest:
                 connection.execute(insert(into.tables.wait), [{"row_no": row_no} for row_no in rest])
                 counts.count(into.park_rest(connection))
+            if into.later:
+                connection.execute(insert(into.tables.wait), [{"row_no": row_no} for row_no in into.later])
 
     def _refuse_waiting(self, number: int, low: int, high: int) -> bool:
         """Refuses the waiting rows in (low, high] that the store does not take: each half is tried, and undone."""

@@ -12,7 +12,7 @@ Two runs that change one record meet at its row; the second decides on what the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +29,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    union,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -40,6 +41,7 @@ from pipelines.stages.conflicts import disputed_fields
 from pipelines.stages.creates import create_as_decided, create_matched
 from pipelines.stages.decide import APPLIED
 from pipelines.stages.held import close_held, hold
+from pipelines.stages.later_twins import later_twins
 from pipelines.stages.match import HIGH, LATEST, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED
@@ -68,6 +70,7 @@ class IntoApply:
         self.refusals: bool | None = None  # whether the feed has open held rows; None: to be asked
         self.may_create = True  # False where the landing is known to have found nothing new
         self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
+        self.later: Sequence[int] = ()  # rows of the last pass that have to see what it took in
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
 
     @property
@@ -132,7 +135,7 @@ class IntoApply:
             patient = waiting and not lenient and not final
             kinds = self._match(connection, bounds, waiting, lenient, self.run, patient=patient)
         if waiting or self.plan.into.aliases or self.plan.shared_space:
-            self._one_row_per_record(connection)
+            self._one_row_per_record(connection, lenient)
             kinds = None
         m = self.work.m
         refusing = refuse_for_links(self.plan, m)
@@ -249,14 +252,20 @@ class IntoApply:
         with index_lookups(connection):
             return _counted(connection.execute(matches, bounds | of_run(self.plan, run)))
 
-    def _one_row_per_record(self, connection: Connection) -> None:
+    def _one_row_per_record(self, connection: Connection, last: bool) -> None:
         """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first."""
         m, wait = self.work.m, self.tables.wait
         nth = func.row_number().over(partition_by=m.c.record_id, order_by=m.c.row_no).label("nth")
         ranked = select(m.c.row_no, nth).where(m.c["class"].in_(LINKED)).subquery()
-        later = select(ranked.c.row_no).where(ranked.c.nth > 1)
-        gone = delete(m).where(m.c.row_no.in_(later)).returning(m.c.row_no).cte("gone")
-        connection.execute(upsert(wait).from_select(["row_no"], select(gone.c.row_no)).on_conflict_do_nothing())
+        later = union(select(ranked.c.row_no).where(ranked.c.nth > 1), *[
+            later_twins(self.plan, self.tables, m, rule) for rule in self.plan.into.match if self.plan.into.aliases])
+        gone = delete(m).where(m.c.row_no.in_(later)).returning(m.c.row_no)
+        if last:
+            self.later = connection.scalars(gone).all()
+            connection.execute(delete(wait).where(wait.c.row_no.in_(self.later)))
+            return
+        put_off = select(gone.cte("gone").c.row_no)
+        connection.execute(upsert(wait).from_select(["row_no"], put_off).on_conflict_do_nothing())
 
     # -- rows that are not applied --------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Decide over the whole landed run: repeated keys, matches, twins, waiting rows, changes.
 
-Writes only `fate`, and `wait` with the rows that wait for others of the run.
+Writes only `fate`, and `wait` with the rows that wait for others of the run: for their links, or with `aliases` for the
+first of their twins.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
+from pipelines.stages.later_twins import let_twins_wait
 from pipelines.stages.match import HIGH, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
@@ -147,6 +149,9 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
         refusing = refuse_for_links(plan, tables.fate)
         if refusing is not None:
             connection.execute(refusing)
+    for (plan, tables), twins in zip(pairs, alike, strict=True):
+        if plan.into.aliases and not alone:
+            let_twins_wait(connection, plan, tables, twins)
     if changes:
         tell_changes(connection, plans, staging)
     return [Decided(*_outcomes(connection, tables), same + gone.same, gone.refused)

@@ -1,13 +1,17 @@
-"""Twins: two rows of one run that are one record, as far as the match rules can tell."""
+"""Twins: two rows of one run that are one record, as far as the match rules can tell.
+
+A person decides what they are; where several keys may be one record they are one (pipelines.stages.later_twins).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Label,
     Select,
     Subquery,
     and_,
@@ -25,6 +29,7 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
+from mappings.language.flow import MatchRule
 from pipelines.stages.match import sides
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
@@ -56,19 +61,15 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
     if connection.scalar(news.limit(1)) is None:
         return
     for rule in [rule for rule, some in zip(plan.into.match, alike, strict=True) if some()]:
-        names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
-        values = [sides(plan, plan.record, s, name, links)[1] for name in names]
+        values, others = compared(plan, tables, rule, links)
         # Two expressions of the same text must be one in GROUP BY: a subquery names them.
-        others = [sides(plan, plan.record, s, name, links)[1] for name in rule.unless]
         new = (
-            select(s.c.row_no, s.c.key, since.label("since"),
-                   *[value.label(f"side{number}") for number, value in enumerate(values)],
-                   *[value.label(f"other{number}") for number, value in enumerate(others)])
+            select(s.c.row_no, s.c.key, since.label("since"), *values, *others)
             .join(fate, fate.c.row_no == s.c.row_no)
             # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
             .where(or_(fate.c["class"] == "new", fate.c.code == "twins", since)).subquery()
         )
-        parts = [new.c[f"side{number}"] for number in range(len(values))]
+        parts = [new.c[value.name] for value in values]
         groups = (
             select(*parts, func.count().label("n"), func.min(new.c.key).label("low_key"),
                    func.max(new.c.key).label("high_key"))
@@ -80,18 +81,31 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
             .join(groups, and_(*[new.c[part.name] == groups.c[part.name] for part in parts])).subquery()
         )
         if others:
-            members = _not_strangers(members, len(parts), len(others))
+            members = not_strangers(members, len(parts), len(others))
         connection.execute(
             update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
             .values(_twin_of({"rule": " + ".join(rule.on)}, members) | {"record_id": null()})
         )
 
 
+def compared(plan: IntoPlan, tables: IntoStaging, rule: MatchRule, links: Mapping[str, ColumnElement[Any]]
+             ) -> tuple[list[Label[Any]], list[Label[Any]]]:
+    """What two rows must have in common to fit each other by the rule, as side0, side1 …; and what must not differ, as
+    other0, other1 …"""
+    names = [*rule.on, *([plan.owner.column] if plan.owner and plan.owner.column not in rule.on else [])]
+
+    def labelled(label: str, each: Sequence[str]) -> list[Label[Any]]:
+        return [sides(plan, plan.record, tables.rows, name, links)[1].label(f"{label}{number}")
+                for number, name in enumerate(each)]
+
+    return labelled("side", names), labelled("other", rule.unless)
+
+
 def some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
     """For each rule, whether any two staged rows have its values in common; links, which are not staged, left out."""
     links = {reference.column for reference in plan.references}
     questions: list[Select[Any]] = []
-    for rule in () if plan.into.aliases else plan.into.match:
+    for rule in plan.into.match:
         values = [sides(plan, plan.record, tables.rows, name, {})[1] for name in rule.on if name not in links]
         staged = select(*[value.label(f"side{place}") for place, value in enumerate(values)]).select_from(tables.rows)
         side = staged.subquery().c
@@ -110,15 +124,15 @@ def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -
     return and_(tables.fate.c["class"].in_(["link", "review"]), tables.rows.c.key.in_(twins))
 
 
-def _not_strangers(members: Subquery, sides: int, others: int) -> Subquery:
+def not_strangers(members: Subquery, sides: int, others: int, order: str | None = None) -> Subquery:
     """Of the members of each group, those that `unless` leaves a twin: each of its fields has, on some other member,
-    the same value or none."""
-    group = [members.c[f"side{number}"] for number in range(sides)]
+    the same value or none. `order`: the column by which that other one has to come before; `n` counts up to there."""
+    group, by = [members.c[f"side{number}"] for number in range(sides)], members.c[order] if order else None
     alike: list[ColumnElement[Any]] = []
     for number in range(others):
         other = members.c[f"other{number}"]
-        unknown = func.count().filter(other.is_(None)).over(partition_by=group)
-        same = func.count().over(partition_by=[*group, other])
+        unknown = func.count().filter(other.is_(None)).over(partition_by=group, order_by=by)
+        same = func.count().over(partition_by=[*group, other], order_by=by)
         alike.append(case((other.is_(None), members.c.n), else_=same + unknown).label(f"alike{number}"))
     counted = select(*members.c, *alike).subquery()
     return select(counted).where(*[counted.c[column.name] > 1 for column in alike]).subquery()

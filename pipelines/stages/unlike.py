@@ -40,8 +40,8 @@ class Meeting:
 
     def __init__(self, plan: IntoPlan, tables: IntoStaging) -> None:
         self._keys = Met(["key"])
-        rules = () if plan.into.aliases else plan.into.match
-        self._rules = [Met(names) if names else None for names in (_as_they_are(plan, tables, r) for r in rules)]
+        compared = [_as_they_are(plan, tables, rule) for rule in plan.into.match]
+        self._rules = [Met(names) if names else None for names in compared]
 
     def meet(self, staged: pa.Table) -> None:
         """`staged`: columns as in the table `rows`."""
