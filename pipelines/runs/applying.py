@@ -256,11 +256,10 @@ class Apply:
         while moved:
             moved = False
             for number, into in enumerate(self.intos):
-                before = self._count_waiting(into)
-                low = 0
-                while before and low < self.cursor.intos[number].last_row:
-                    self._rows(number, low, low + BATCH_ROWS, waiting=True)
-                    low += BATCH_ROWS
+                before, low = self._count_waiting(into), 0
+                for high in self._ends(select(into.tables.wait.c.row_no), low, number) if before else ():
+                    self._rows(number, low, high, waiting=True)
+                    low = high
                 moved = moved or (before > 0 and self._count_waiting(into) < before)
         while any(self._count_waiting(into) for into in self.intos):
             try:
