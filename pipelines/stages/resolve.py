@@ -90,6 +90,8 @@ def resolve_rows(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> S
         for column in field.columns:
             ours, theirs = v.c[f"c_{column}"], v.c[f"r_{column}"]
             new[column] = case((takes, _or_next(plan, v, field, column)), else_=ours)
+            if column == "archived":
+                new[column] = case((v.c.back, false()), else_=new[column])
             # What the next system says is still to be sent to this one, which has none.
             agreed = case((takes, theirs), else_=ours) if field.sent else new[column]
             base[column] = case((or_(_unsettled(v, field), _echo(plan, v, field)), v.c[f"b_{column}"]), else_=agreed)
@@ -155,8 +157,10 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
                 image_of(e, column, agreed).label(f"i_{column}"),
             ]
     back: ColumnElement[bool] = false()
-    if plan.archives and all(field.name != "archived" for field in plan.fields):
+    if plan.archives:
         back = and_(e.c.absent_since.is_not(None), c.c.archived_at.is_not(None))
+        if any(field.name == "archived" for field in plan.fields):  # what the row says counts, and what it last said
+            back = and_(back, s.c.keep_archived, e.c.b_archived.is_not(True))
     agreed_on = matched.join(s, s.c.row_no == matched.c.row_no).join(c, true()).outerjoin(x, true())
     return (
         select(
