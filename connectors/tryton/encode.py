@@ -11,9 +11,9 @@ from connectors.tryton.cells import cells_of
 from connectors.tryton.mechanisms import COLUMN, Mechanisms
 from connectors.tryton.model import MANY, ONE, VERSION, Column, Model, Models
 from connectors.tryton.numbers import Numbers
-from connectors.tryton.query import SOME, Domain, Query, is_id
+from connectors.tryton.query import SOME, Domain, Query
 from connectors.tryton.session import Session
-from connectors.tryton.values import BadCell, id_list, wire_value
+from connectors.tryton.values import BadCell, id_list, is_id, wire_value
 from mappings.errors import ConfigurationError
 
 REMEMBERED = 10_000

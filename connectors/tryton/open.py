@@ -18,11 +18,11 @@ from connectors.tryton.cells import page_of
 from connectors.tryton.deleted import Deletions
 from connectors.tryton.encode import Encoder, equals, keys_domain
 from connectors.tryton.model import MANY, TEMPLATE, VERSION, Column, Models
-from connectors.tryton.query import SOME, Query, Row, is_id
+from connectors.tryton.query import SOME, Query, Row
 from connectors.tryton.reading import CREATOR, STAMPS, WRITTEN, TrytonSource, states_of
 from connectors.tryton.session import Session
 from connectors.tryton.settings import TrytonSettings
-from connectors.tryton.values import BadCell, wire_value
+from connectors.tryton.values import BadCell, is_id, wire_value
 from connectors.tryton.writers import saved_by_others
 from connectors.tryton.writing import ACTIVE, Writer
 from mappings.errors import ConfigurationError

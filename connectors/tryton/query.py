@@ -98,8 +98,3 @@ class Query:
         """The greatest value of `stamp`, as Tryton sends it; None where there is none."""
         found = Query(self.session, self.model, ()).rows([domain, [stamp, "!=", None]], 1, (f"-{stamp}",), (stamp,))
         return found[0][stamp] if found else None
-
-
-def is_id(text: str) -> bool:
-    """Whether the text is the number of a record."""
-    return text.isascii() and text.isdigit() and len(text) <= 18

@@ -76,7 +76,9 @@ def _decimal(text: str) -> dict[str, Any]:
     value = Decimal(_digits(text))
     if not value.is_finite():
         raise BadCell(f"{text[:60]!r} is no number that Tryton can hold")
-    return {"__class__": "Decimal", "decimal": format(value, "f")}
+    whole, point, part = format(value, "f").partition(".")
+    part = part.rstrip("0")  # Tryton counts them among the digits that a field may have
+    return {"__class__": "Decimal", "decimal": f"{whole}{point}{part}" if part else whole}
 
 
 def _time(text: str) -> dict[str, Any]:
@@ -107,11 +109,16 @@ def _reference(text: str) -> str:
 
 
 def id_list(text: str) -> list[int]:
-    """The ids of a set of links, a JSON list."""
+    """The ids of a set of links, a JSON list; each a number, or a text of digits as keys are."""
     told = orjson.loads(text) if text else []
-    if not isinstance(told, list) or not all(type(one) is int for one in told):
+    if not isinstance(told, list) or not all(type(one) is int or (type(one) is str and is_id(one)) for one in told):
         raise BadCell(f"{text[:60]!r} is no JSON list of ids")
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(map(int, told)))
+
+
+def is_id(text: str) -> bool:
+    """Whether the text is the number of a record."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 KINDS: dict[str, Callable[[str], Any]] = {

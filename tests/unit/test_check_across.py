@@ -46,6 +46,16 @@ def test_masters_that_never_speak_are_told(tmp_path: Path):
     ]
 
 
+def test_children_that_are_archived_when_their_owner_names_them_no_more_need_the_master_of_archived(tmp_path: Path):
+    own = "entity: address\nmasters: {archived: erp}\n"
+    said = "entities/address.yaml:2:21: warning: masters.archived: no flow of erp says anything about address.archived" \
+        ", so the lock would keep everybody from ever changing it"
+    for absent, problems in (("", []), ("absent: archive, ", []), ("absent: unlink, ", [said])):
+        child = f"  - {{entity: address, owner: company, key: RUE, whole: true, {absent}fields: {{street: RUE}}}}\n"
+        files = {"entities/address.yaml": own, "flows/customers.yaml": FLOW + child}
+        assert told(tmp_path, files) == problems
+
+
 def test_what_no_flow_says_is_not_told_while_a_flow_cannot_be_read(tmp_path: Path):
     own = "entity: company\nmasters: {name: hr}\n"
     broken = "flow: staff\nsystem: hr\nread: {files: 'S.csv'}\nint: []\n"
