@@ -65,6 +65,7 @@ class Cursor(BaseModel):
     position: dict[str, Any] | None = None  # how far the source was read; kept with the run's last batch
     adopting: bool = False  # rows are linked, and nothing is written on either side
     rebasing: bool = False  # everything is read under a mapping that changed
+    read_now: bool = False  # a system that answers was asked: its rows were what stood there when the run began
     gone: int = 0  # keys that the system itself says were deleted
     quiet: bool = False  # nothing else was under way when the run decided
 

@@ -45,6 +45,7 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
                zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
         variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
         position=reached(order.source), adopting=order.adopting, rebasing=order.rebasing,
+        read_now=order.read_now,
     )
     for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
         now.applied, now.undecided = then.recounted(), then.undecided

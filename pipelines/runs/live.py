@@ -258,7 +258,7 @@ class _Live:
                     note_hints(hub, said, None)
                     return Counter()
                 result = execute(hub, Order(flow=flow, source=source, name=resource.name, full=since is None,
-                                            trigger="live"))
+                                            trigger="live", read_now=True))
             except BaseException:
                 seen.forget()  # what was read is not taken in
                 raise

@@ -80,7 +80,7 @@ def take_in(hub: Hub, flow: Flow, page: Page, resource: Resource) -> None:
     from pipelines.runs.remote import FetchedSource  # which settles before it reads, and so knows this module
 
     execute(hub, Order(flow=flow, source=FetchedSource(page), name=resource.name, guarded=False, afresh=True,
-                       trigger="readback"))
+                       trigger="readback", read_now=True))
 
 
 def _was_done(row: RowMapping, there: Mapping[str, Any] | None, resource: Resource) -> bool:

@@ -45,6 +45,7 @@ class Order:
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     adopting: bool = False  # rows are linked, and nothing is written on either side
     rebasing: bool = False  # everything is read under a mapping that changed
+    read_now: bool = False  # a system that answers was asked: its rows are what stands there
     comparing: bool = False  # every row is decoded and decided on; only to be looked at
     dagster_run: str | None = None
     calls: tuple[int, ...] = ()  # what is taken from the inbox

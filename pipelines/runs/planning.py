@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -44,6 +45,8 @@ def kept_plan(hub: Hub, flow: Flow) -> IntoPlan:
 
 def _of_kind(plans: tuple[IntoPlan, ...], of: Order | Cursor) -> tuple[IntoPlan, ...]:
     """The plans of a run that decides otherwise than usual; a resumed one decides as it began."""
+    if of.read_now:
+        plans = tuple(replace(plan, read_now=True) for plan in plans)
     if of.rebasing:
         return tuple(plan.rebase() for plan in plans)
     return tuple(plan.adopt() for plan in plans) if of.adopting else plans

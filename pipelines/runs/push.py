@@ -301,7 +301,8 @@ class _Push:
 
     def _take_in(self, page: Page, trigger: str) -> RunResult:
         result = execute(self.hub, Order(flow=self.flow, source=FetchedSource(page),
-                                         name=self.resource.name, guarded=False, afresh=True, trigger=trigger))
+                                         name=self.resource.name, guarded=False, afresh=True, trigger=trigger,
+                                         read_now=True))
         if result.state == "done":
             self.seen.note(page, self.plan.into.key)
             self.seen.settle(self.hub, self.flow)

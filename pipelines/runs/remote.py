@@ -174,5 +174,5 @@ def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Pro
         whole = since is None
         order = Order(flow=flow, source=source, name=resource.name, full=whole, trigger=trigger,
                       dagster_run=dagster_run, adopting=adopting, guarded=not (adopting or comparing),
-                      comparing=comparing, rebasing=rebasing)
+                      comparing=comparing, rebasing=rebasing, read_now=True)
         return execute(hub, order, progress, preview=preview)

@@ -192,4 +192,4 @@ def _road(hub: Hub, connection: Connection, order: Order) -> _Road:
 
 def _key(order: Order) -> Hashable:
     many = _size(order) > FEW
-    return "road", order.flow.flow, many, tuple(order.source.columns), tuple(sorted(order.variables))
+    return "road", order.flow.flow, many, order.read_now, tuple(order.source.columns), tuple(sorted(order.variables))

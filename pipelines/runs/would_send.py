@@ -82,7 +82,7 @@ def would_push(hub: Hub, flow: Flow, before: Sequence[Send], limit: int) -> Woul
                 sends.extend(landed_sends(connection, flow, landed, asked, limit))
 
             execute(hub, Order(flow=flow, source=FetchedSource(page), name=resource.name, guarded=False,
-                               trigger="preview"), preview=look)
+                               trigger="preview", read_now=True), preview=look)
         else:
             gone = list(known)
             with hub.engine.connect() as connection:

@@ -181,7 +181,7 @@ def _ask(connection: Connection, run_id: int, plan: IntoPlan, gone: Sequence[Row
         "row_no": 0, "key": [each.key for each in gone], "outcome": "review", "code": "gone", "causes": causes,
         "candidates": ["{" + str(each.record_id) + "}" for each in gone],
     }))
-    hold(connection, run_id, plan.feed, held, source)
+    hold(connection, run_id, plan, held, source)
 
 
 def archive_entries(connection: Connection, plan: IntoPlan, entries: Sequence[tuple[str, int]], run_id: int) -> None:

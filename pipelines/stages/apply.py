@@ -278,7 +278,7 @@ class IntoApply:
             names, select(*[staged.c[name] for name in names]).where(
                 staged.c.row_no > low, staged.c.row_no <= high, stands(staged))
         ))
-        hold(connection, self.run[0], self.plan.feed, h, self.source, self.answers)
+        hold(connection, self.run[0], self.plan, h, self.source, self.answers)
         self.refusals = None
         self.clear(connection)
         fate = self.tables.fate
@@ -298,7 +298,7 @@ class IntoApply:
         if not told:
             return Counter()
         copy_frame(connection, h, held_from(connection, self.staging, self.plan, list(told)))
-        hold(connection, self.run[0], self.plan.feed, h, self.source, self.answers)
+        hold(connection, self.run[0], self.plan, h, self.source, self.answers)
         self.refusals = None
         return Counter(row["outcome"] for row in told)
 

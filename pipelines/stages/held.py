@@ -27,6 +27,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    false,
     func,
     literal,
     literal_column,
@@ -126,7 +127,7 @@ def raw_rows(connection: Connection, staging: Staging, rows: Collection[int]) ->
     return found
 
 
-def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: str, answers: Table | None = None
+def hold(connection: Connection, run_id: int, plan: IntoPlan, rows: Table, source: str, answers: Table | None = None
          ) -> None:
     """Writes held rows (columns NAMES) into sync.held; the latest stands for each identity.
 
@@ -136,6 +137,7 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
     A damaged line of an export that nobody filled in keeps its place and its cause. A row that somebody dismissed, and
     that comes again as it was, stays dismissed.
     """
+    feed = plan.feed
     content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
     base = func.coalesce(rows.c.key, literal("#") + content)
     nth = func.row_number().over(partition_by=base, order_by=rows.c.row_no)
@@ -162,7 +164,8 @@ def hold(connection: Connection, run_id: int, feed: int, rows: Table, source: st
             set_={name: fresh[name] for name in ("run_id", *NAMES) if name not in place}
             | {name: case((untouched, hub.held.c[name]), else_=fresh[name]) for name in place},
             # Old news never replaces the newer refusal of the same key.
-            where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark),
+            where=or_(hub.held.c.mark.is_(None), fresh.mark.is_(None), fresh.mark >= hub.held.c.mark,
+                      _of_before(plan, run_id)),
         )
     )
 
@@ -212,22 +215,29 @@ def _stay_who_they_are(connection: Connection, run_id: int, feed: int, rows: Sel
 
 
 def not_newer(held: Table, answers: FromClause) -> ColumnElement[bool]:
-    """The held row is no newer news than the row that answers it."""
+    """The held row is, by its mark, no newer news than the row that answers it."""
     return or_(held.c.mark.is_(None), answers.c.mark.is_(None), held.c.mark <= answers.c.mark)
+
+
+def _of_before(plan: IntoPlan, run_id: int) -> ColumnElement[bool]:
+    """The held row is of before the run, whose own are what stands there now, whatever the marks say."""
+    return hub.held.c.run_id < run_id if plan.read_now else false()
 
 
 def close_held(connection: Connection, run_id: int, plan: IntoPlan, good: FromClause) -> None:
     """Closes the open held rows that a good row (columns key, row_no, mark) is newer than."""
     held = hub.held
-    close_good(connection, run_id, held.c.feed == plan.feed, held.c.key == good.c.key,
+    close_good(connection, run_id, plan, held.c.feed == plan.feed, held.c.key == good.c.key,
                or_(held.c.run_id < run_id, and_(held.c.run_id == run_id, held.c.row_no < good.c.row_no)), good=good)
 
 
-def close_good(connection: Connection, run_id: int, *where: ColumnElement[bool], good: FromClause) -> None:
+def close_good(connection: Connection, run_id: int, plan: IntoPlan, *where: ColumnElement[bool], good: FromClause
+               ) -> None:
     """Closes the open held rows that meet a good row (column mark) as `where` says and are no newer news than it."""
     with all_at_once(connection):
         connection.execute(
-            update(hub.held).where(hub.held.c.state == "open", not_newer(hub.held, good), *where)
+            update(hub.held)
+            .where(hub.held.c.state == "open", or_(not_newer(hub.held, good), _of_before(plan, run_id)), *where)
             .values(state="closed", closed_at=func.now(), closed_by=run_id)
         )
 

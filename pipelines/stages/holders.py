@@ -28,7 +28,7 @@ def close_elements(connection: Connection, run_id: int, element: tuple[IntoPlan,
     held, good = hub.held, _applied(run_id, *element, *holder)
     with all_at_once(connection):
         _note_holders(connection, run_id, *element, holder[1])
-    close_good(connection, run_id, held.c.feed == element[0].feed, held.c.holder == good.c.key,
+    close_good(connection, run_id, element[0], held.c.feed == element[0].feed, held.c.holder == good.c.key,
                held.c.run_id < run_id, good=good)
 
 

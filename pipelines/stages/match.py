@@ -112,13 +112,10 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
         outer.append(fit)
         fits.append((rule, fit))
 
-    # A run that waited for a person holds old news of what was read or written since, which marks need not tell.
-    overtaken = and_(x.c.mark.is_(None), s.c.mark.is_(None), func.coalesce(x.c.run_id > RUN, false()))
-    older = or_(func.coalesce(x.c.mark > s.c.mark, false()), overtaken, OUTDATED)
     chosen = func.coalesce(linked, *[fit.c.one for _, fit in fits]) if fits else linked
     verdict = _Verdict()
     verdict.add(and_(x.c.run_id == RUN, x.c.row_no == s.c.row_no), "done")
-    verdict.add(older, "superseded")
+    verdict.add(or_(is_older(plan, x, s), OUTDATED), "superseded")
     for waiting, reference in waits:
         # Whether it is refused for that is decided when it is known that its record does not come in this run.
         verdict.add(waiting, "parked", code="waits_for", field=reference.column,
@@ -162,6 +159,19 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
         .select_from(source)
         .where(*where)
     )
+
+
+def is_older(plan: IntoPlan, x: FromClause, s: FromClause) -> ColumnElement[bool]:
+    """Whether a row of `s` is older news than its entry; parameter: run.
+
+    What was read now stands there, also where an order mark from before was ahead: of a clock that was wrong, or of a
+    state that a backup took back. It is old only where a later run than this one, which waited, has applied the row.
+    """
+    # A run that waited for a person holds old news of what was read or written since, which marks need not tell.
+    later = func.coalesce(x.c.run_id > RUN, false())
+    by_mark = func.coalesce(x.c.mark > s.c.mark, false())
+    overtaken = and_(x.c.mark.is_(None), s.c.mark.is_(None), later)
+    return or_(and_(by_mark, later) if plan.read_now else by_mark, overtaken)
 
 
 def creates_open(feed: int | ColumnElement[int]) -> ColumnElement[bool]:

@@ -87,6 +87,7 @@ class IntoPlan:
     adopting: bool = False  # rows are linked, and nothing is written on either side
     decided: bool = False  # a person said that its rows are new records
     rebasing: bool = False  # the mapping changed: a row that reads otherwise was not edited for that
+    read_now: bool = False  # its rows are what stands in a system that answers, whatever their order marks say
     built: dict[Hashable, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def once(self, name: Hashable, build: Callable[[], S]) -> S:

@@ -37,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import FromClause
 
-from pipelines.stages.match import entry_of, of_run
+from pipelines.stages.match import OUTDATED, entry_of, is_older, of_run
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
 
@@ -89,14 +89,14 @@ def _mark_late(connection: Connection, plan: IntoPlan, tables: IntoStaging, run:
     some = tables.once("any refused", lambda: select(exists(select(held.c.row_no).where(held.c.key.is_not(None)))))
     if not connection.scalar(some):
         return False
-    outdated: bool = of_run(plan, run)["outdated"]
     x = entry_of(plan, held)
-    newer_entry = exists(select(x.c.key).select_from(x).where(x.c.mark > held.c.mark))
+    newer_entry = exists(select(x.c.key).select_from(x).where(is_older(plan, x, held)))
     later = union_all(*[select(table.c.key, table.c.mark, table.c.row_no) for table in (tables.rows, tables.same)]
                       ).subquery("later")
     newer_row = exists().where(later.c.key == held.c.key, _place(later) > _place(held))
-    late = and_(held.c.key.is_not(None), true() if outdated else or_(newer_entry, newer_row))
-    return bool(connection.execute(update(held).where(or_(held.c.late, late)).values(late=late)).rowcount)
+    late = and_(held.c.key.is_not(None), or_(OUTDATED, newer_entry, newer_row))
+    marked = update(held).where(or_(held.c.late, late)).values(late=late)
+    return bool(connection.execute(marked, of_run(plan, run)).rowcount)
 
 
 def _place(table: FromClause) -> Tuple:

@@ -141,8 +141,8 @@ def settle_read_back(connection: Connection, plan: IntoPlan, rows: Mapping[str, 
     those that are so by now.
 
     Not where the record differs from what was agreed on, whoever changed it and when, nor where an open conflict or a
-    held row of the key is left, nor where the row is an older one: a run has to look at these. The record is locked, so
-    that whoever is changing it is waited for, and whoever changes it next finds the fingerprint, and takes it away.
+    held row of the key is left: a run has to look at these. The record is locked, so that whoever is changing it is
+    waited for, and whoever changes it next finds the fingerprint, and takes it away.
     """
     settled = plan.once("read back", lambda: _read_back(plan))
     every = rows.values()
@@ -166,8 +166,7 @@ def _read_back(plan: IntoPlan) -> ReturningUpdate[Any]:
     return (
         update(x).where(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key == said.c.key,
                         x.c.record_id == ours.c.id, x.c.base_set == plan.base_set, x.c.pending.is_(None),
-                        x.c.absent_since.is_(None), func.coalesce(x.c.mark <= said.c.mark, true()), ~_disputed(plan),
-                        x.c.key.not_in(refused), *agreed)
+                        x.c.absent_since.is_(None), ~_disputed(plan), x.c.key.not_in(refused), *agreed)
         .values(fingerprint=said.c.print, mark=said.c.mark, sent=null()).returning(x.c.key)
     )
 

@@ -185,6 +185,21 @@ def test_what_reconcile_leaves_to_the_next_read_live_takes_in(both: Both) -> Non
     assert both.one(full) == 3, "the first time, and once after each repair"
 
 
+def test_an_edit_is_taken_in_behind_one_whose_clock_was_ahead(both: Both) -> None:
+    both.change_flow("books", "changed_since: changed_at", "changed_since: changed_at, stamp: changed_at")
+    both.books("INSERT INTO debtor (label, siret, town) VALUES ('One', %s, 'Lyon')", SIRETS[0])
+    town = "SELECT city FROM crm.company"
+    with living(both):
+        eventually(lambda: both.one(town), "Lyon")
+        both.books("ALTER TABLE debtor DISABLE TRIGGER touch;"
+                   " UPDATE debtor SET town = 'Ahead', changed_at = clock_timestamp() + interval '1 hour';"
+                   " ALTER TABLE debtor ENABLE TRIGGER touch")
+        eventually(lambda: both.one(town), "Ahead")
+        both.books("UPDATE debtor SET town = 'Right'")
+        eventually(lambda: both.one(town), "Right")
+    assert both.one("SELECT sum(superseded)::int FROM sync.run_into") == 0
+
+
 def test_a_read_without_news_leaves_no_run_behind(both: Both) -> None:
     filled(both)
     with living(both):
