@@ -78,14 +78,27 @@ def settle(path: Path, pinned: str | None) -> tuple[str, int]:
         wide = marked is not None and marked.startswith(("utf-16", "utf-32"))
         if name in ("utf-16", "utf-32"):  # the mark says which; without one, as on Windows
             return (marked if wide and marked else f"{name}-le"), length if wide else 0
-        if marked == "utf-8" and any(own.encode() in head.partition(b"\n")[0] for own in (OWN_PREFIX, MARK)):
-            return marked, length  # our own export, as a spreadsheet saves it: the mark says what it has become
+        own = any(sign.encode() in head.partition(b"\n")[0] for sign in (OWN_PREFIX, MARK))
+        if own and (marked == "utf-8" or (marked is None and one_byte(name) and _is_utf8(head))):
+            return "utf-8", length  # our own export, as a spreadsheet saves it
         if marked is not None and marked != name:
             raise SourceUnreadable(
                 f"the file begins with the mark of {marked}, but encoding: {pinned} is pinned",
                 where=str(path), todo="remove `encoding` from the mapping, or check the export",
             )
+        if marked is None and one_byte(name) and _is_utf8(head):
+            raise SourceUnreadable(
+                f"every letter of the file beyond ASCII is UTF-8, but encoding: {pinned} is pinned", where=str(path),
+                todo="remove `encoding` from the mapping, or have the file written as before",
+            )
         return name, length
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether there are letters beyond ASCII, and all of them are UTF-8: read byte by byte they were "Ã©" and the like,
+    which nobody writes. The sample may end within one."""
+    rest = _MULTI.sub(b"", head)
+    return _MULTI.search(head) is not None and not _HIGH.search(rest[:-3] if len(head) == SAMPLE else rest)
 
 
 def _judge(head: bytes, file: BinaryIO) -> str:

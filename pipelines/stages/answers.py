@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pandas as pd
-from sqlalchemy import Connection, func, select, update
+import pyarrow as pa
+from sqlalchemy import BigInteger, Connection, Engine, any_, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from connectors.file.neutral import ANSWERS, KEPT, LINE, are_numbers
 from connectors.page import Page
@@ -35,6 +37,26 @@ def split_answers(page: Page) -> tuple[Page, pd.Series]:
     said = pd.concat([page.frame[ANSWERS], said]) if ANSWERS in ours else said
     plain = replace(page, frame=_unstorable_again(frame, page.frame[ANSWERS]) if ANSWERS in ours else frame)
     return _damaged_again(plain, page.frame[LINE]) if LINE in ours else plain, _numbers(said)
+
+
+def staged_answers(answers: pd.Series, marks: pd.Series) -> pa.Table:
+    """Each held row that is answered, with the order mark of the row that answers it; a damaged line has none."""
+    known = marks.reindex(answers.index.unique()).loc[answers.index]
+    return pa.table({"row_no": pa.array(answers.index), "held": pa.array(answers), "mark": pa.array(known)})
+
+
+def marks_of_held(engine: Engine, answers: pd.Series) -> dict[int, int]:
+    """By row number, the order mark of the held rows that it answers: of several, the latest."""
+    held = hub.held
+    asked = select(held.c.id, held.c.mark).where(
+        held.c.id == any_(literal(answers.unique().tolist(), ARRAY(BigInteger))), held.c.mark.is_not(None))
+    with engine.connect() as connection:
+        known: dict[int, int] = dict(connection.execute(asked).all())
+    found: dict[int, int] = {}
+    for row, number in zip(answers.index, answers, strict=True):
+        if number in known:
+            found[row] = max(known[number], found.get(row, known[number]))
+    return found
 
 
 def _unstorable_again(frame: pd.DataFrame, said: pd.Series) -> pd.DataFrame:

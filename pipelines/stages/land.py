@@ -31,7 +31,7 @@ from mappings.codecs.keys import keys_of
 from mappings.errors import ExpectationFailed
 from mappings.faults import Faults
 from mappings.language.flow import Flow
-from pipelines.stages.answers import split_answers
+from pipelines.stages.answers import marks_of_held, split_answers, staged_answers
 from pipelines.stages.decide import Matching
 from pipelines.stages.expectations.library import load_ahead
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
@@ -93,6 +93,7 @@ class Landing:
     engine: Engine
     afresh: bool = False  # rows that are as they were when last applied are looked at all the same
     row_marks: tuple[int | None, ...] | None = None  # by row number from 1, for rows that are replayed
+    held_marks: dict[int, int] = field(default_factory=dict)  # by row number, of the held rows that rows answer
     connection: Connection | None = None  # of a small run, whose one transaction does everything
 
     def marks(self, frame: pd.DataFrame, sources: pd.Index[int] | pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -101,6 +102,9 @@ class Landing:
         if self.row_marks is not None:
             kept = [self.row_marks[row - 1] for row in sources]
             marks = pd.Series(kept, index=frame.index, dtype="int64[pyarrow]")
+        elif self.held_marks:  # a corrected row is news of the file it was in, unless its own tells another day
+            held = [self.held_marks.get(row) for row in sources]
+            marks = marks.fillna(pd.Series(held, index=frame.index, dtype="int64[pyarrow]"))
         return marks, stamps
 
     @property
@@ -126,7 +130,7 @@ def land(what: Landing, progress: Progress) -> Landed:
         def look_up(read: tuple[Page, pd.Series, list[ReadPart]], lane: int) -> list[pd.Index[int]]:
             return [part.changed(same) for part, same in zip(read[2], lanes[lane], strict=True)]
 
-        source = (split_answers(page) for page in what.source.pages(PAGE_ROWS))
+        source = (_answering(what, *split_answers(page)) for page in what.source.pages(PAGE_ROWS))
         read = ((page, answers, [worker.read(page) for worker in workers]) for page, answers in source)
 
         def looked() -> Iterator[Looked]:
@@ -144,7 +148,8 @@ def land(what: Landing, progress: Progress) -> Landed:
                     landed.marks.look(page.frame, own.marks, what.flow.read)
                 landed.last_row = [worker.last_row for worker in workers]
                 if len(answers):
-                    writer.copy(what.staging.answers, _answers_staged(what, page, answers))
+                    marks, _ = what.marks(page.frame, page.frame.index)
+                    writer.copy(what.staging.answers, staged_answers(answers, marks))
                 progress("landing", landed.rows_read)
                 yield Looked(page.frame, parts, changed)
 
@@ -187,10 +192,10 @@ def _lanes(what: Landing, connections: list[Connection]) -> list[tuple[SameRows,
     return list(zip(*of_intos, strict=True))
 
 
-def _answers_staged(what: Landing, page: Page, answers: pd.Series) -> pa.Table:
-    """Each held row that is answered, with the order mark of the row that answers it; a damaged line has none."""
-    marks = what.marks(page.frame, page.frame.index)[0].reindex(answers.index.unique()).loc[answers.index]
-    return pa.table({"row_no": pa.array(answers.index), "held": pa.array(answers), "mark": pa.array(marks)})
+def _answering(what: Landing, page: Page, answers: pd.Series) -> tuple[Page, pd.Series]:
+    if len(answers) and what.row_marks is None:
+        what.held_marks.update(marks_of_held(what.engine, answers))
+    return page, answers
 
 
 def judge_runs(what: Landing, workers: list[_IntoLanding], landed: Landed) -> None:

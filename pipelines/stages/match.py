@@ -162,16 +162,17 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
 
 
 def is_older(plan: IntoPlan, x: FromClause, s: FromClause) -> ColumnElement[bool]:
-    """Whether a row of `s` is older news than its entry; parameter: run.
+    """Whether a row of `s` is older news than its entry, or than a full read of files; parameter: run.
 
     What was read now stands there, also where an order mark from before was ahead: of a clock that was wrong, or of a
     state that a backup took back. It is old only where a later run than this one, which waited, has applied the row.
     """
     # A run that waited for a person holds old news of what was read or written since, which marks need not tell.
     later = func.coalesce(x.c.run_id > RUN, false())
+    outdated = false() if plan.full_mark is None or plan.marked else func.coalesce(s.c.mark < plan.full_mark, false())
     by_mark = func.coalesce(x.c.mark > s.c.mark, false())
     overtaken = and_(x.c.mark.is_(None), s.c.mark.is_(None), later)
-    return or_(and_(by_mark, later) if plan.read_now else by_mark, overtaken)
+    return or_(and_(by_mark, later) if plan.read_now else by_mark, overtaken, outdated)
 
 
 def creates_open(feed: int | ColumnElement[int]) -> ColumnElement[bool]:

@@ -78,6 +78,7 @@ class IntoPlan:
     owner: Reference | None
     salt: int
     stamped: bool = False  # rows tell when they were changed
+    marked: bool = False  # rows have order marks of their own, and not those of their files
     full_mark: int | None = None
     key_pattern: str | None = None  # which keys a file speaks of, where parts of its name are parts of the key
     key_shapes: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)  # link field to the key it refers to
@@ -209,7 +210,7 @@ def compile_flow(connection: Connection, flow: Flow, project: Project, tables: E
                 record=tables.record[into.entity], crosswalk=tables.crosswalk[into.entity],
                 entities=project.entities, records=tables.record, crosswalks=tables.crosswalk, system=flow.system,
                 fields=tuple(fields), owner=owner, salt=salt, full_mark=full_mark,
-                stamped=flow.read.stamp is not None,
+                stamped=flow.read.stamp is not None, marked=bool(flow.read.mark_columns),
                 key_shapes=_key_shapes(into, flow, project),
                 ends=_end(flow, into),
             )

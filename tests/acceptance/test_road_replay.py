@@ -8,6 +8,8 @@ import pytest
 
 from mappings.language.project import require_project
 from pipelines.hub import Hub
+from pipelines.ops.export import export_held
+from pipelines.runs.intake import run_flow
 from pipelines.runs.replay import replay
 from pipelines.runs.settling import settle_row
 from tests.road_desk import Road, roads, told
@@ -68,6 +70,19 @@ def test_monday_s_reject_replayed_after_tuesday_s_file_changes_nothing_that_tues
     assert [told(result) for result in results] == [{"created": 2}]
     assert road.companies("name", "sector") == [("Other", "large"), ("Tuesday", "large")]
     assert road.held() == []
+
+
+@pytest.mark.parametrize("flow", ["daily", "full"])
+def test_monday_s_reject_corrected_in_a_file_of_any_name_changes_nothing_that_tuesday_brought(
+    road: Road, flow: str
+) -> None:
+    road.run(flow, HEAD, "1;Monday;m;L", "2;Gone;m;L", "3;Stays;;S", name=flow + MONDAY)
+    (written,) = export_held(road.hub, flow, road.root / "files" / f"corrections_{flow}.csv")
+    road.run(flow, HEAD, "1;Tuesday;t;S", "3;Stays;;S", name=flow + TUESDAY)
+    written.path.write_text(written.path.read_text().replace('"L";', '"S";'))
+    done = run_flow(road.hub, flow, file=written.path)[-1]
+    assert told(done) == ({"superseded": 1, "created": 1} if flow == "daily" else {"superseded": 2})
+    assert road.names() == ["Gone", "Stays", "Tuesday"] if flow == "daily" else ["Stays", "Tuesday"]
 
 
 def test_a_number_is_replayed_with_the_decimal_sign_of_its_file(road: Road) -> None:

@@ -64,6 +64,21 @@ def test_bytes_that_are_no_letters_do_not_make_a_western_file(tmp_path: Path):
     assert [len(page.damaged) for page in source.pages()] == [1]
 
 
+@pytest.mark.parametrize("pinned", ["cp1252", "iso-8859-15", "cp850"])
+def test_a_file_of_utf_8_is_not_misread_as_the_pinned_encoding(tmp_path: Path, pinned: str):
+    path = tmp_path / "a.csv"
+    path.write_text("CODE;NOM\n1;Société Générale\n2;Œuvres\n", "utf-8")
+    read = Read.model_validate({"format": {"csv": {"encoding": pinned}}})
+    with pytest.raises(SourceUnreadable, match=f"is UTF-8, but encoding: {pinned} is pinned"):
+        open_source(path, read)
+    path.write_text("CODE;NOM;navette_reason\n1;Société;NOM : « é »\n", "utf-8")
+    (page,) = open_source(path, read).pages()
+    assert page.frame["NOM"].tolist() == ["Société"], "an export, as a spreadsheet saves it"
+    path.write_bytes("CODE;NOM\n1;Société °é\n".encode(pinned, "replace"))
+    (page,) = open_source(path, read).pages()
+    assert page.frame["NOM"].tolist() == ["Société °é"]
+
+
 def test_a_pinned_encoding_is_not_told_as_found(tmp_path: Path):
     source = opened(tmp_path, TEXT.encode("cp1252"), format={"csv": {"encoding": "windows-1252", "delimiter": ";"}})
     assert "encoding" not in source.detected
