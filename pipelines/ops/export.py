@@ -63,7 +63,7 @@ def export_held(hub: Hub, name: str, out: Path | None = None, outcome: str = "re
             parts = _parts(runs, row)
             group = tuple((key, value) for key, value in parts if key in used) if whole else parts
             sheets.setdefault(group, Sheet()).add(row)
-        columns = _columns(connection, flow, list(sheets.values()), runs) if sheets else []
+        columns = _columns(hub, connection, flow, list(sheets.values()), runs) if sheets else []
     written: list[Exported] = []
     for parts, sheet in sheets.items():
         detected = _detected(runs, sheet.runs)
@@ -116,7 +116,8 @@ def _detected(runs: Mapping[int, _Run], mine: Collection[int]) -> dict[str, str]
     return {name: value for name, value in (told[-1] if told else {}).items() if name != "export"}
 
 
-def _columns(connection: Connection, flow: Flow, sheets: Sequence[Sheet], runs: Mapping[int, _Run]) -> list[str]:
+def _columns(hub: Hub, connection: Connection, flow: Flow, sheets: Sequence[Sheet], runs: Mapping[int, _Run]
+             ) -> list[str]:
     """The source's columns: of the rows, else of rows held earlier, else of a file still there, else the mapping's."""
     columns = list(dict.fromkeys(name for sheet in sheets for name in sheet.columns))
     if columns:
@@ -132,7 +133,7 @@ def _columns(connection: Connection, flow: Flow, sheets: Sequence[Sheet], runs: 
         path = Path(sheet.first.source or "")
         if path.is_file():
             try:
-                found = open_named(flow, path, dict(_parts(runs, sheet.first))).columns
+                found = open_named(hub, flow, path, dict(_parts(runs, sheet.first))).columns
                 return [name for name in found if name not in KEPT]
             except NavetteError:
                 continue

@@ -212,7 +212,7 @@ def _run_file(hub: Hub, flow: Flow, found: DropFile, full: bool | None, trigger:
               dagster_run: str | None, digest: str | None = None) -> RunResult:
     whole = flow.read.full if full is None else full
     try:
-        source = open_named(flow, found.path, found.parts)
+        source = open_named(hub, flow, found.path, found.parts)
         digest = digest or content_digest(found.path)
     except RunStopped as error:
         run_id = start_failed(hub, flow, str(found.path), trigger, whole)

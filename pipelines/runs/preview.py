@@ -98,7 +98,7 @@ def preview_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | 
             found = named(hub, flow, file)
         whole = flow.read.full if full is None else full
         try:
-            source = open_named(flow, found.path, found.parts)
+            source = open_named(hub, flow, found.path, found.parts)
         except RunStopped as error:
             run_id = start_failed(hub, flow, str(found.path), "preview", whole)
             fail(hub, run_id, None, error)

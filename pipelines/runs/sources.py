@@ -6,9 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sqlalchemy import select
+
 from connectors.file.folder import DropFile, drop_file, nearest_file
 from connectors.file.open import open_source
 from connectors.page import Source
+from crm_store import hub_tables as tables
 from mappings.codecs.columns import columns_needed
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
@@ -32,9 +35,20 @@ def columns_wanted(flow: Flow) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def open_named(flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
-    """The source of one file. Raises SourceUnreadable, ConfigurationError."""
-    return open_source(path, flow.read, columns_wanted=columns_wanted(flow), variables=variables)
+def open_named(hub: Hub, flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:
+    """The source of one file. Raises SourceUnreadable, ConfigurationError.
+
+    The few rows of an export do not tell the decimal sign: it is that of the flow's files.
+    """
+    source = open_source(path, flow.read, columns_wanted=columns_wanted(flow), variables=variables)
+    if source.detected.get("export"):
+        found = tables.run.c.detected
+        asked = select(found["decimal"].astext).where(
+            tables.run.c.flow == flow.flow, found.has_key("decimal"), ~found.has_key("export"))
+        with hub.engine.connect() as connection:
+            sign = connection.scalar(asked.order_by(tables.run.c.id.desc()).limit(1))
+        source.detected.update({} if sign is None else {"decimal": sign})
+    return source
 
 
 def named(hub: Hub, flow: Flow, path: Path) -> DropFile:

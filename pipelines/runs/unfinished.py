@@ -116,7 +116,7 @@ def _same_source(hub: Hub, flow: Flow, run: RowMapping, cursor: Cursor) -> Sourc
             "interrupted by a crash of the store, and what it read is no longer there", where=f"run {run['id']}",
             todo="run the flow again; rows that were applied are known and come out unchanged",
         )
-    return open_named(flow, path, cursor.variables)
+    return open_named(hub, flow, path, cursor.variables)
 
 
 def staging_fits(hub: Hub, staging: Staging) -> bool:

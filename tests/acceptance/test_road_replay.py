@@ -95,6 +95,16 @@ def test_a_number_is_replayed_with_the_decimal_sign_of_its_file(road: Road) -> N
     assert replay(hub, "priced") == []
 
 
+def test_a_number_of_a_corrected_export_has_the_decimal_sign_of_the_flow_s_files(road: Road) -> None:
+    told_first = (f"{number};{'x' * 200};12,5;S" for number in range(6_000))  # the beginning tells the sign
+    road.run("priced", "CODE;NAME;DISCOUNT;SIZE", *told_first, "b;B;1.234;L", name="some.csv")
+    (written,) = export_held(road.hub, "priced", road.root / "files" / "priced.csv")
+    written.path.write_text(written.path.read_text().replace('"L";', '"S";'))
+    result = run_flow(road.hub, "priced", file=written.path)[-1]
+    assert told(result) == {"created": 1}
+    assert [float(value) for name, value in road.companies("name", "discount") if name == "B"] == [1234]
+
+
 def test_a_reject_whose_entry_is_newer_by_now_is_superseded(road: Road) -> None:
     road.run("daily", HEAD, "1;Monday;m;L", name="daily" + MONDAY)
     [held] = road.hub_sees("SELECT id FROM sync.held")
