@@ -117,8 +117,8 @@ NOTICES: dict[str, str] = {
     # the run's
     "lacks": "{into}: the source has no column {columns}; the fields that are read from there stay as they are: correct"
     " the mapping if that is not meant",
-    "marks": "not one of {written:,} marks in {column} could be read, so that older rows overwrite newer ones: write"
-    " read.stamp_format as the source has them",
+    "marks": "no mark in {column} tells an order (rows that have one: {written:,}), so that older rows overwrite newer"
+    " ones: name a column of numbers or times, or write read.stamp_format as the source has them",
     "unread_keys": "{into}: {count:,} keys could not be read, so that what is absent was left as it is; correct these"
     " rows, or the mapping, and run the file again",
     "unread_key": "{into}: one key could not be read, so that what is absent was left as it is; correct this row, or"

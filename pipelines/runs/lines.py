@@ -112,5 +112,6 @@ def result_of(connection: Connection, run_id: int, seconds: float | None = None)
     return RunResult(
         run_id=run_id, flow=run["flow"], state=run["state"], seconds=took if seconds is None else seconds, into=into,
         source=run["source"] or "", full=run["full"], rows_read=run["rows_read"], problem=run["problem"],
-        notices=noticed(run["notices"]), detected=dict(run["detected"] or {}),
+        notices=noticed(run["notices"]), noticed=tuple(notice["code"] for notice in run["notices"]),
+        detected=dict(run["detected"] or {}),
     )

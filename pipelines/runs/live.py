@@ -103,6 +103,7 @@ class _Live:
     def __init__(self, hub: Hub, system: str, leader: Leader, stop: Event, said: Said) -> None:
         self.hub, self.system, self.leader, self.stop, self.said = hub, system, leader, stop, said
         self.kept, self.ears, self.problems = Kept(), Ears(hub), Problems()
+        self.noticed = set[tuple[str, str]]()  # notices that were told: flow and code
         self.states = [_FlowState(flow, _poll(hub, flow)) for name in order_of_flows(hub.project)
                        if (flow := hub.project.flows[name]).system == system
                        and flow.schedule is not None and flow.schedule.live is not None]
@@ -192,6 +193,13 @@ class _Live:
         if counts:
             self.said(flow.flow, counts)
 
+    def _notices(self, flow: Flow, result: RunResult) -> None:
+        """What a run tells beside its counters: once of each kind, since each of the many runs to come tells it too."""
+        for code, sentence in zip(result.noticed, result.notices, strict=False):
+            if (flow.flow, code) not in self.noticed:
+                self.noticed.add((flow.flow, code))
+                self._say(flow, Counter([BEGAN + sentence]))
+
     def _turn_of(self, state: _FlowState, counts: Counter[str], *, reads: bool, called: bool) -> Collection[str]:
         flow = state.flow
         took: list[RunResult] = []
@@ -208,6 +216,7 @@ class _Live:
                 took = take_in(self.hub, flow, "live", quiet)
                 for result in took:
                     counts.update(_moved(result))
+                    self._notices(flow, result)
                 if any(result.state == "review" for result in took):
                     held_back(self.hub, flow, supersede=False)  # the calls just now: nothing is read over them
             if reads:
@@ -268,6 +277,7 @@ class _Live:
             state.since = None
         seen.settle(hub, flow)
         note_hints(hub, said, result)
+        self._notices(flow, result)
         return _moved(result)
 
     def _no_news(self, state: _FlowState, source: NewsSource) -> None:

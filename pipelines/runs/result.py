@@ -34,6 +34,7 @@ class RunResult:
     rows_read: int = 0
     problem: dict[str, Any] | None = None
     notices: list[str] = field(default_factory=list)
+    noticed: tuple[str, ...] = ()  # the codes of the run's own ones, which stand first
     detected: dict[str, str] = field(default_factory=dict)
     report: str | None = None
     sent: dict[str, Any] | None = None  # of a flow that writes: what went to its system afterwards

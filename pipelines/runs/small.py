@@ -168,7 +168,8 @@ def _run(hub: Hub, connection: Connection, road: _Road, order: Order, began: flo
     into = apply_small(replace(applying, works=road.works, durable=order.trigger not in REPEATED,
                                rows_read=landed.rows_read, detected=detected, notices=run.notices), connection)
     return RunResult(run_id, order.flow.flow, "done", time.monotonic() - began, into, source=order.name,
-                     rows_read=landed.rows_read, detected=detected, notices=noticed(run.notices))
+                     rows_read=landed.rows_read, detected=detected, notices=noticed(run.notices),
+                     noticed=tuple(notice["code"] for notice in run.notices))
 
 
 def _road(hub: Hub, connection: Connection, order: Order) -> _Road:

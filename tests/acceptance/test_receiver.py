@@ -95,6 +95,13 @@ def test_an_older_call_does_not_overwrite_a_newer_one(road: Road, caller: Caller
     assert road.names() == ["Newer"]
 
 
+def test_versions_of_calls_may_be_written_as_numbers_of_any_kind(road: Road, caller: Caller) -> None:
+    for version in (9, "10", 9.5):
+        caller.post(ROW | {"version": version, "name": f"Name {version}"})
+        take_in(road)
+    assert road.names() == ["Name 10"]
+
+
 def test_what_a_call_does_not_name_stays(road: Road, caller: Caller) -> None:
     caller.post(ROW)
     take_in(road)
@@ -124,6 +131,25 @@ def test_a_live_process_takes_a_call_in_at_once(road: Road, caller: Caller) -> N
         stop.set()
         thread.join(60)
     assert not thread.is_alive()
+
+
+def test_a_live_process_says_once_that_versions_tell_no_order(road: Road, caller: Caller) -> None:
+    said: list[str] = []
+    stop = Event()
+    thread = Thread(target=keep_live, args=(road.hub, "shop", stop, lambda _, counts: said.extend(counts)))
+    thread.start()
+    try:
+        for name in ("One", "Two"):
+            caller.post(ROW | {"version": "unknown", "name": name})
+            eventually(road.names, [name])
+        caller.post([{"version": "unknown", "name": "Three", "id": number} for number in (7, 8)])
+        eventually(lambda: len(road.names()), 2)
+    finally:
+        stop.set()
+        thread.join(60)
+    assert [told for told in said if "problem" in told] == [
+        "problem: no mark in version tells an order (rows that have one: 1), so that older rows overwrite newer ones: name a"
+        " column of numbers or times, or write read.stamp_format as the source has them"]
 
 
 def test_the_same_key_again_is_the_same_receipt_and_not_taken_in_twice(road: Road, caller: Caller) -> None:

@@ -150,6 +150,25 @@ def test_rows_with_versions_keep_the_newest_in_any_order(road: Road) -> None:
     assert road.names() == ["corrected"]
 
 
+def test_rows_whose_versions_have_decimals_keep_the_newest_too(road: Road) -> None:
+    for name, version in (("first", "1764267890.123456"), ("third", "1764267890.123458"), ("second", "1764267890.123457")):
+        road.run("versions", "CODE;NAME;V", f"1;{name};{version}")
+    assert road.names() == ["third"]
+
+
+def test_what_an_earlier_version_kept_of_marks_is_older_than_the_next_news(road: Road) -> None:
+    """It kept whole numbers as they were."""
+    road.run("versions", "CODE;NAME;V", "1;tenth;10", "2;;9")
+    road.run("versions", "CODE;NAME;V", "2;tenth too;10")
+    for table in ("crosswalk_company", "held"):
+        road.hub_sees(f"UPDATE sync.{table} SET mark = mark / 1000000")
+    road.hub_sees("""UPDATE sync.held SET state = 'open', raw = '{"CODE": "2", "NAME": "ninth", "V": "9"}'""")
+    [result] = replay(road.hub, "versions")
+    assert told(result) == {"superseded": 1}
+    assert road.counts("versions", "CODE;NAME;V", "1;eleventh;11") == {"updated": 1}
+    assert road.names() == ["eleventh", "tenth too"]
+
+
 def test_replayed_rows_keep_the_order_they_came_in(road: Road) -> None:
     for day, name in ((TUESDAY, "tuesday"), (MONDAY, "monday")):
         road.run("daily", HEAD, f"1;{name};;L", name="daily" + day)

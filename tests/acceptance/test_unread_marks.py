@@ -22,5 +22,5 @@ HEAD = "CODE;NAME;MOD"
 def test_marks_that_cannot_be_read_are_told(road: Road, rows: tuple[str, ...], unread: int) -> None:
     result = road.run("stamped", HEAD, *rows)
     assert result.notices == ([
-        f"not one of {unread} marks in MOD could be read, so that older rows overwrite newer ones:"
-        " write read.stamp_format as the source has them"] if unread else [])
+        f"no mark in MOD tells an order (rows that have one: {unread}), so that older rows overwrite newer ones:"
+        " name a column of numbers or times, or write read.stamp_format as the source has them"] if unread else [])
