@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, DefaultRunLauncher, RunsFilter
-from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc.client import DagsterGrpcClient
 
 _RUNNING = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 _CANCEL_SECONDS = 15
+_NO_SERVER = (DagsterUserCodeUnreachableError, DagsterUserCodeProcessError)
+"""What a call to a code server raises that is not there, or not any more."""
 
 
 def close_orphans(instance: DagsterInstance) -> int:
@@ -37,7 +39,7 @@ def cancel_runs(instance: DagsterInstance) -> int:
         return 0
     runs = _running(instance)
     for run in runs:
-        with suppress(DagsterUserCodeUnreachableError):
+        with suppress(*_NO_SERVER):
             launcher.terminate(run.run_id)  # type: ignore[no-untyped-call]
     deadline = time.monotonic() + _CANCEL_SECONDS
     while time.monotonic() < deadline and _still(instance, runs):
@@ -67,6 +69,6 @@ def _server_answers(run: DagsterRun) -> bool:
     client = DagsterGrpcClient(host=told.get("host"), port=told.get("port"), socket=told.get("socket"))
     try:
         client.ping("")
-    except DagsterUserCodeUnreachableError:
+    except _NO_SERVER:
         return False
     return True

@@ -118,12 +118,13 @@ class _Running:
         by_name = {service.name: service for service in self.services}
         if "daemon" in by_name:
             stop(by_name["daemon"])
-        if "code" in by_name and by_name["code"].process.poll() is None:
-            runs = cancel_runs(self.instance)
+        try:
+            runs = cancel_runs(self.instance) if "code" in by_name and by_name["code"].process.poll() is None else 0
             if runs:
                 self.say(f"runs that were under way: {runs}; the next run of each flow carries on where it stopped")
-        for service in reversed(self.services):
-            stop(service)
+        finally:
+            for service in reversed(self.services):
+                stop(service)
         close_canceled(self.instance)
 
     def _begin(self, name: str, module: str, *arguments: str) -> None:

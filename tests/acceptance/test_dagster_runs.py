@@ -249,6 +249,17 @@ def test_a_later_run_says_that_it_is_held_back(house: House) -> None:
     assert first.tags["navette/run"] == "2"
 
 
+def test_a_replay_beside_a_run_that_waits_does_not_say_that_nothing_waits(house: House) -> None:
+    drop(house.root, "customers_20261101.csv", customers(range(1, 42), bad=[41]))
+    assert house.run("customers").success
+    drop(house.root, "customers_20261102.csv", customers(range(1, 11)))
+    assert house.run("customers").checks["review"] is False
+    told = house.run("navette_replay_rejects", ReplayConfig(flow="customers"))
+    assert told.success
+    assert told.checks["review"] is False
+    assert told.checks["reject_ratio"] is True, "one row of one is none of the shares that count"
+
+
 def test_approving_a_review_applies_it_and_tells_it_on_the_asset(house: House) -> None:
     number = int(_shrunken(house).tags["navette/run"])
     told = house.run("navette_approve_review", ReviewConfig(run=number))
