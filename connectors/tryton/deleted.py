@@ -39,13 +39,13 @@ class Deletions:
     resolved: dict[str, dict[int, int]] = field(default_factory=dict)
     refused: bool = False
 
-    def latest(self, model: str) -> str:
-        """The stamp, a cell, of the last deletion; '' where there is none, or where the log is not for us."""
-        found = self._search_read(_of(model), 1, "DESC")
+    def latest(self, model: str, until: dict[str, Any]) -> str:
+        """The stamp, a cell, of the last deletion until then; '' where there is none, or the log is not for us."""
+        found = self._search_read([*_of(model), ["create_date", "<=", until]], 1, "DESC")
         return cell(found[0]["create_date"]) if found else ""
 
-    def since(self, model: str, stamp: dict[str, Any]) -> tuple[list[int], str]:
-        """Ids that were deleted at `stamp` or later and are no more, and the stamp of the last entry ('': none)."""
+    def since(self, model: str, stamp: dict[str, Any]) -> tuple[list[int], list[str]]:
+        """Ids that were deleted at `stamp` or later and are no more, and the stamps of the log's entries."""
         entries = self._entries(model, stamp)
         known = self.resolved.setdefault(model, {})
         new = [entry["id"] for entry in entries if entry["id"] not in known]
@@ -56,7 +56,7 @@ class Deletions:
             known.update(self._resolve(model, new[at : at + SOME]))
         ids = sorted({known[entry["id"]] for entry in entries if entry["id"] in known})
         there = self._there(model, ids)
-        return [number for number in ids if number not in there], cell(entries[-1]["create_date"]) if entries else ""
+        return [number for number in ids if number not in there], [cell(entry["create_date"]) for entry in entries]
 
     def _entries(self, model: str, stamp: dict[str, Any]) -> list[dict[str, Any]]:
         domain: Domain = [*_of(model), ["create_date", ">=", stamp]]

@@ -7,11 +7,12 @@
     … by another stamp      by (stamp, id)
     position                the greatest stamp that there was before the first page: later ones are read again
     since                   position − overlap, for transactions that were committed late
+    in the future           stamps, and positions, that the server's clock has not reached: they are not believed
     state of a row          (id, stamp): whoever read it so need not read it again within the overlap
 
-Stamps are the server's, never ours. A row's stamp does not move when its children change, nor when what a computed
-field looks at does: addresses, contact mechanisms and identifiers are resources of their own (party.address,
-party.contact_mechanism, party.identifier).
+Stamps are the server's, never ours, and one that its clock has not reached would hide every change until then. A row's
+stamp does not move when its children change, nor when what a computed field looks at does: addresses, contact
+mechanisms and identifiers are resources of their own (party.address, party.contact_mechanism, party.identifier).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ CREATOR = "create_uid"
 LISTED = 5_000
 """Rows in one list of what changed."""
 STAMP, DELETED = "stamp", "deleted"
+BEGINNING = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 
 
 @dataclass
@@ -56,12 +58,16 @@ class TrytonSource:
     notices: Notices = field(default_factory=dict)
     position: Position = field(default_factory=Position)
     gone: Sequence[Key] = ()
+    now: dt.datetime = field(init=False)  # there, when the read began
 
     @property
     def columns(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.query.columns)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:
+        self.now = self.query.session.clock.now
+        if self._told(STAMP) and self._since(STAMP) is None:
+            self.notices["ahead"] = {}
         listed = self._listed() if self._lists else ()
         whole = self._lists and len(listed) < LISTED  # all of it, as it is at one moment
         mark = self._mark(map(_stamp, listed) if whole else self._greatest())
@@ -125,34 +131,42 @@ class TrytonSource:
         return ((CREATED, [[WRITTEN, "=", None]]), (WRITTEN, []))
 
     def _greatest(self) -> Iterator[str]:
-        """The greatest value of each stamp there is."""
-        since = self._since(STAMP)
+        """The greatest value of each stamp that is believed."""
+        since, until = self._since(STAMP), datetime_value(self.now)
         for stamp, _ in self._stamps():
-            yield cell(self.query.greatest(stamp, [[stamp, ">=", since]] if since else []))
+            reached = [stamp, "<=", until]
+            yield cell(self.query.greatest(stamp, [reached, [stamp, ">=", since]] if since else [reached]))
 
     def _mark(self, found: Iterable[str]) -> dict[str, str]:
-        """The greatest of the stamps `found` before the first page; where nothing is new, that of the last read."""
-        before = dict(self.since.mark) if self.since else {}
-        mark = {STAMP: max((str(before.get(STAMP, "")), *found), key=_moment)}
+        """The greatest believed of the stamps `found` before the first page; where none is new, that of the last."""
+        mark = {STAMP: self._latest(STAMP, found)}
         if self.resource.key == ("id",):  # a read of everything begins here: what it does not hold is gone
-            told = str(before.get(DELETED, ""))
-            mark[DELETED] = told or max(self.deletions.latest(self.query.model), mark[STAMP], key=_moment)
+            begins = () if self._since(DELETED) else (
+                self.deletions.latest(self.query.model, datetime_value(self.now)), mark[STAMP])
+            mark[DELETED] = self._latest(DELETED, begins)
         return mark
 
+    def _latest(self, name: str, stamps: Iterable[str]) -> str:
+        """The greatest of what is marked as `name` and of the stamps, as far as the clock there has come."""
+        before = min((self._told(name), self.now.isoformat()), key=_moment) if self._since(name) else ""
+        return max((before, *(stamp for stamp in stamps if _moment(stamp) <= self.now)), key=_moment)
+
+    def _told(self, name: str) -> str:
+        return str(self.since.mark.get(name, "")) if self.since else ""
+
     def _since(self, name: str) -> dict[str, Any] | None:
-        """From where the stamps marked as `name` are read, as Tryton takes it; None: from the beginning."""
-        told = str(self.since.mark.get(name, "")) if self.since else ""
-        if not told:
-            return None
-        return datetime_value(_moment(told) - dt.timedelta(seconds=self.resource.overlap))
+        """From where the stamps marked as `name` are read, as Tryton takes it; None: from the beginning, as also where
+        the mark is so far in the future that changes were passed over."""
+        told = self._told(name)
+        since = _moment(told) - dt.timedelta(seconds=self.resource.overlap) if told else None
+        return None if since is None or since > self.now else datetime_value(since)
 
     def _deleted(self, mark: dict[str, str]) -> Sequence[Key]:
-        """The keys that are gone since the last read, whose mark is moved."""
-        since = self._since(DELETED)
-        if since is None or DELETED not in mark:
+        """The keys that are gone since the last read, whose mark is moved; nothing at the first."""
+        if DELETED not in mark or not self._told(DELETED):
             return ()
-        ids, latest = self.deletions.since(self.query.model, since)
-        mark[DELETED] = max(latest, mark[DELETED], key=_moment)
+        ids, stamps = self.deletions.since(self.query.model, self._since(DELETED) or datetime_value(BEGINNING))
+        mark[DELETED] = self._latest(DELETED, stamps)
         return tuple((str(number),) for number in ids)
 
 
@@ -171,4 +185,4 @@ def _stamp(row: Row) -> str:
 
 def _moment(text: str) -> dt.datetime:
     """Of a stamp's cell; the beginning of time for ''."""
-    return dt.datetime.fromisoformat(text) if text else dt.datetime(1, 1, 2, tzinfo=dt.UTC)
+    return dt.datetime.fromisoformat(text) if text else BEGINNING

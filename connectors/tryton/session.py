@@ -11,6 +11,7 @@ import orjson
 
 from connectors.remote import LoginRefused, RemoteDown
 from connectors.tryton.answer import SESSION_GONE, NotNow, Refused, SessionOver, result_of
+from connectors.tryton.clock import Clock
 from connectors.tryton.settings import TrytonSettings
 from connectors.tryton.wire import AnswerLost, ConnectionBroke, Wire
 from mappings.errors import NavetteError
@@ -24,6 +25,7 @@ class Session:
     def __init__(self, settings: TrytonSettings) -> None:
         self.settings = settings
         self.wire = Wire(settings)
+        self.clock = Clock()
         self.user = 0  # who we are there, once logged in
         self._authorization: str | None = None
         self._context: dict[str, Any] = {}
@@ -62,7 +64,9 @@ class Session:
     def _call(self, method: str, *params: Any) -> Any:
         # exactly these three keys: with others Tryton does not take it for a call
         body = orjson.dumps({"id": 0, "method": method, "params": params})
-        return result_of(self.wire.post(body, self._authorization), self.wire.url)
+        answer = self.wire.post(body, self._authorization)
+        self.clock.hear(answer.headers.get("Date"))
+        return result_of(answer, self.wire.url)
 
     def _login(self) -> None:
         """Asks once. After a refusal every call of this session is refused here: a few bad logins lock the account."""

@@ -44,7 +44,7 @@ class AnswerTooLarge(AnswerLost):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer; `body` unpacked."""
+    """A whole answer; `body` unpacked, `headers` by their names in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,7 +83,7 @@ class Wire:
         except HTTPError as error:
             raise AnswerLost(f"no answer came: {_reason(error)}", where=self.url) from None
         try:
-            return Answer(response.status, dict(response.headers.items()), self._read(response))
+            return Answer(response.status, response.headers, self._read(response))
         except (HTTPError, OSError) as error:
             raise AnswerLost(f"the answer broke off: {_reason(error)}", where=self.url) from None
         finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 from dataclasses import replace
 
 import pytest
 
-from connectors.remote import Position, Resource
+from connectors.remote import Position, RemoteSource, Resource
 from connectors.tryton.open import TrytonRemote, open_tryton
 from connectors.tryton.session import Session
 from demo.tryton_server import TrytonServer
@@ -141,3 +142,58 @@ def test_a_read_of_changes_without_news_lists_what_changed_and_what_was_deleted(
     assert calls[:2] == ["model.product.category.search_read", "model.ir.model.log.search_read"]
     assert not any(call.endswith(".read") for call in calls), calls
     assert source.position == position
+
+
+# stamps in the future
+
+def tomorrow(server: TrytonServer, table: str, column: str, number: str) -> None:
+    """As a server whose clock has jumped stamps a row."""
+    in_database(server, f"UPDATE {table} SET {column} = strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 day') "
+                        "WHERE id = ?", number)
+
+
+def ids_of(source: RemoteSource) -> set[str]:
+    return {number for page in source.pages() for number in page.frame["id"]}
+
+
+@pytest.mark.parametrize("listed", [5_000, 2])
+def test_a_stamp_in_the_future_hides_no_later_change(
+        remote: TrytonRemote, others: Session, tryton: TrytonServer, monkeypatch: pytest.MonkeyPatch, listed: int) -> None:
+    monkeypatch.setattr("connectors.tryton.reading.LISTED", listed)
+    jumped, other = made(remote, PARTY, {"name": "of tomorrow"}, {"name": "of today"})
+    position = end_of(remote.read(PARTY, None))
+    tomorrow(tryton, "party_party", "write_date", jumped[0])
+    for since in (position, None):
+        after = end_of(remote.read(PARTY, since))
+        others.write("model.party.party.write", [int(other[0])], {"name": f"edited after {since}"})
+        assert {jumped[0], other[0]} <= ids_of(remote.read(PARTY, after))
+    in_database(tryton, "UPDATE party_party SET write_date = NULL WHERE id = ?", jumped[0])
+
+
+def test_a_deletion_in_the_future_hides_no_later_one(
+        remote: TrytonRemote, others: Session, tryton: TrytonServer) -> None:
+    first, second, third = made(remote, CATEGORY, *({"name": f"deleted {number}"} for number in range(3)))
+    others.write("model.product.category.delete", [int(first[0])])
+    [[entry]] = in_database(tryton, "SELECT max(id) FROM ir_model_log WHERE event = 'delete'")
+    tomorrow(tryton, "ir_model_log", "create_date", str(entry))
+    position = end_of(remote.read(CATEGORY, None))
+    for key in (second, third):
+        others.write("model.product.category.delete", [int(key[0])])
+        source = remote.read(CATEGORY, position)
+        position = end_of(source)
+        assert {first, key} <= set(source.gone)
+    in_database(tryton, "DELETE FROM ir_model_log WHERE id = ?", entry)
+
+
+def test_a_position_in_the_future_reads_everything_once_and_says_so(remote: TrytonRemote, others: Session) -> None:
+    kept, gone = made(remote, CATEGORY, {"name": "kept"}, {"name": "passed over"})
+    others.write("model.product.category.delete", [int(gone[0])])
+    ahead = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
+    source = remote.read(CATEGORY, Position({"stamp": ahead, "deleted": ahead}))
+    assert kept[0] in ids_of(source)
+    assert source.notices == {"ahead": {}}
+    assert gone in source.gone
+    assert max(source.position.mark.values()) < ahead
+    again = remote.read(CATEGORY, source.position)
+    end_of(again)
+    assert again.notices == {}
