@@ -3,7 +3,8 @@
 ::
 
     stamps of a row         write_date, or create_date while write_date is null
-    read by change          which rows changed, in lists of ids and stamps, by id; of them those that are not known so
+    read by change          which rows changed, in lists of ids, stamps and keys, by id; of them those that are not
+                            known so, and what changed of the same keys
     … by another stamp      by (stamp, id)
     position                the greatest stamp that there was before the first page: later ones are read again
     since                   position − overlap, for transactions that were committed late
@@ -25,8 +26,9 @@ from typing import Any
 
 from connectors.page import PAGE_ROWS, Notices, Page
 from connectors.remote import Key, Known, Position, Resource
-from connectors.tryton.cells import cell, page_of
+from connectors.tryton.cells import cell, cells_of, page_of
 from connectors.tryton.deleted import Deletions
+from connectors.tryton.model import Column
 from connectors.tryton.query import SOME, Domain, Query, Row
 from connectors.tryton.values import datetime_value
 
@@ -68,7 +70,7 @@ class TrytonSource:
         self.now = self.query.session.clock.now
         if self._told(STAMP) and self._since(STAMP) is None:
             self.notices["ahead"] = {}
-        listed = self._listed() if self._lists else ()
+        listed = self._listed() if self._lists else []
         whole = self._lists and len(listed) < LISTED  # all of it, as it is at one moment
         mark = self._mark(map(_stamp, listed) if whole else self._greatest())
         waiting: list[Row] = []
@@ -92,26 +94,23 @@ class TrytonSource:
         return self._since(STAMP) is not None and self.resource.changed in {None, WRITTEN}
 
     def _listed(self, after: int = 0) -> list[Row]:
-        """Ids and stamps of what changed, by id: at most LISTED beyond `after`."""
+        """Ids, stamps and keys of what changed, by id: at most LISTED beyond `after`."""
         since = self._since(STAMP)
         changed = ["OR", [[WRITTEN, ">=", since]], [[WRITTEN, "=", None], [CREATED, ">=", since]]]
-        ids = Query(self.query.session, self.query.model, ())
+        ids = Query(self.query.session, self.query.model, self._key())
         return ids.rows([["id", ">", after], changed], LISTED, extra=("id", *STAMPS))
 
-    def _changed(self, listed: Sequence[Row] | None) -> Iterator[Row]:
+    def _changed(self, listed: list[Row] | None) -> Iterator[list[Row]]:
         """What changed, list by list, where it is not `listed` whole."""
-        if listed is not None:
-            yield from listed
-            return
-        some = self._listed()
+        some = self._listed() if listed is None else listed
         while some:
-            yield from some
+            yield some
             some = self._listed(some[-1]["id"]) if len(some) == LISTED else []
 
-    def _batches(self, size: int, listed: Sequence[Row] | None) -> Iterator[list[Row]]:
+    def _batches(self, size: int, listed: list[Row] | None) -> Iterator[list[Row]]:
         since = self._since(STAMP)
         if self._lists:
-            new = (row["id"] for row in self._changed(listed) if not self._knows(row))
+            new = self._new(listed)
             while some := list(islice(new, min(size, SOME))):
                 yield self.query.of_ids(some, STAMPS)
         elif since is None:
@@ -120,10 +119,24 @@ class TrytonSource:
             for stamp, domain in self._stamps():
                 yield from self.query.by_stamp(stamp, since, domain, size)
 
-    def _knows(self, row: Row) -> bool:
-        """Whether the row need not be read: it is known as it is. Of several rows with one key none is left out: the
-        newest of them speaks for all."""
-        return self.known is not None and self.resource.key == ("id",) and self.known(_state(row))
+    def _new(self, listed: list[Row] | None) -> Iterator[int]:
+        """Ids of what changed and is to be read: what is not known as it is, and all that changed of the same key: of
+        several rows with one key the newest speaks for all."""
+        known = self.known
+        if known is None or self.resource.key == ("id",):
+            yield from (row["id"] for some in self._changed(listed) for row in some
+                        if known is None or not known(_state(row)))
+            return
+        new = {key for some in self._changed(listed) for key, row in zip(self._keys(some), some, strict=True)
+               if not known(_state(row))}
+        for some in self._changed(listed) if new else ():
+            yield from (row["id"] for key, row in zip(self._keys(some), some, strict=True) if key in new)
+
+    def _key(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.query.columns if column.name in self.resource.key)
+
+    def _keys(self, rows: Sequence[Row]) -> Iterable[Key]:
+        return zip(*(cells_of(column, rows) for column in self._key()), strict=True)
 
     def _stamps(self) -> tuple[tuple[str, Domain], ...]:
         if self.resource.changed not in {None, WRITTEN}:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.remote import Position, RemoteSource, Resource
+from connectors.remote import Key, Position, RemoteSource, Resource
 from connectors.tryton.open import TrytonRemote, open_tryton
 from connectors.tryton.session import Session
 from demo.tryton_server import TrytonServer
@@ -118,14 +118,46 @@ def test_rows_that_are_known_are_not_read_again_until_they_change(
     assert news() == []
 
 
-def test_of_several_rows_with_one_key_none_is_left_out(remote: TrytonRemote, others: Session) -> None:
-    codes = Resource("party.identifier", ("party",), ("party", "code"))
-    [key] = made(remote, PARTY, {"name": "of two numbers"})
-    position = end_of(remote.read(codes, None))
-    others.write("model.party.identifier.create", [
-        {"party": int(key[0]), "type": None, "code": code} for code in ("one", "two")])
-    pages = [list(remote.read(codes, position, lambda _: True).pages()) for _ in range(2)]
-    assert [sorted(page.frame.loc[page.frame["party"] == key[0], "code"]) for [page] in pages] == [["one", "two"]] * 2
+@pytest.mark.parametrize("listed", [5_000, 2])
+def test_of_several_rows_with_one_key_all_that_changed_are_read_or_none(
+        remote: TrytonRemote, others: Session, monkeypatch: pytest.MonkeyPatch, listed: int) -> None:
+    monkeypatch.setattr("connectors.tryton.reading.LISTED", listed)
+    codes = Resource("party.identifier", ("party.code", "type"), ("party.code", "type", "code"))
+    seen = set[object]()
+    two, other = made(remote, PARTY, {"name": "of two numbers", "code": f"B{listed}"},
+                      {"name": "of another", "code": f"A{listed}"})
+
+    def number(party: Key, code: str) -> int:
+        [made] = others.write("model.party.identifier.create", [{"party": int(party[0]), "type": None, "code": code}])
+        return int(made)
+
+    position = Position({"stamp": max(end_of(remote.read(PARTY, None)).mark.values())})
+    first, _, _ = number(two, "one"), number(other, "else"), number(two, "two")
+
+    def news() -> list[list[str]]:
+        pages = list(remote.read(codes, position, seen.__contains__).pages())
+        seen.update(state for page in pages for state in page.states)
+        return [[code for code, party in zip(page.frame["code"], page.frame["party.code"], strict=True)
+                 if party.endswith(str(listed))] for page in pages]
+
+    assert news() == [["one", "else", "two"]]
+    assert news() == []
+    others.write("model.party.identifier.write", [first], {"code": "edited"})
+    assert news() == [["edited", "two"]]
+    assert news() == []
+
+
+def test_a_read_of_changes_without_news_by_another_key_lists_what_changed_and_no_more(
+        remote: TrytonRemote, monkeypatch: pytest.MonkeyPatch) -> None:
+    coded, calls = replace(PARTY, key=("code",)), list[str]()
+    position = end_of(remote.read(coded, None))
+    made(remote, PARTY, *({"name": f"edited {number}"} for number in range(20)))
+    seen = {state for page in remote.read(coded, position).pages() for state in page.states}
+    call = Session.read
+    monkeypatch.setattr(Session, "read", lambda self, method, *rest, **more: calls.append(method) or call(
+        self, method, *rest, **more))
+    assert list(remote.read(coded, position, seen.__contains__).pages()) == []
+    assert calls == ["model.party.party.search_read"]
 
 
 def test_a_read_of_changes_without_news_lists_what_changed_and_what_was_deleted(
