@@ -272,6 +272,7 @@ class _Live:
                 seen.forget()  # what was read is not taken in
                 raise
         state.since = source.position
+        source.taken_in()
         if result.state != "done":
             seen.forget()
             state.since = None

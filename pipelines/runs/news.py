@@ -15,7 +15,7 @@ import pandas as pd
 from connectors.page import PAGE_ROWS, Notices, Page
 from connectors.remote import Key, Known, Position, RemoteSource
 from mappings.codecs.fingerprint import fingerprints
-from mappings.codecs.keys import keys_of
+from mappings.codecs.keys import keys_of, parts_of
 from mappings.language.flow import Flow
 from mappings.language.strict import Column
 from pipelines.hub import Hub
@@ -42,7 +42,7 @@ class Seen:
     `version`: the column with the row's version, and `prints`: the fingerprints, of a flow that writes. Then `versions`
     has the fingerprint and version of each row that was taken in and left nothing open, as `settle` found; those that
     `settle` has not asked about yet are `unsettled`. `states`: until when a row need not be read in a state; `due`:
-    when a row that changed there is read once more.
+    when a row that changed there is read once more. `gone`: keys that were told as gone, and were taken in.
     """
 
     hashes: dict[str, int] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class Seen:
     states: dict[Hashable, float] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     unsettled: dict[str, tuple[int, str]] = field(default_factory=dict)
+    gone: set[Key] = field(default_factory=set)
 
     def news(self, page: Page, key: Sequence[Column]) -> Page:
         """The page without rows that are as they were when they were seen last."""
@@ -118,6 +119,8 @@ class Seen:
             self.states.clear()
             self.due.clear()
         self.hashes.update(zip(keys, hashes, strict=True))
+        if self.gone:
+            self.gone.difference_update(tuple(parts_of(name)) for name in keys)
         if self.prints is None or self.version not in page.frame.columns:
             return
         prints, versions = self.prints.told(page.frame, {}).tolist(), page.frame[self.version]
@@ -134,6 +137,7 @@ class Seen:
         self.due.clear()
         self.versions.clear()
         self.unsettled.clear()
+        self.gone.clear()
 
 
 @dataclass
@@ -169,7 +173,12 @@ class NewsSource:
 
     @property
     def gone(self) -> Sequence[Key]:
-        return self.source.gone
+        """The overlap brings deletions again too."""
+        return [key for key in self.source.gone if key not in self.seen.gone]
+
+    def taken_in(self) -> None:
+        """After a run that took in all of it."""
+        self.seen.gone = set(self.source.gone)
 
     def look(self) -> bool:
         """Whether there is any news; reads as far as FEW rows of it."""
@@ -181,7 +190,7 @@ class NewsSource:
                 break
         else:
             self.size = sum(map(len, self.first))
-        return bool(self.first) or bool(self.source.gone)
+        return bool(self.first) or bool(self.gone)
 
     def pages(self, rows: int = PAGE_ROWS) -> Iterator[Page]:  # noqa: ARG002 - as every source
         """The pages with news; where they are few, as often as it is asked."""

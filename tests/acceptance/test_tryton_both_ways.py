@@ -219,6 +219,26 @@ def test_a_party_deleted_there_is_unlinked_and_an_address_is_archived(both: Both
     assert both.sees("SELECT count(*) FROM sync.crosswalk_company WHERE key = %s", str(deleted)) == [(0,)]
 
 
+def test_live_takes_a_deletion_in_once(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted, stop, reads, after = both.party("Deleted once"), Event(), TrytonRemote.read, list[str]()
+
+    def runs() -> int:
+        return int(both.sees("SELECT count(*) FROM sync.run WHERE flow = %s", PARTIES)[0][0])
+
+    def read(remote: TrytonRemote, resource: Any, *said: Any) -> Any:
+        if resource.name == "party.party" and not both.sees(
+                "SELECT FROM sync.crosswalk_company WHERE key = %s", str(deleted)):
+            after.append(str(runs()))
+            stop.set() if len(after) == 4 else None
+        return reads(remote, resource, *said)
+
+    both.run()
+    both.session.write("model.party.party.delete", [deleted])
+    monkeypatch.setattr(TrytonRemote, "read", read)
+    keep_live(both.hub, "tryton", stop, lambda *_: None)
+    assert len(set(after)) == 1, "no run for what the overlap brings again"
+
+
 def test_archiving_goes_both_ways(both: Both) -> None:
     here, there = both.party("Archived here"), both.party("Archived there")
     both.run()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from connectors.page import DAMAGED_COLUMNS, Page
+from connectors.remote import Key, Position
 from pipelines.runs import news as module
-from pipelines.runs.news import Seen
+from pipelines.runs.news import NewsSource, Seen
 
 
 def page(*rows: tuple[str, str]) -> Page:
@@ -96,3 +99,39 @@ def test_of_many_rows_that_are_read_once_more_a_read_gets_a_few(monkeypatch: pyt
         seen.news(stated(*again), ["party"])
         asked.append([row[0] for row in again])
     assert asked == [["0", "1"], ["2", "3"], ["4"]]
+
+
+@dataclass
+class Told:
+    """A read that tells rows and keys that are gone."""
+
+    rows: list[tuple[str, str]]
+    gone: list[Key]
+    columns: tuple[str, ...] = ("party", "value")
+    detected: dict[str, str] = field(default_factory=dict)
+    notices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    position: Position = field(default_factory=Position)
+
+    def pages(self, _: int = 0) -> Iterator[Page]:
+        yield page(*self.rows)
+
+
+def test_a_row_that_is_gone_is_no_news_again_until_it_was_there_again() -> None:
+    seen = Seen()
+
+    def gone(*keys: Key, rows: Sequence[tuple[str, str]] = ()) -> list[Key]:
+        source = NewsSource(Told(list(rows), list(keys)), ["party"], seen)
+        news = source.look()
+        told = list(source.gone)
+        assert news == bool(told or rows)
+        if news:
+            source.taken_in()
+        return told
+
+    assert gone(("1",), ("2",)) == [("1",), ("2",)]
+    assert gone(("1",), ("2",)) == []
+    assert gone(("1",), ("2",), ("3",)) == [("3",)]
+    assert gone(("2",), ("3",), rows=[("1", "again")]) == []
+    assert gone(("1",), ("2",), ("3",)) == [("1",)]
+    seen.forget()
+    assert gone(("1",), ("3",)) == [("1",), ("3",)]
