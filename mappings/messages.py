@@ -114,6 +114,8 @@ NOTICES: dict[str, str] = {
     "late_commits": "what other sessions have open is hidden: only the overlap catches late commits (docs/systems.md,"
     " late commits)",
     "too_old": "the position is older than what the change table holds: everything was read",
+    "deletions": "what was deleted there is not told to this login: only a full read finds it (docs/tryton.md, what was"
+    " deleted)",
     "ahead": "the position lies in the future, where a clock that was wrong had put it: everything was read",
     # the run's
     "lacks": "{into}: the source has no column {columns}; the fields that are read from there stay as they are: correct"

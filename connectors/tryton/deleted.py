@@ -10,13 +10,18 @@ digit's code (1 to 10; 0: there is none) in four bits::
     the 2nd digit                                       resource like  MODEL,_0%  or …
 
 Four searches for each digit, however many records were deleted; an entry that was resolved once is remembered.
+
+Who is no administrator may search the log for what hangs on records that are named, and a deleted one has no name: no
+right opens it to another login.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from connectors.tryton.answer import Refused
@@ -28,16 +33,24 @@ log = logging.getLogger(__name__)
 LOG = "ir.model.log"
 LONGEST = 19  # digits of an id
 REMEMBERED = 100_000
+REFUSED = 60.0
+"""Seconds until a log that was refused is asked for again."""
 DIGITS = "0123456789"
 
 
 @dataclass
 class Deletions:
-    """What a session knows of the log. `resolved`: by model, id of the log's entry to id of the deleted record."""
+    """What a session knows of the log. `resolved`: by model, id of the log's entry to id of the deleted record;
+    `again`: where it was refused, when it is asked for again."""
 
     session: Session
     resolved: dict[str, dict[int, int]] = field(default_factory=dict)
-    refused: bool = False
+    again: float | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the log is not for us, so that nothing is told."""
+        return self.again is not None
 
     def latest(self, model: str, until: dict[str, Any]) -> str:
         """The stamp, a cell, of the last deletion until then; '' where there is none, or the log is not for us."""
@@ -69,16 +82,17 @@ class Deletions:
         return entries
 
     def _search_read(self, domain: Domain, limit: int, way: str) -> list[dict[str, Any]]:
-        if self.refused:
+        if self.again is not None and time.monotonic() < self.again:
             return []
         try:
-            return list(self.session.read(f"model.{LOG}.search_read", domain, 0, limit,
-                                          [["create_date", way], ["id", way]], ["create_date"]))
+            found = list(self.session.read(f"model.{LOG}.search_read", domain, 0, limit,
+                                           [["create_date", way], ["id", way]], ["create_date"]))
         except Refused as refused:
-            self.refused = True
-            log.warning("deletions are not told, since Tryton's log (%s) cannot be read: %s; compare all keys now and "
-                        "then, or give the user the right to read it", LOG, refused.message)
+            self.again = time.monotonic() + REFUSED
+            _warn(self.session.wire.url, self.session.settings.user, refused.message)
             return []
+        self.again = None
+        return found
 
     def _resolve(self, model: str, entries: list[int]) -> dict[int, int]:
         texts = dict.fromkeys(entries, "")
@@ -107,6 +121,12 @@ class Deletions:
             there.update(self.session.read(f"model.{model}.search", [["id", "in", ids[at : at + SOME]]], 0, None, None,
                                            context=EVERYTHING))
         return there
+
+
+@cache  # once in a process
+def _warn(url: str, user: str, said: str) -> None:
+    log.warning("%s: what is deleted is not told to %r, since Tryton shows its log of it to administrators only (%s); "
+                "make this login one, or have all keys compared now and then by a full read", url, user, said)
 
 
 def _of(model: str) -> Domain:

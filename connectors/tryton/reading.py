@@ -180,6 +180,8 @@ class TrytonSource:
             return ()
         ids, stamps = self.deletions.since(self.query.model, self._since(DELETED) or datetime_value(BEGINNING))
         mark[DELETED] = self._latest(DELETED, stamps)
+        if self.deletions.refused:
+            self.notices["deletions"] = {}
         return tuple((str(number),) for number in ids)
 
 

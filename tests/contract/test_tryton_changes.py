@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 from dataclasses import replace
 
 import pytest
@@ -68,26 +67,36 @@ def test_a_number_that_was_given_again_is_not_gone(remote: TrytonRemote, others:
     assert key not in source.gone
 
 
-def test_without_the_right_to_read_the_log_the_rest_is_read(
-    tryton: TrytonServer, others: Session, caplog: pytest.LogCaptureFixture
+def test_who_is_no_administrator_is_told_of_no_deletion_and_of_that(
+    tryton: TrytonServer, others: Session, another: Session, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access = in_database(tryton, "SELECT a.id FROM ir_model_access a WHERE a.model = 'ir.model.log'")[0][0]
-    [group] = others.write("model.res.group.create", [{"name": "log readers"}])
-    others.write("model.res.user.create", [{"name": "Nobody", "login": "nobody", "password": "kein-Zutritt-7"}])
-    in_database(tryton, 'UPDATE ir_model_access SET "group" = ? WHERE id = ?', group, access)
-    others.write("model.ir.model.access.create", [
-        {"model": "ir.model.log", "perm_read": False, "perm_write": False, "perm_create": False, "perm_delete": False}])
-    remote = open_tryton(tryton.settings(user="nobody", password="kein-Zutritt-7", password_file=None))
+    monkeypatch.setattr("connectors.tryton.deleted.REFUSED", 0.0)
+    groups = another.read("model.res.group.search", [], 0, None, None)
+    assert len(others.read("model.res.user.read", [another.user], ["groups"])[0]["groups"]) == len(groups) > 0
+
+    def told(since: Position | None) -> TrytonRemote:
+        remote = open_tryton(another.settings)
+        source = remote.read(CATEGORY, since)
+        end_of(source)
+        position.append(source.position)
+        assert (source.gone, source.notices) == ((), {} if since is None else {"deletions": {}})
+        return remote
+
+    position: list[Position] = []
+    [key] = others.write("model.product.category.create", [{"name": "deleted"}])
+    told(None).close()
+    others.write("model.product.category.delete", [key])
+    for _ in range(2):
+        remote = told(position[-1])
+    assert len([one for one in caplog.messages if "to administrators only" in one]) == 1, "once in a process"
+    others.write("model.res.user.write", [another.user], {"administrator": True})
     try:
-        with caplog.at_level(logging.WARNING):
-            source = remote.read(CATEGORY, None)
-            source = remote.read(CATEGORY, end_of(source))
-            end_of(source)
-        assert source.gone == ()
-        assert "deletions are not told" in caplog.text
+        source = remote.read(CATEGORY, position[-1])
+        end_of(source)
+        assert ((str(key),) in source.gone, source.notices) == (True, {})
     finally:
-        in_database(tryton, "DELETE FROM ir_model_access WHERE model = 'ir.model.log' AND id <> ?", access)
-        in_database(tryton, 'UPDATE ir_model_access SET "group" = NULL WHERE id = ?', access)
+        others.write("model.res.user.write", [another.user], {"administrator": False})
         remote.close()
 
 
