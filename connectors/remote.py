@@ -28,6 +28,8 @@ Key = tuple[str, ...]
 Known = Callable[[Hashable], bool]
 """Whether a row is known in this state (of `Page.states`)."""
 Operation = Literal["create", "update", "archive", "delete"]
+NOT_ABLE = "not_able"
+"""The code of a refusal for a right that our login lacks: the same may be taken once it has it."""
 State = Literal["delivered", "refused", "stale", "retry", "unclear"]
 
 
@@ -105,9 +107,10 @@ class Receipt:
 
     `delivered`: it was done, `key` and `version` are the row's. `refused`: it will never be taken as it is. `stale`:
     the row is newer than `version`: read it again. `retry`: may pass later. `unclear`: the answer was lost on the way;
-    whether it was done must be found out by reading. `code` and `message` are the system's own words. `row`: the row's
-    cells as the write left them, told in its own transaction; None where the system cannot: then what somebody edits
-    before the row is read again passes for what the system made of the write, unless `edited` knows of it.
+    whether it was done must be found out by reading. `code` and `message` are the system's own words, `code` else
+    NOT_ABLE. `row`: the row's cells as the write left them, told in its own transaction; None where the system cannot:
+    then what somebody edits before the row is read again passes for what the system made of the write, unless `edited`
+    knows of it.
     """
 
     state: State
@@ -192,6 +195,6 @@ class Prepares(Protocol):
 
 
 __all__ = [
-    "PAGE_ROWS", "Capabilities", "Change", "Key", "Known", "LoginRefused", "Position", "Prepares", "Receipt", "Remote",
-    "RemoteDown", "RemoteSource", "Resource",
+    "NOT_ABLE", "PAGE_ROWS", "Capabilities", "Change", "Key", "Known", "LoginRefused", "Position", "Prepares",
+    "Receipt", "Remote", "RemoteDown", "RemoteSource", "Resource",
 ]

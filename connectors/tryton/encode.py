@@ -14,6 +14,7 @@ from connectors.tryton.numbers import Numbers
 from connectors.tryton.query import SOME, Domain, Query
 from connectors.tryton.session import Session
 from connectors.tryton.values import BadCell, id_list, is_id, wire_value
+from connectors.tryton.words import Words
 from mappings.errors import ConfigurationError
 
 REMEMBERED = 10_000
@@ -30,11 +31,13 @@ class Encoder:
     looked_up: dict[tuple[str, str, str], int] = field(default_factory=dict)
     linked: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     mechanisms: Mechanisms = field(init=False)
+    words: Words = field(init=False)
     numbers: Numbers = field(init=False)
 
     def __post_init__(self) -> None:
         self.mechanisms = Mechanisms(self.session)
-        self.numbers = Numbers(self.session, self.model.name)
+        self.words = Words(self.session)
+        self.numbers = Numbers(self.words, self.model.name)
 
     def check(self, names: Iterable[str]) -> None:
         """Raises ConfigurationError for a column that cannot be written."""

@@ -6,7 +6,8 @@
       │ no value, no row                │          ▲
       ▼                                 │          └─ before it, of archived records that are no longer: {active: true}
     refused, alone                      ├─ done                  delivered
-                                        ├─ Refused               refused, all: halve to find the bad one
+                                        ├─ Refused               refused, all: halve to find the bad one; a right that
+                                │                        our login lacks: not_able
                                         ├─ Stale                 those that are newer; the others are written again
                                         └─ AnswerLost            unclear, all
 
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connectors.remote import Change, Operation, Receipt, Resource, State
+from connectors.remote import NOT_ABLE, Change, Operation, Receipt, Resource, State
 from connectors.tryton.answer import Refused, Stale
 from connectors.tryton.cells import cells_of
 from connectors.tryton.encode import Encoder
@@ -33,6 +34,7 @@ from connectors.tryton.query import EVERYTHING, Query
 from connectors.tryton.session import Session
 from connectors.tryton.values import BadCell
 from connectors.tryton.wire import AnswerLost
+from connectors.tryton.words import NO_RIGHT
 from mappings.errors import NavetteError
 
 ACTIVE, WRITER = "active", "write_uid"
@@ -62,7 +64,10 @@ class Writer:
             raise ValueError(f"one call takes one operation, not {sorted(operations)}")
         receipts: dict[int, Receipt] = {}
         for operation in operations:
-            sent = self._ready(resource, operation, changes, receipts)
+            try:
+                sent = self._ready(resource, operation, changes, receipts)
+            except Refused as refused:  # what is written over may not be read
+                return [self._refused(refused, change) for change in changes]
             for _ in range(WRITES):
                 if not sent:
                     break
@@ -112,16 +117,19 @@ class Writer:
         except Refused as refused:
             passing = refused.transient or (operation == "create" and self.encoder.numbers.were_given_twice(
                 refused, (one.values for one in sent)))
-            state: State = "retry" if passing else "refused"
             self.encoder.forget()  # a record that was linked to may be gone
             for one in sent:
-                receipts[one.place] = Receipt(state, one.change.key, code=refused.code, message=refused.message)
+                receipts[one.place] = self._refused(refused, one.change, "retry" if passing else "refused")
         except AnswerLost as lost:
             for one in sent:
                 receipts[one.place] = Receipt("unclear", one.change.key, message=lost.message)
         else:
             self._delivered(operation, sent, told, receipts)
         return []
+
+    def _refused(self, refused: Refused, change: Change, state: State = "refused") -> Receipt:
+        code = NOT_ABLE if self.encoder.words.say(refused, NO_RIGHT) else refused.code
+        return Receipt(state, change.key, code=code, message=refused.message)
 
     def _call(self, operation: Operation, sent: list[Sent]) -> Any:
         method, model = f"model.{self.query.model}.", self.query.model

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from connectors.page import Page
-from connectors.remote import Capabilities, Key, Remote, RemoteDown, Resource
+from connectors.remote import NOT_ABLE, Capabilities, Key, Remote, RemoteDown, Resource
 from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError, NavetteError
 from mappings.language.flow import Flow
@@ -212,8 +212,8 @@ class _Push:
                 self._land()
                 answered = deliver(self.hub, self.flow, self.plan, self._sessions(), self.resource, self.can,
                                    self.result.run_id, sends)
-        except RemoteDown as error:
-            self._wait_for_system(markers, error)
+        except (RemoteDown, ConfigurationError) as error:
+            self._put_back(markers, error)
             raise
         if flies:
             self._take_in_read(before)
@@ -237,8 +237,8 @@ class _Push:
             call = flight.called.result()
             self.flight = None
             answered = note_call(self.hub, self.plan, call)
-        except RemoteDown as error:
-            self._wait_for_system(flight.batch.markers, error)
+        except (RemoteDown, ConfigurationError) as error:
+            self._put_back(flight.batch.markers, error)
             raise
         self._settle(flight.batch, answered)
         self._left_unread(answered)
@@ -248,10 +248,14 @@ class _Push:
         for rows, trigger in () if flight is None else flight.read.result():
             self._take_in(rows, trigger)
 
-    def _wait_for_system(self, markers: Sequence[Marker], error: RemoteDown) -> None:
+    def _put_back(self, markers: Sequence[Marker], error: RemoteDown | ConfigurationError) -> None:
+        """The markers of a batch that ended with it wait: for a system that is down, or for a right that our login
+        lacks, to read the rows say, for growing times."""
+        down = isinstance(error, RemoteDown)
         with self.hub.small.begin() as connection:
             set_aside(connection, self.plan.feed, markers, "waiting",
-                      {"code": "system_down", "message": error.message}, after=1.0)
+                      {"code": "system_down" if down else NOT_ABLE, "message": error.message},
+                      after=1.0 if down else None)
 
     @property
     def seen(self) -> Seen:

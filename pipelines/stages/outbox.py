@@ -3,7 +3,8 @@
 ::
 
     waiting ─ claim ─▶ sending ─┬─ delivered: gone, unless the record changed meanwhile ─▶ waiting
-       ▲                        ├─ may pass later, or hangs on another record ─▶ waiting, with a time to try again
+       ▲                        ├─ may pass later, hangs on another record, or its row may not be read ─▶ waiting,
+       │                        │  with a time to try again
        ├── the record changes ──┼─ will never be taken as it is ─▶ refused
        └── its row changes ─────┴─ the answer was lost ─▶ unclear
 """
@@ -39,6 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from connectors.remote import NOT_ABLE
 from crm_store import hub_tables as hub
 
 LONGEST = timedelta(minutes=15)
@@ -189,7 +191,8 @@ def try_again(connection: Connection, feed: int) -> None:
     """What the system, or our login there, was not able to do is due again: by now it may be."""
     box = hub.outbox
     connection.execute(
-        update(box).where(box.c.feed == feed, box.c.state == "refused", box.c.why["code"].astext == "not_able")
+        update(box).where(box.c.feed == feed, box.c.state.in_(("refused", "waiting")),
+                          box.c.why["code"].astext == NOT_ABLE)
         .values(state="waiting", due_at=func.now())
     )
 

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.sql.selectable import FromClause
 
-from connectors.remote import Capabilities, Operation
+from connectors.remote import NOT_ABLE, Capabilities, Operation
 from crm_store import hub_tables as hub
 from mappings.codecs.cells import TEXT
 from mappings.codecs.columns import field_columns
@@ -276,7 +276,7 @@ def refuse_unable(sends: Sequence[Send], can: Capabilities) -> None:
     """A fault for each send that the system cannot do."""
     for send in sends:
         if send.fault is None and not getattr(can, send.operation):
-            send.fault = {"code": "not_able", "operation": send.operation}
+            send.fault = {"code": NOT_ABLE, "operation": send.operation}
 
 
 def spec_of(plan: IntoPlan, item: FieldPlan) -> FieldSpec:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from connectors.remote import Change, LoginRefused, Receipt, Remote, Resource
+from connectors.remote import NOT_ABLE, Change, LoginRefused, Receipt, Remote, Resource
 from connectors.tryton.answer import Refused
 from connectors.tryton.open import TrytonRemote, open_tryton
 from connectors.tryton.session import Session
@@ -235,16 +235,41 @@ def test_a_record_in_use_is_not_deleted(remote: TrytonRemote, others: Session) -
     assert len(remote.fetch(PARTY, [(str(party),)])) == 1
 
 
-def test_a_user_without_rights_is_refused_with_words(tryton: TrytonServer, others: Session, remote: TrytonRemote) -> None:
-    others.write("model.res.user.create", [{"name": "Guest", "login": "guest", "password": "nur-Lesen-42"}])
-    guest = open_tryton(tryton.settings(user="guest", password="nur-Lesen-42", password_file=None))
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_right_that_our_login_lacks_is_told_as_that_in_any_language(
+        tryton: TrytonServer, others: Session, remote: TrytonRemote, language: str) -> None:
+    english = 'You are not allowed to access "%(model)s".'
+    if language == "fr":
+        [message] = others.read("model.ir.message.search", [["text", "=", english]], 0, 1, None)
+        in_database(tryton, "INSERT INTO ir_translation (name, res_id, lang, type, src, value, module, overriding_module,"
+                            " fuzzy) VALUES ('ir.message,text', ?, 'fr', 'model', ?, ?, 'ir', '', 0)",
+                    message, english, "Vous n'êtes pas autorisé à accéder à « %(model)s ».")
+    login, password = f"guest {language}", "nur-Lesen-42"
+    others.write("model.res.user.create", [{"name": login, "login": login, "password": password}])
+    guest = open_tryton(tryton.settings(user=login, password=password, password_file=None, language=language))
     [key] = made(remote, CATEGORY, {"name": "locked"})
     try:
         [receipt] = guest.write(CATEGORY, [Change("update", key, {"name": "broken open"})])
-        assert receipt.state == "refused"
-        assert "Product Category" in receipt.message
+        assert (receipt.state, receipt.code) == ("refused", NOT_ABLE)
+        assert ("pas autorisé" in receipt.message, "Product Category" in receipt.message) == (language == "fr", True)
     finally:
         guest.close()
+
+
+def test_a_rule_that_our_login_does_not_meet_is_told_as_a_right_that_it_lacks(
+        tryton: TrytonServer, others: Session, another: Session, remote: TrytonRemote) -> None:
+    [rule] = others.write("model.ir.rule.group.create", [{
+        "name": "Only theirs", "model": "product.category", "global_p": True, "perm_read": False, "perm_create": False,
+        "rules": [["create", [{"domain": '[["name", "!=", "ours"]]'}]]]}])
+    own = open_tryton(another.settings)
+    [key] = made(remote, CATEGORY, {"name": "theirs"})
+    try:
+        said = [own.write(CATEGORY, [change])[0] for change in (
+            Change("update", key, {"name": "ours"}), Change("update", key, {"parent": "99999999"}))]
+        assert [(one.state, one.code == NOT_ABLE) for one in said] == [("refused", True), ("refused", False)], said
+    finally:
+        others.write("model.ir.rule.group.delete", [rule])
+        own.close()
 
 
 # logins and sessions
