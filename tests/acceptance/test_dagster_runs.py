@@ -254,10 +254,8 @@ def test_a_replay_beside_a_run_that_waits_does_not_say_that_nothing_waits(house:
     assert house.run("customers").success
     drop(house.root, "customers_20261102.csv", customers(range(1, 11)))
     assert house.run("customers").checks["review"] is False
-    told = house.run("navette_replay_rejects", ReplayConfig(flow="customers"))
-    assert told.success
-    assert told.checks["review"] is False
-    assert told.checks["reject_ratio"] is True, "one row of one is none of the shares that count"
+    checks = house.run("navette_replay_rejects", ReplayConfig(flow="customers")).checks
+    assert (checks["review"], checks["reject_ratio"]) == (False, True), "one row of one is no share that counts"
 
 
 def test_approving_a_review_applies_it_and_tells_it_on_the_asset(house: House) -> None:
