@@ -17,7 +17,9 @@ Into = Annotated[str | None, typer.Option("--into", help="Which into of the flow
 Why = Annotated[str | None, typer.Option("--why", help="Kept with it.")]
 CAUSES = {
     "only_there": "a row there that is no record here", "not_linked": "a row there that fits a record by a match rule",
-    "held": "a row there that cannot be read, or waits for a person", "gone_there": "linked, and gone there",
+    "held": "a row there that cannot be read, or waits for a person",
+    "superseded": "another row there has the same key, and counts instead: read a key or a query with one row each",
+    "gone_there": "linked, and gone there",
     "never_sent": "may be made there, and was not sent yet", "conflict": "both sides changed: navette review list",
     "refused": "sent, and refused there", "unclear": "sent, and the answer was lost",
     "not_agreed": "different when they first met", "newer_there": "changed there, not read yet",

@@ -4,7 +4,7 @@
 
     of rows       only_there     not linked to any record        held      cannot be read, or waits for a person
                   not_linked     fits a record by a match rule   gone_there     linked, and gone from the system
-                  never_sent     may be made there, and is not
+                  never_sent     may be made there, and is not   superseded     another row of its key counts
     of fields     conflict       both sides changed              refused, unclear   sent, and not taken or not known
                   not_agreed     no base yet                     newer_there        changed there, not read yet
                   drift          changed here against a lock     pending            changed here, not sent yet
@@ -59,8 +59,8 @@ from pipelines.stages.staging import IntoStaging, index_lookups
 from pipelines.stages.unread import pending_by_base
 
 Cause = Literal[
-    "only_there", "not_linked", "held", "gone_there", "never_sent", "conflict", "refused", "unclear", "not_agreed",
-    "newer_there", "drift", "pending", "override", "stored_otherwise", "not_sent",
+    "only_there", "not_linked", "held", "superseded", "gone_there", "never_sent", "conflict", "refused", "unclear",
+    "not_agreed", "newer_there", "drift", "pending", "override", "stored_otherwise", "not_sent",
 ]
 SETTLED: tuple[Cause, ...] = ("override", "stored_otherwise")
 """Differences that are known, and stay."""
@@ -122,11 +122,12 @@ def _rows(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     s, fate = staging.rows, staging.fate
     itself = and_(fate.c["class"] == "parked", literal(not plan.into.create), fate.c.field.is_(None))
     cause = case((or_(fate.c["class"] == "new", itself), "only_there"), (fate.c["class"] == "link", "not_linked"),
-                 else_="held")
+                 (fate.c["class"] == "superseded", "superseded"), else_="held")
     why = case((cause == "held", func.jsonb_build_object(
         "code", func.coalesce(fate.c.code, fate.c["class"]), "field", fate.c.field
     ).op("||")(func.coalesce(fate.c.params, func.jsonb_build_object()))))
-    return _line(plan, cause=cause, key=s.c.key, record_id=fate.c.record_id, why=why, take=cause != "held").join_from(
+    return _line(plan, cause=cause, key=s.c.key, record_id=fate.c.record_id, why=why,
+                 take=cause.not_in(["held", "superseded"])).join_from(
         s, fate, fate.c.row_no == s.c.row_no
     ).where(fate.c["class"].not_in(["entry", "sibling"]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mappings.language.flow import Guard
 from pipelines.runs.lock import flow_lock
+from pipelines.runs.reconcile import reconcile_flow
 from pipelines.runs.remote import read_remote
 from pipelines.runs.settling import settle_run
 from tests.memory_desk import Three, module_three, siret, three
@@ -11,9 +12,9 @@ from tests.memory_desk import Three, module_three, siret, three
 __all__ = ["module_three", "three"]
 
 
-def known(three: Three, number: int = 1, **values: str) -> str:
+def known(three: Three, number: int = 1) -> str:
     """A company of the ERP that was read in its fifth version; its key."""
-    key = three.systems["erp"].insert(name="Atelier", siret=siret(number), city="Lyon", **values)
+    key = three.systems["erp"].insert(name="Atelier", siret=siret(number), city="Lyon", closed="false")
     for version in range(4):
         three.systems["erp"].edit(key, website=f"https://{version}.example.org")
     three.read("erp")
@@ -81,3 +82,13 @@ def test_a_read_that_waited_for_a_person_is_as_new_as_it_was_where_nothing_was_r
     result = settle_run(three.hub, waits.run_id, approve=True)
     assert (result.total("updated"), result.total("superseded")) == (24, 1)
     assert (city(three, 0), city(three)) == ("Brest", "Metz")
+
+
+def test_of_rows_of_one_read_that_have_one_key_reconcile_names_the_older(three: Three) -> None:
+    key = known(three)
+    three.rest()
+    three.systems["erp"].repeats = True  # this read brings old images of the row too
+    found = reconcile_flow(three.hub, "erp", repair=True)
+    assert set(found.totals) == {"superseded"}
+    assert {(one["key"], one["why"]) for one in found.differences} == {(key, None)}
+    assert (found.queued, found.taken, found.exit_code) == (0, 0, 4)
