@@ -54,7 +54,7 @@ def _feeds(into: IntoPlace, name: str, system: str) -> bool:
     owner = into.into.owner
     said = name in into.into.fields or name in into.into.defaults
     owned = owner is not None and name in (owner.field or owner.entity, "role" if owner.role else "")
-    return said or owned or (name == "archived" and into.into.absent in ("archive", "review"))
+    return said or owned or (name == "archived" and into.into.absence in ("archive", "review"))
 
 
 def _rule_spot(entity: Entity, name: str, system: str) -> Spot:

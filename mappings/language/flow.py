@@ -70,6 +70,10 @@ Condition = Annotated[
 """Raw values (compared as text, blanks as '') that let a row pass, or that do not."""
 
 
+Absence = Literal["archive", "unlink", "ignore", "review"]
+"""What happens to what is absent."""
+
+
 class Into(Strict):
     """One entity that the rows of the flow go into."""
 
@@ -88,7 +92,7 @@ class Into(Strict):
     create: bool = True  # false: rows without a record are parked until one exists
     scope: dict[str, Names] = Field(default={})  # only records with these values are candidates of `match`
     defaults: dict[str, Any] = Field(default={})  # values of a new record, where the row says nothing
-    absent: Literal["archive", "unlink", "ignore", "review"] = "ignore"  # what a full read no longer has
+    absent: Absence = "ignore"  # what a full read no longer has
     fields: dict[str, AnyFieldMap] = Field(default={})  # CRM field to where its value comes from
     expect: tuple[dict[str, dict[str, Any]], ...] = ()  # Great Expectations, by their own names, on the decoded fields
 
@@ -100,6 +104,11 @@ class Into(Strict):
     def key(self) -> Columns:
         """The columns of the key."""
         return self.keyed.from_
+
+    @property
+    def absence(self) -> Absence:
+        """What happens to what is absent: children given `whole` are archived unless the mapping says otherwise."""
+        return "archive" if self.whole and self.absent == "ignore" else self.absent
 
 
 def _percent(value: Any) -> Any:

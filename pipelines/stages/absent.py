@@ -10,7 +10,7 @@ A key that moved to another into or flow of the same id space is there: its old 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import FromClause
 
+from mappings.language.flow import Absence
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.images import higher_rank_says
@@ -46,14 +47,10 @@ from pipelines.stages.staging import IntoStaging, copy_frame
 from pipelines.stages.superseded import names_itself, newest, stands
 from pipelines.stages.waiting import Pairs
 
-Action = Literal["archive", "unlink", "ignore", "review"]
 
-
-def action_of(plan: IntoPlan, full: bool) -> Action:
-    """What happens to absent entries; children given `whole` are archived unless the mapping says otherwise."""
-    if plan.into.whole:
-        return "archive" if plan.into.absent == "ignore" else plan.into.absent
-    return plan.into.absent if full else "ignore"
+def action_of(plan: IntoPlan, full: bool) -> Absence:
+    """What happens to absent entries: children given `whole` may be absent from any read, others from a full one."""
+    return plan.into.absence if full or plan.into.whole else "ignore"
 
 
 def is_older(plan: IntoPlan, mark: int | None) -> bool:
@@ -150,7 +147,7 @@ def _owner_named(plan: IntoPlan, record: Table, pairs: Pairs) -> ColumnElement[b
     )
 
 
-def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: Select[Any], action: Action,
+def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: Select[Any], action: Absence,
                   held: Table, source: str) -> tuple[int, int]:
     """Archives, unlinks or sets aside for review; returns (archived, unlinked). One transaction."""
     gone = connection.execute(entries).all()
