@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     Select,
     Table,
-    bindparam,
     case,
     delete,
     exists,
@@ -72,11 +70,8 @@ class IntoApply:
         self.disputed: set[str] = set()  # fields of which this feed had an open conflict when the run came to apply
         self.later: Sequence[int] = ()  # rows of the last pass that have to see what it took in
         self.undecided = 0  # rows of the last batch that were linked but for a conflict nobody has decided
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether any row may ever stand on the waiting list."""
-        return bool(self.plan.references) or self.plan.into.aliases or self.plan.shared_space
+        # A run that is carried on may have left rows on the waiting list; a small one knows whether it did.
+        self.may_wait = work is None or bool(self.plan.references) or self.plan.into.aliases
 
     def prepare(self, connection: Connection) -> None:
         """Makes the temporary tables of this connection, and asks what all batches want to know."""
@@ -134,8 +129,8 @@ class IntoApply:
         else:
             patient = waiting and not lenient and not final
             kinds = self._match(connection, bounds, waiting, lenient, self.run, patient=patient)
-        if waiting or self.plan.into.aliases or self.plan.shared_space:
-            self._one_row_per_record(connection, lenient)
+        several = kinds is None or _linked(kinds) > 1 or self.plan.into.aliases
+        if several and self._one_row_per_record(connection, lenient):
             kinds = None
         m = self.work.m
         refusing = refuse_for_links(self.plan, m)
@@ -148,7 +143,7 @@ class IntoApply:
         if kinds.get("new"):
             create_matched(connection, self.plan, self.tables, self.run[0], m)
             outcomes["created"] += kinds["new"]
-        if any(kind in LINKED for kind in kinds):
+        if _linked(kinds):
             linked = self.updates.apply(connection, self.disputed)
             self.undecided = linked["review"]
             outcomes += linked
@@ -193,10 +188,14 @@ class IntoApply:
     def _lock(self, connection: Connection, bounds: dict[str, int], waiting: bool) -> int:
         """Takes the turn to create, and the linked records; returns how many those are."""
         fate = self.tables.fate
-        mine = [fate.c.row_no > LOW, fate.c.row_no <= HIGH, fate.c.waits == bindparam("waiting", type_=Boolean)]
-        new = self.tables.once("any new", lambda: select(exists().where(*mine, fate.c["class"] == "new")))
-        said = bounds | {"waiting": waiting}
-        if waiting or (self.may_create and connection.scalar(new, said)):
+        waits = fate.c.row_no.in_(select(self.tables.wait.c.row_no)) if waiting else ~fate.c.waits
+        mine = [fate.c.row_no > LOW, fate.c.row_no <= HIGH, waits]
+
+        def any_new() -> bool:
+            asked = self.tables.once("any new", lambda: select(exists().where(*mine, fate.c["class"] == "new")))
+            return bool(connection.scalar(asked, bounds))
+
+        if waiting or (self.may_create and any_new()):
             take_turn(connection, self.plan.record)
 
         def build() -> Select[Any]:
@@ -206,7 +205,7 @@ class IntoApply:
             return select(func.count()).select_from(locked.subquery())
 
         with index_lookups(connection):
-            return int(connection.scalar(self.tables.once("lock", build), said) or 0)
+            return int(connection.scalar(self.tables.once(("lock", waiting), build), bounds) or 0)
 
     def _take_over(self, connection: Connection, bounds: dict[str, int]) -> None:
         """The landing's own decision, where nobody has changed anything since."""
@@ -252,20 +251,32 @@ class IntoApply:
         with index_lookups(connection):
             return _counted(connection.execute(matches, bounds | of_run(self.plan, run)))
 
-    def _one_row_per_record(self, connection: Connection, last: bool) -> None:
-        """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first."""
+    def _one_row_per_record(self, connection: Connection, last: bool) -> bool:
+        """Two keys of one record in one batch: the second waits for the next pass, so that it sees the first; whether
+        there are any. Of two that were decided at once, the news of only one would come in. After the `last` pass those
+        that it put off are `later`."""
         m, wait = self.work.m, self.tables.wait
-        nth = func.row_number().over(partition_by=m.c.record_id, order_by=m.c.row_no).label("nth")
-        ranked = select(m.c.row_no, nth).where(m.c["class"].in_(LINKED)).subquery()
-        later = union(select(ranked.c.row_no).where(ranked.c.nth > 1), *[
-            later_twins(self.plan, self.tables, m, rule) for rule in self.plan.into.match if self.plan.into.aliases])
-        gone = delete(m).where(m.c.row_no.in_(later)).returning(m.c.row_no)
+
+        def put_off() -> Any:
+            nth = func.row_number().over(partition_by=m.c.record_id, order_by=m.c.row_no).label("nth")
+            ranked = select(m.c.row_no, nth).where(m.c["class"].in_(LINKED)).subquery()
+            later = union(select(ranked.c.row_no).where(ranked.c.nth > 1), *[
+                later_twins(self.plan, self.tables, m, rule) for rule in self.plan.into.match
+                if self.plan.into.aliases])
+            return delete(m).where(m.c.row_no.in_(later)).returning(m.c.row_no)
+
+        def build() -> Select[Any]:
+            gone = put_off().cte("gone")
+            waiting = upsert(wait).from_select(["row_no"], select(gone.c.row_no)).on_conflict_do_nothing()
+            return select(exists(select(gone.c.row_no))).add_cte(waiting.cte("waiting"))
+
         if last:
-            self.later = connection.scalars(gone).all()
+            self.later = connection.scalars(self.tables.once("put off", put_off)).all()
             connection.execute(delete(wait).where(wait.c.row_no.in_(self.later)))
-            return
-        put_off = select(gone.cte("gone").c.row_no)
-        connection.execute(upsert(wait).from_select(["row_no"], put_off).on_conflict_do_nothing())
+            return bool(self.later)
+        some = bool(connection.scalar(self.tables.once("one row", build)))
+        self.may_wait = self.may_wait or some
+        return some
 
     # -- rows that are not applied --------------------------------------------------------------------------------
 
@@ -333,6 +344,10 @@ class IntoApply:
 
 def _by_class(rows: FromClause) -> Select[Any]:
     return select(rows.c["class"], func.count()).group_by(rows.c["class"])
+
+
+def _linked(kinds: dict[str, int]) -> int:
+    return sum(kinds.get(kind, 0) for kind in LINKED)
 
 
 def _counted(rows: Iterable[Any]) -> dict[str, int]:

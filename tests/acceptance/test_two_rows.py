@@ -1,0 +1,56 @@
+"""Two rows of one system that are one record, after a merge or a link by hand: what is edited in either of them counts.
+
+The record has the last news of both, and no edit is written over by what the record had before it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.ops.merging import merge
+from tests.memory_desk import FLOWS, Three, module_three, siret, three
+from tests.memory_systems import MemorySystem
+
+__all__ = ["module_three", "three"]
+
+EACH = ["erp", *(pytest.param(flow, marks=pytest.mark.slow) for flow in FLOWS[1:])]
+
+
+def known(three: Three, flow: str) -> tuple[int, str, str]:
+    """Two rows of one company in each system: the record, and the keys in this one, the primary one first."""
+    first, second = (int(three.crm("INSERT INTO crm.company (name, siret, city) VALUES (%s, %s, 'Metz') RETURNING id",
+                                   f"Co {number}", siret(number))[0][0]) for number in (1, 2))
+    three.rest()
+    merge(three.hub, "company", second, first)
+    three.rest()
+    keys = three.sees("SELECT x.key FROM sync.crosswalk_company x JOIN sync.feed f ON f.id = x.feed"
+                      " WHERE f.flow = %s ORDER BY x.is_primary DESC", flow)
+    return first, keys[0][0], keys[1][0]
+
+
+def both_have(system: MemorySystem, **values: str) -> bool:
+    return all(row[column] == cell for row in system.rows.values() for column, cell in values.items())
+
+
+@pytest.mark.parametrize("flow", EACH)
+def test_what_was_edited_in_each_of_them_before_one_read_comes_in_and_goes_to_the_other(
+        three: Three, flow: str) -> None:
+    record, primary, second = known(three, flow)
+    three.systems[flow].edit(primary, city="Lyon")
+    three.systems[flow].edit(second, phone="+33141000001")
+    three.rest()
+    assert three.sees("SELECT city, phone FROM crm.company WHERE id = %s", record) == [("Lyon", "+33141000001")]
+    assert both_have(three.systems[flow], city="Lyon"), three.told()
+    assert len({row["phone"] for row in three.systems[flow].rows.values()}) == 1, three.told()
+
+
+def test_of_two_values_of_one_field_in_one_read_the_policy_decides_and_the_loser_stays_readable(three: Three) -> None:
+    record, primary, second = known(three, "erp")
+    three.systems["erp"].edit(primary, email="first@x.fr")
+    three.systems["erp"].edit(second, email="second@x.fr")
+    three.read("erp")
+    assert three.sees("SELECT ours, theirs, winner FROM sync.conflict WHERE field = 'email'") == [
+        ("first@x.fr", "second@x.fr", "remote")]
+    three.rest()
+    assert three.one("SELECT email FROM crm.company WHERE id = %s", record) == "second@x.fr"
+    assert both_have(three.systems["erp"], email="second@x.fr"), three.told()
