@@ -218,11 +218,11 @@ class _Push:
         if flies:
             self._take_in_read(before)
             return False
-        self._settle(batch, answered)
+        again = self._settle(batch, answered)
         unread = self._left_unread(answered)
         if unread:  # at once: what somebody edits before that cannot be told from what the system made of ours
             self._read_back(unread)
-        return any(one.receipt.state in ("stale", "refused") for one in answered)
+        return again or any(one.receipt.state in ("stale", "refused") for one in answered)
 
     def _land(self) -> None:
         """Waits for what is under way, notes it and takes in what was read back; the session is free then."""
@@ -334,15 +334,15 @@ class _Push:
         refuse_unable(sends, self.can)
         return sends
 
-    def _settle(self, batch: Batch, answered: Sequence[Answered]) -> None:
-        """Markers and counts."""
+    def _settle(self, batch: Batch, answered: Sequence[Answered]) -> bool:
+        """Markers and counts; returns whether a record changed while it was being sent."""
         by_record = {marker.record_id: marker for marker in batch.markers}
         why = reasons(batch.lost, batch.sends, answered, self.unread)
         good = [one.send for one in answered if one.receipt.state == "delivered"]
         self.made += any(send.operation == "create" for send in good)
         feed = self.plan.feed
         with self.hub.small.begin() as connection:
-            delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
+            again = delivered(connection, feed, [m for record, m in by_record.items() if record not in why])
             for record_id, (state, reason, after) in why.items():
                 set_aside(connection, feed, [by_record[record_id]], state, reason, after=after)
                 self.result.counts[state] += after != 0.0  # what is tried again at once does not wait
@@ -353,6 +353,7 @@ class _Push:
         self.changed |= {one.send.key for one in answered if one.receipt.state != "delivered" and one.send.key}
         written = {send.record_id for send in batch.sends}
         self.result.counts["unchanged"] += sum(record not in written and record not in why for record in by_record)
+        return again
 
     def _left_unread(self, answered: Sequence[Answered]) -> dict[str, Send]:
         """Keeps the rows that came with the receipts; returns the sends whose rows are to be read, by key."""

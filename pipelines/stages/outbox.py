@@ -56,13 +56,16 @@ class Marker:
 
 
 def queue(connection: Connection, feed: int, records: Select[Any]) -> None:
-    """Markers for `records` (one column of ids); where one is there already, it is enough."""
+    """Markers for `records` (one column of ids); where one is there already, it is enough. One that is being sent waits
+    anew when it is delivered: what goes out now was decided before this."""
     connection.execute(queued(feed, records))
 
 
 def queued(feed: int, records: Select[Any]) -> Insert:
     """The statement of `queue`."""
-    return _marked(feed, records).on_conflict_do_nothing()
+    box = hub.outbox
+    return _marked(feed, records).on_conflict_do_update(
+        index_elements=["feed", "record_id"], set_={"generation": box.c.generation + 1}, where=box.c.state == "sending")
 
 
 def woken(feed: int, records: Select[Any]) -> Insert:
@@ -131,15 +134,17 @@ def release_interrupted(feed: int) -> Update:
     return update(box).where(box.c.feed == feed, box.c.state == "sending").values(state="waiting", due_at=func.now())
 
 
-def delivered(connection: Connection, feed: int, markers: Collection[Marker]) -> None:
-    """Removes markers whose record is as it was when it was claimed; the others wait anew."""
+def delivered(connection: Connection, feed: int, markers: Collection[Marker]) -> bool:
+    """Removes markers whose record is as it was when it was claimed; the others wait anew. Returns whether any do."""
     box = hub.outbox
     same = tuple_(box.c.record_id, box.c.generation).in_([(m.record_id, m.generation) for m in markers])
-    if markers and connection.execute(delete(box).where(box.c.feed == feed, same)).rowcount < len(markers):
-        connection.execute(
-            update(box).where(box.c.feed == feed, _among(markers), box.c.state == "sending")
-            .values(state="waiting", tries=0, why=None, due_at=func.now())
-        )
+    if not markers or connection.execute(delete(box).where(box.c.feed == feed, same)).rowcount == len(markers):
+        return False
+    connection.execute(
+        update(box).where(box.c.feed == feed, _among(markers), box.c.state == "sending")
+        .values(state="waiting", tries=0, why=None, due_at=func.now())
+    )
+    return True
 
 
 def set_aside(connection: Connection, feed: int, markers: Sequence[Marker], state: str, why: Mapping[str, Any], *,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.ops.mending import link, unlink
 from pipelines.ops.merging import merge
 from tests.memory_desk import FLOWS, Three, module_three, siret, three
 from tests.memory_systems import MemorySystem
@@ -54,3 +55,28 @@ def test_of_two_values_of_one_field_in_one_read_the_policy_decides_and_the_loser
     three.rest()
     assert three.one("SELECT email FROM crm.company WHERE id = %s", record) == "second@x.fr"
     assert both_have(three.systems["erp"], email="second@x.fr"), three.told()
+
+
+@pytest.mark.parametrize("flow", EACH)
+def test_what_a_push_finds_edited_in_one_of_them_goes_to_the_other_with_it(three: Three, flow: str) -> None:
+    record, primary, second = known(three, flow)
+    for key, city, phone in ((second, "Lyon", "+33141000001"), (primary, "Nice", "+33141000002")):
+        three.crm("UPDATE crm.company SET phone = %s WHERE id = %s", phone, record)
+        three.systems[flow].edit(key, city=city)
+        three.push(flow)
+        assert both_have(three.systems[flow], city=city), three.told()
+        assert three.one("SELECT city FROM crm.company WHERE id = %s", record) == city
+        assert [told for told in three.waiting() if told[0] == flow] == [], three.told()
+
+
+def test_what_a_row_that_was_linked_by_hand_brings_goes_to_the_other_row(three: Three) -> None:
+    first, second = (three.systems["erp"].insert(name=f"Co {number}", siret=siret(number), email=f"{number}@x.fr")
+                     for number in (1, 2))
+    three.rest()
+    record = three.one("SELECT record_id FROM sync.crosswalk_company WHERE key = %s", first)
+    unlink(three.hub, "erp", second)
+    link(three.hub, "erp", second, record)
+    three.push("erp")
+    assert three.one("SELECT email FROM crm.company WHERE id = %s", record) == "2@x.fr"
+    assert both_have(three.systems["erp"], email="2@x.fr"), three.told()
+    assert [told for told in three.waiting() if told[0] == "erp"] == [], three.told()
