@@ -32,7 +32,7 @@ project = require_project(root, {})
 store = replace(Store.open(home), database=database)
 hub = Hub(project, root / "home", store, compile_entities(project.entities))
 flow = hub.flow("companies")
-source = open_named(flow, file, {})
+source = open_named(hub, flow, file, {})
 result = execute(hub, Order(flow, source, str(file)))
 assert result.state == "done", result.problem
 assert result.rows_read == int(sys.argv[5]), result.rows_read
