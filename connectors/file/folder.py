@@ -38,10 +38,9 @@ class DropFile:
     mark: int | None = None
     inode: int = 0
 
-    def is_still(self, path: Path) -> bool:
-        """Whether the file at `path` is this one, as it was seen."""
-        now = path.stat()
-        return (now.st_ino, now.st_size, now.st_mtime) == (self.inode, self.size, self.mtime)
+    def is_still(self, found: os.stat_result) -> bool:
+        """Whether what was `found` is this file, as it was seen."""
+        return (found.st_ino, found.st_size, found.st_mtime) == (self.inode, self.size, self.mtime)
 
 
 def drop_file(path: Path, read: Read, *, retired: bool = False) -> DropFile:
@@ -145,7 +144,7 @@ def is_stable(file: DropFile, stable_for: float, marker: str | None = None, *, n
         status = file.path.stat()
     except OSError:
         return False
-    if (status.st_size, status.st_mtime) != (file.size, file.mtime):
+    if not file.is_still(status):
         return False
     if marker is not None and not file.path.with_name(file.name + marker).is_file():
         return False
@@ -167,10 +166,10 @@ def retire(file: DropFile, folder: Path, into: str, *, marker: str | None = None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:
         goal.mkdir(parents=True, exist_ok=True)
-        if not file.is_still(file.path):
+        if not file.is_still(file.path.stat()):
             return file.path
         target = _moved(file.path, goal, stamp)
-        if not file.is_still(target):  # it came in this very moment
+        if not file.is_still(target.stat()):  # it came in this very moment
             os.link(target, file.path)
             target.unlink()
             return file.path

@@ -7,7 +7,7 @@
       ▼                                 │          └─ before it, of archived records that are no longer: {active: true}
     refused, alone                      ├─ done                  delivered
                                         ├─ Refused               refused, all: halve to find the bad one; a right that
-                                │                        our login lacks: not_able
+                                        │                        our login lacks: not_able
                                         ├─ Stale                 those that are newer; the others are written again
                                         └─ AnswerLost            unclear, all
 
