@@ -25,6 +25,7 @@ CAUSES = {
     "not_agreed": "different when they first met", "newer_there": "changed there, not read yet",
     "drift": "changed here although the system masters it", "pending": "changed here, not sent yet",
     "override": "kept here although the system masters it (lock: false)",
+    "other_row": "the record has what another of its rows there said last",
     "stored_otherwise": "the system cut or reformatted what was sent",
     "not_sent": "another value here, which this flow does not send",
 }
@@ -45,8 +46,8 @@ def reconcile(
     """Compare everything that the flow's system has with the CRM, and list the differences with their cause.
 
     Nothing is changed on either side; with --repair markers are queued for what may be sent, and the next run reads
-    everything for what may be taken. Exit: 0 nothing differs but what is known and stays (override, stored_otherwise),
-    1 configuration, 4 differences, or the system could not be read.
+    everything for what may be taken. Exit: 0 nothing differs but what is known and stays (override, other_row,
+    stored_otherwise), 1 configuration, 4 differences, or the system could not be read.
 
     Examples:
 

@@ -3,7 +3,8 @@
 ::
 
     link     entry (again as it was, where the same link was taken away by hand)   lost creates settled   marker queued
-    unlink   no entry; another key of the record becomes the primary one           conflicts settled      marker dropped
+    unlink   no entry; another key of the record becomes the primary one, and      conflicts settled      marker dropped
+             the rows that it has left are looked at again                                                or queued
 
 Both hold the flow's lock, so that no run decides on what is being changed, and are one transaction.
 """
@@ -45,6 +46,7 @@ from pipelines.runs.attempt import attempt
 from pipelines.runs.lock import mending_lock
 from pipelines.runs.orders import quiet
 from pipelines.runs.unfinished import finish_unfinished
+from pipelines.stages.absent import look_again
 from pipelines.stages.plan import IntoPlan, compile_flow, field_set
 
 T = TypeVar("T")
@@ -110,10 +112,10 @@ def unlink(hub: Hub, name: str, key: str, *, into: str | None = None, why: str |
             raise ConfigurationError(f"{plan.system} {key!r} is not linked through this flow", where=f"flow {name}",
                                      todo="navette trace shows under which keys a record is known")
         record_id = int(entry["record_id"])
+        marker = _marker(connection, plan.feed, record_id)
         connection.execute(delete(x).where(this))
-        before = {"entry": entry["whole"], "promoted": _promote(connection, plan, record_id),
-                  "conflicts": _settle_conflicts(connection, plan, key),
-                  "marker": _marker(connection, plan.feed, record_id)}
+        before = {"entry": entry["whole"], "promoted": look_again(connection, plan, [record_id]),
+                  "conflicts": _settle_conflicts(connection, plan, key), "marker": marker}
         box = tables.outbox
         connection.execute(delete(box).where(box.c.feed == plan.feed, box.c.record_id == record_id,
                                              ~exists().where(x.c.record_id == record_id, x.c.feed == plan.feed)))
@@ -238,18 +240,6 @@ def _restore(connection: Connection, plan: IntoPlan, entry: dict[str, Any]) -> N
     primary = bool(connection.scalar(select(_has_primary(plan, entry["record_id"]))))
     connection.execute(select(func.sync.restore_entries(plan.into.entity, rows)))
     connection.execute(update(plan.crosswalk).where(_entry(plan, entry["key"])).values(is_primary=not primary))
-
-
-def _promote(connection: Connection, plan: IntoPlan, record_id: int) -> list[str]:
-    """Another key of the record becomes the primary one, where none is; returns it."""
-    x = plan.crosswalk
-    first = (
-        select(func.min(x.c.key)).where(x.c.record_id == record_id, x.c.id_space == plan.id_space,
-                                        ~_has_primary(plan, record_id)).scalar_subquery()
-    )
-    return list(connection.scalars(
-        update(x).where(x.c.record_id == record_id, x.c.id_space == plan.id_space, x.c.key == first)
-        .values(is_primary=True).returning(x.c.key)))
 
 
 def _settle_creates(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> list[int]:

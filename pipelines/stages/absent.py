@@ -9,7 +9,7 @@ A key that moved to another into or flow of the same id space is there: its old 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -41,7 +41,7 @@ from mappings.language.flow import Absence
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
 from pipelines.stages.images import higher_rank_says
-from pipelines.stages.outbox import drop_gone
+from pipelines.stages.outbox import drop_gone, queue
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging, copy_frame
 from pipelines.stages.superseded import names_itself, newest, stands
@@ -213,8 +213,25 @@ def unlink_entries(connection: Connection, plan: IntoPlan, keys: Sequence[str], 
     x = plan.crosswalk
     these = [x.c.id_space == plan.id_space, x.c.key == any_(literal(list(keys), ARRAY(Text))), x.c.feed.in_(feeds)]
     drop_gone(connection, feeds, select(x.c.record_id).where(*these))
-    connection.execute(delete(x).where(*these))
+    records = connection.scalars(delete(x).where(*these).returning(x.c.record_id)).all()
+    look_again(connection, plan, records)
     settle_unlinked(connection, feeds, keys, run_id)
+
+
+def look_again(connection: Connection, plan: IntoPlan, records: Collection[int]) -> list[str]:
+    """The rows that records have left which lost one are looked at again: what they have may be what the lost one said.
+    Where none has the primary key any more another one gets it; returns these."""
+    x = plan.crosswalk
+    mine = [x.c.record_id == any_(literal(sorted(set(records)), ARRAY(BigInteger))), x.c.id_space == plan.id_space]
+    first = (
+        select(func.min(x.c.key)).where(*mine).group_by(x.c.record_id).having(~func.bool_or(x.c.is_primary))
+    )
+    promoted = connection.scalars(update(x).where(*mine, x.c.key.in_(first)).values(is_primary=True)
+                                  .returning(x.c.key)).all()
+    connection.execute(update(x).where(*mine).values(fingerprint=None))
+    if plan.writes:
+        queue(connection, plan.feed, select(x.c.record_id).where(*mine, x.c.feed == plan.feed))
+    return list(promoted)
 
 
 def _these(plan: IntoPlan, keys: Sequence[str]) -> list[ColumnElement[bool]]:

@@ -9,7 +9,7 @@
                   not_agreed     no base yet                     newer_there        changed there, not read yet
                   drift          changed here against a lock     pending            changed here, not sent yet
                   override       kept here, `lock: false`        stored_otherwise   cut or reformatted when it was sent
-                  not_sent       another value here, in a flow that does not send it
+                  other_row      of another row of the record    not_sent           another value here, and not sent
 
 The first that holds is told. Deciding is resolve's: what a run would take, and what it would send.
 """
@@ -52,6 +52,7 @@ from sqlalchemy.sql.selectable import FromClause
 from crm_store import hub_tables as hub
 from mappings.language.write import Write
 from pipelines.stages.absent import absent_entries
+from pipelines.stages.images import has_other_row
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
 from pipelines.stages.sending import brought_back, unknown_there
@@ -60,9 +61,9 @@ from pipelines.stages.unread import pending_by_base
 
 Cause = Literal[
     "only_there", "not_linked", "held", "superseded", "gone_there", "never_sent", "conflict", "refused", "unclear",
-    "not_agreed", "newer_there", "drift", "pending", "override", "stored_otherwise", "not_sent",
+    "not_agreed", "newer_there", "drift", "pending", "override", "other_row", "stored_otherwise", "not_sent",
 ]
-SETTLED: tuple[Cause, ...] = ("override", "stored_otherwise")
+SETTLED: tuple[Cause, ...] = ("override", "other_row", "stored_otherwise")
 """Differences that are known, and stay."""
 
 _NAMES = ("into", "feed", "cause", "key", "record_id", "field", "here", "there", "base", "why", "take", "send")
@@ -214,6 +215,7 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
     )
     quiet = and_(~distinct(v, field, "c", "b"), ~distinct(v, field, "r", "i"))
     kept = _has_role(field, v, "this_unlocked")
+    mastered = or_(_has_role(field, v, "this"), _has_role(field, v, "ranked"))
     return case(
         (or_(and_(v.c[f"k_{name}"], func.coalesce(v.c[f"w_{name}"] == "open", false())), and_(disputed, ~quiet)),
          "conflict"),
@@ -223,6 +225,7 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
         (taken, "drift"),
         (waits, "pending"),
         (kept, "override"),
+        (and_(mastered, has_other_row(plan, v.c.record_id, v.c.key)), "other_row"),
         (and_(quiet, literal(field.sent)), "stored_otherwise"),
         else_="not_sent",
     )

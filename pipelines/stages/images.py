@@ -1,10 +1,10 @@
-"""What a system had of a record at the last agreement, and which of ranked masters says something of it."""
+"""What a system had of a record at the last agreement, in which rows, and which of ranked masters says something."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, case, cast, exists, false, func, literal, null, select
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, case, cast, exists, false, func, literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import FromClause
 
@@ -23,6 +23,16 @@ def image_of(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElem
     else:
         told = cast(func.jsonb_extract_path_text(x.c.remote, name), base.type)
     return case((x.c.remote.is_(None), base), (func.jsonb_exists(x.c.remote, name), told), else_=base)
+
+
+def has_other_row(plan: IntoPlan, record_id: ColumnElement[Any], key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the record has another row in this system than that of `key`, and it is not gone."""
+    other, space = plan.crosswalk.alias("other_row"), hub.id_space
+    return exists().where(
+        other.c.record_id == record_id, other.c.absent_since.is_(None),
+        ~and_(other.c.id_space == plan.id_space, other.c.key == key),
+        other.c.id_space.in_(select(space.c.id).where(space.c.system == plan.system)),
+    )
 
 
 def higher_rank_says(plan: IntoPlan, ranks: tuple[str, ...], column: str, record_id: ColumnElement[Any]

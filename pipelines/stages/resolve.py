@@ -21,6 +21,9 @@ made of what was sent: anything else is somebody's edit.
 Of ranked masters the first that has a value is *this system*. Where it clears its own, the next one's image comes in,
 and is sent to the first.
 
+Where the record has several rows in this system, c is what one of them said: another one is taken only when it changes,
+and what it has is kept as its image. Of two that were linked by hand, and have no base yet, the primary one speaks.
+
 A *rebase* reads everything under a mapping that changed: a row that reads otherwise was not edited there for that. Then
 "only r changed" sends nothing to another master, and takes nothing where both sides had agreed to differ (a value
 that was cut there, an override); r becomes the remote's image.
@@ -60,7 +63,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, arr
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
-from pipelines.stages.images import higher_rank_says, image_of, next_says
+from pipelines.stages.images import has_other_row, higher_rank_says, image_of, next_says
 from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
@@ -165,7 +168,7 @@ def _sides(plan: IntoPlan, staging: IntoStaging, matched: FromClause) -> Subquer
     return (
         select(
             matched.c.row_no, matched.c.record_id, matched.c["class"].label("class"), c.c.type.label("record_type"),
-            s.c.stamp, case((x.c.key == e.c.key, base.c.fields)).label("known"), x.c.remote,
+            s.c.key, s.c.stamp, case((x.c.key == e.c.key, base.c.fields)).label("known"), x.c.remote,
             func.coalesce(back, false()).label("back"),
             func.coalesce(~x.c.is_primary, false()).label("alias"), *columns,
         )
@@ -206,6 +209,11 @@ class _Facts:
     def strangers(self) -> ColumnElement[bool]:
         """No base, and two different values."""
         return and_(~self.known, self.differ, ~self.c_empty, ~self.r_empty)
+
+    @property
+    def speaks(self) -> ColumnElement[bool]:
+        """The master's row has news, or it meets the record, which no other row has spoken for."""
+        return or_(and_(self.known, self.r_changed, ~self.apart), and_(~self.known, or_(~self.alias, self.c_empty)))
 
     @property
     def fills(self) -> ColumnElement[bool]:
@@ -257,11 +265,10 @@ def _settle(
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
-        # Of two rows of one system the primary one speaks for the record; an alias only when it has news.
-        return and_(facts.differ, or_(~facts.alias, ~facts.known, facts.r_changed)), _won(facts.both, "remote"), false()
+        drift = and_(facts.known, ~has_other_row(plan, v.c.record_id, v.c.key))
+        return and_(facts.differ, or_(facts.speaks, drift)), _won(facts.both, "remote"), false()
     if role == "this_unlocked":
-        news = and_(facts.r_changed, ~facts.apart)
-        return and_(facts.differ, or_(~facts.known, news)), _won(facts.both, "remote"), false()
+        return and_(facts.differ, facts.speaks), _won(facts.both, "remote"), false()
     if role == "other":
         r_edited = false() if facts.reread else facts.r_changed
         send = and_(facts.differ, or_(r_edited, facts.c_changed, ~facts.known), ~facts.fills)

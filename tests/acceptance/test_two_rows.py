@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.ops.mending import link, unlink
 from pipelines.ops.merging import merge
+from pipelines.runs.reconcile import reconcile_flow
 from tests.memory_desk import FLOWS, Three, module_three, siret, three
 from tests.memory_systems import MemorySystem
 
@@ -80,3 +81,52 @@ def test_what_a_row_that_was_linked_by_hand_brings_goes_to_the_other_row(three: 
     assert three.one("SELECT email FROM crm.company WHERE id = %s", record) == "2@x.fr"
     assert both_have(three.systems["erp"], email="2@x.fr"), three.told()
     assert [told for told in three.waiting() if told[0] == "erp"] == [], three.told()
+
+
+def name_of(three: Three, record: int) -> str:
+    return str(three.one("SELECT name FROM crm.company WHERE id = %s", record))
+
+
+def test_of_what_their_system_masters_the_last_change_counts_in_whichever_of_them(three: Three) -> None:
+    record, primary, second = known(three, "erp")
+    erp = three.systems["erp"]
+    for key, name in ((second, "News"), (primary, "Later"), (second, "Last"), (second, "Very last")):
+        erp.edit(key, name=name)
+        other = erp.rows[second if key == primary else primary]["name"]
+        three.push_again("erp")
+        three.rest()
+        assert name_of(three, record) == name
+        three.crm("UPDATE crm.company SET phone = %s WHERE id = %s", f"+3314100000{len(name)}", record)
+        three.rest()
+        assert name_of(three, record) == name
+        assert both_have(three.systems["books"], name=name)
+        assert erp.rows[second if key == primary else primary]["name"] == other, "it is the system's own"
+    assert three.one("SELECT count(*) FROM sync.journal WHERE record_id = %s AND op = 'update' AND new ? 'name'",
+                     record) == 4
+    found = reconcile_flow(three.hub, "erp")
+    assert (found.totals, found.exit_code) == ({"other_row": 1}, 0)
+
+
+def test_where_two_rows_meet_the_one_with_the_primary_key_speaks(three: Three) -> None:
+    first, second = (three.systems["erp"].insert(name=f"Co {number}") for number in (1, 2))
+    three.rest()
+    record = three.one("SELECT record_id FROM sync.crosswalk_company WHERE key = %s", first)
+    unlink(three.hub, "erp", second)
+    told = link(three.hub, "erp", second, record)
+    three.rest()
+    assert name_of(three, record) == "Co 1"
+    assert reconcile_flow(three.hub, "erp").totals == {"never_sent": 1, "other_row": 1}
+    three.systems["erp"].edit(second, name="News")
+    three.rest()
+    assert name_of(three, record) == "News"
+    unlink(three.hub, "erp", told.key or "")
+    three.rest()
+    assert name_of(three, record) == "Co 1", "nothing is left that says otherwise"
+
+
+def test_where_the_row_with_the_primary_key_is_gone_the_other_one_takes_its_place(three: Three) -> None:
+    record, primary, second = known(three, "shop")
+    three.systems["shop"].delete(primary)
+    three.rest()
+    assert three.sees("SELECT x.key, x.record_id, x.is_primary FROM sync.crosswalk_company x"
+                      " JOIN sync.feed f ON f.id = x.feed WHERE f.flow = 'shop'") == [(second, record, True)]
