@@ -6,11 +6,12 @@ A run that landed is here before anything of the store was changed for it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import Connection, Select, Table, delete, func, select
 
-from mappings.language.flow import Flow
+from mappings.language.flow import Absence, Flow
 from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.runs.cursor import Cursor, IntoCursor
@@ -21,6 +22,7 @@ from pipelines.stages.active import columns_unread
 from pipelines.stages.decide import Decided, decide, expected, match_all, tell_changes
 from pipelines.stages.guard import MOST_ENTRIES, Tripped, check_guard, enough_entries
 from pipelines.stages.land import Landed, Landing
+from pipelines.stages.leaving import let_follow
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import Staging
@@ -35,6 +37,11 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     how many rows would change, whatever the guard asks."""
     plans, staging = what.plans, what.staging
     gone = stage_gone(connection, order.source, staging)
+    going = [_going(order, plans, staging, place, into.unread_keys, gone) for place, into in enumerate(landed.intos)]
+    for plan, into, each in zip(plans, staging.intos, going, strict=True):
+        for action, entries in each:
+            if action in ("archive", "unlink") and plan.into.match:
+                let_follow(connection, plan, into, entries, what.run)
     alone = staging.small and max(landed.last_row, default=0) <= 1
     # To find out what would change costs half of what changing it does: only for who asks.
     changes = told or (order.guarded and order.flow.guard.updates is not None)
@@ -49,7 +56,7 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     )
     for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
         now.applied, now.undecided = then.recounted(), then.undecided
-    tripped = _guard(connection, order, plans, staging, cursor, decided) if order.guarded else []
+    tripped = _guard(connection, order, plans, cursor, decided, going) if order.guarded else []
     if tripped and not changes:
         tell_changes(connection, plans, staging)
         for counts, would in zip(cursor.intos, expected(connection, staging), strict=True):
@@ -127,22 +134,29 @@ def _settled(read: Counter[Outcome], decided: Decided) -> Counter[Outcome]:
     return settled + decided.settled
 
 
-def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], staging: Staging, cursor: Cursor,
-           decided: list[Decided]) -> list[Tripped]:
+def _going(order: Order, plans: tuple[IntoPlan, ...], staging: Staging, place: int, unread_keys: int, gone: int
+           ) -> list[tuple[Absence, Select[Any]]]:
+    """What becomes of entries whose rows are gone, and which these are: those that the source itself told of, and those
+    that are absent."""
+    plan, tables, found = plans[place], staging.intos[place], list[tuple[Absence, Select[Any]]]()
+    if gone and place == 0 and plan.into.absent != "ignore":
+        found.append((plan.into.absent, gone_entries(plan, tables, staging.gone)))
+    action = action_of(plan, order.full)
+    if action != "ignore" and not unread_keys and not is_older(plan, order.mark):
+        mark = None if marks_rows(order.flow) else order.mark
+        pairs = list(zip(plans, staging.intos, strict=True))
+        found.append((action, absent_entries(plan, tables, order.full, pairs, mark)))
+    return found
+
+
+def _guard(connection: Connection, order: Order, plans: tuple[IntoPlan, ...], cursor: Cursor, decided: list[Decided],
+           going: Sequence[Sequence[tuple[Absence, Select[Any]]]]) -> list[Tripped]:
     found: list[Tripped] = []
-    pairs = list(zip(plans, staging.intos, strict=True))
-    for plan, into, counts, fate in zip(plans, staging.intos, cursor.intos, decided, strict=True):
-        if cursor.gone and plan is plans[0]:
-            of_gone = gone_entries(plan, into, staging.gone).subquery()
-            counts.absent, counts.to_archive = connection.execute(
-                select(func.count(), func.count().filter(of_gone.c.archive)).select_from(of_gone)
-            ).one()
-        action = action_of(plan, order.full)
-        if action != "ignore" and not counts.unread_keys and not is_older(plan, order.mark):
-            mark = None if marks_rows(order.flow) else order.mark
-            entries = absent_entries(plan, into, order.full, pairs, mark).subquery()
+    for plan, counts, fate, each in zip(plans, cursor.intos, decided, going, strict=True):
+        for action, entries in each:
+            of_them = entries.subquery()
             counts.absent, to_archive = connection.execute(
-                select(func.count(), func.count().filter(entries.c.archive)).select_from(entries)
+                select(func.count(), func.count().filter(of_them.c.archive)).select_from(of_them)
             ).one()
             counts.to_archive = to_archive if action == "archive" else 0
         told = Counter(counts.landed) + fate.expected

@@ -94,14 +94,20 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, pairs: Pairs
 
 def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any]:
     """`absent_entries` of a read of changes: those whose rows the system itself says were deleted, and that are not
-    there again."""
-    x, record = plan.crosswalk.alias("x"), plan.record
+    there again. Other keys of their records are there unless it says so of them too."""
+    x, twin, record = plan.crosswalk.alias("x"), plan.crosswalk.alias("twin"), plan.record
     present = _present(tables)
+
+    def is_gone(key: ColumnElement[str]) -> ColumnElement[bool]:
+        return and_(key.in_(select(gone.c.key)), ~exists().where(present.c.key == key))
+
+    other_there = exists().where(twin.c.record_id == x.c.record_id, twin.c.feed == plan.feed, twin.c.key != x.c.key,
+                                 twin.c.absent_since.is_(None), ~is_gone(twin.c.key))
+    archive = and_(masters_archived(plan, record), ~other_there)
     return (
-        select(x.c.key, x.c.record_id, masters_archived(plan, record).label("archive"), false().label("moved"))
+        select(x.c.key, x.c.record_id, archive.label("archive"), false().label("moved"))
         .join_from(x, record, record.c.id == x.c.record_id)
-        .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
-               x.c.key.in_(select(gone.c.key)), ~exists().where(present.c.key == x.c.key))
+        .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None), is_gone(x.c.key))
     )
 
 

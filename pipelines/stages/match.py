@@ -107,7 +107,8 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     free = linked.is_(None)
     fits: list[tuple[MatchRule, LateralFromClause]] = []
     for number, rule in enumerate(plan.into.match):
-        fit = _fit(plan, s, rule, links, and_(free, *[earlier.c.hits.is_(None) for _, earlier in fits]), number, outer)
+        wanted = and_(free, *[earlier.c.hits.is_(None) for _, earlier in fits])
+        fit = _fit(plan, staging, rule, links, wanted, number, outer)
         source = source.outerjoin(fit, true())
         outer.append(fit)
         fits.append((rule, fit))
@@ -269,10 +270,10 @@ def plan_rows(staged: ColumnElement[Any]) -> FromClause:
     return table
 
 
-def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: Mapping[str, ColumnElement[Any]],
+def _fit(plan: IntoPlan, staging: IntoStaging, rule: MatchRule, links: Mapping[str, ColumnElement[Any]],
          wanted: ColumnElement[bool], number: int, outer: list[FromClause]) -> LateralFromClause:
     """What one rule finds: hits (null when none), one, candidates, taken (the key it is known by), doubtful."""
-    record = plan.record.alias(f"fit{number}_record")
+    s, record = staging.rows, plan.record.alias(f"fit{number}_record")
     equal: list[ColumnElement[bool]] = []
     for name in rule.on:
         left, right = sides(plan, record, s, name, links)
@@ -307,7 +308,7 @@ def _fit(plan: IntoPlan, s: Table, rule: MatchRule, links: Mapping[str, ColumnEl
         counted.c.doubtful,
         select(func.min(known.c.key))
         .where(counted.c.hits == 1, known.c.record_id == counted.c.first, known.c.id_space == plan.id_space,
-               known.c.key != s.c.key)
+               known.c.key != s.c.key, known.c.key.not_in(select(staging.leaving.c.key)))
         .correlate(counted, s).scalar_subquery().label("taken"),
     ).lateral(f"fit{number}")
 

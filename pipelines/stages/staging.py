@@ -84,6 +84,7 @@ class IntoStaging:
     held: Table
     fate: Table
     wait: Table
+    leaving: Table
     probe: Table
     built: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -193,10 +194,11 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
         Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
     )
     wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind.keyed))
+    leaving = kind.table(metadata, f"{prefix}_leaving", Column("key", Text))
     probe = (_TEMPORARY if kind is _UNLOGGED else kind).table(
         MetaData(schema="pg_temp"), f"{prefix}_probe", Column("row_no", BigInteger), Column("key", Text),
         Column("fingerprint", BigInteger), Column("mark", BigInteger), *of_source())
-    return IntoStaging(rows, same, held, fate, wait, probe)
+    return IntoStaging(rows, same, held, fate, wait, leaving, probe)
 
 
 def held_columns() -> list[Column[Any]]:

@@ -26,6 +26,12 @@ into:
   absent: archive
   fields: {name: NAME}
 """,
+    "renumbered": """
+flow: renumbered
+system: erp
+read: {full: true}
+into: {entity: company, key: CODE, match: [name], absent: archive, fields: {name: NAME}}
+""",
     "asked": """
 flow: asked
 system: erp
@@ -214,6 +220,13 @@ def test_a_record_that_another_key_still_has_is_not_archived_for_the_one_that_is
         settle_gone(road.hub, number, "archive")
     settle_gone(road.hub, number, "unlink")
     assert (archived(road), keys(road)) == ([], ["1"])
+
+
+def test_a_row_with_another_key_takes_the_place_of_the_absent_one_that_it_fits(road: Road) -> None:
+    road.run("renumbered", "CODE;NAME", "1;One", "2;Two")
+    result = road.run("renumbered", "CODE;NAME", "1;One", "9;Two")
+    assert (result.total("review"), result.total("unchanged")) == (0, 2)
+    assert (archived(road), keys(road), road.held()) == ([], ["1", "9"], [])
 
 
 def test_a_row_whose_key_is_another_record_by_now_is_not_settled_for_the_old_one(road: Road, gone: int) -> None:

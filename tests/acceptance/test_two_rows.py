@@ -130,3 +130,20 @@ def test_where_the_row_with_the_primary_key_is_gone_the_other_one_takes_its_plac
     three.rest()
     assert three.sees("SELECT x.key, x.record_id, x.is_primary FROM sync.crosswalk_company x"
                       " JOIN sync.feed f ON f.id = x.feed WHERE f.flow = 'shop'") == [(second, record, True)]
+
+
+def test_a_row_that_got_another_key_there_is_the_record_that_its_old_key_leaves(three: Three) -> None:
+    shop = three.systems["shop"]
+    first = shop.insert(name="Co 1", siret=siret(1), city="Metz")
+    three.rest()
+    record = three.one("SELECT record_id FROM sync.crosswalk_company WHERE key = %s", first)
+    was = {name: shop.rows[first][name] for name in shop.columns}
+    shop.delete(first)
+    second = shop.insert(**was)
+    three.read("shop")
+    assert three.sees("SELECT x.key, x.record_id, x.is_primary FROM sync.crosswalk_company x"
+                      " JOIN sync.feed f ON f.id = x.feed WHERE f.flow = 'shop'") == [(second, record, True)]
+    assert three.one("SELECT count(*) FROM sync.held WHERE state = 'open'") == 0
+    three.crm("UPDATE crm.company SET city = 'Lyon' WHERE id = %s", record)
+    three.rest()
+    assert (list(shop.rows), shop.rows[second]["city"]) == ([second], "Lyon"), three.told()
