@@ -145,6 +145,9 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
             repeated.append(0 if alone else _set_aside(connection, plan, tables, twice[-1], twins))
     if any(_may_wait(connection, *pair) for pair in pairs):
         _waiting(connection, plans, staging, run)
+        for (plan, tables), twins in zip(pairs, alike, strict=True):
+            if plan.into.match and not plan.into.aliases and not alone and _any_wait(connection, tables):
+                set_twins_aside(connection, plan, tables, twins, waiting=True)
     for plan, tables in pairs:
         refusing = refuse_for_links(plan, tables.fate)
         if refusing is not None:
@@ -317,6 +320,10 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             _match_waiting(connection, plan, tables, run)
 
 
+def _any_wait(connection: Connection, tables: IntoStaging) -> bool:
+    return bool(connection.scalar(tables.once("any wait", lambda: select(exists(select(tables.wait))))))
+
+
 def _missing(fate: FromClause, s: FromClause, reference: Reference) -> ColumnElement[bool]:
     """The link is not found, or not every one of a set."""
     found, staged = fate.c[f"l_{reference.column}"], s.c[f"k_{reference.column}"]
@@ -337,7 +344,7 @@ def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging, pairs:
     if not connection.scalar(select(exists().where(fate.c["class"].in_(LINKED)))):
         return
 
-    waits = bool(plan.references) and bool(connection.scalar(select(exists(select(tables.wait)))))
+    waits = bool(plan.references) and _any_wait(connection, tables)
 
     def told() -> Update:
         matched = as_linked(plan, tables, pairs, taken_in) if waits else fate

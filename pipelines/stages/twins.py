@@ -14,8 +14,11 @@ from sqlalchemy import (
     Label,
     Select,
     Subquery,
+    Text,
     and_,
     case,
+    cast,
+    delete,
     exists,
     false,
     func,
@@ -35,12 +38,13 @@ from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import IntoStaging
 
 
-def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: Sequence[Callable[[], bool]]
-                    ) -> None:
+def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: Sequence[Callable[[], bool]],
+                    *, waiting: bool = False) -> None:
     """Two rows for one record that is new to both: neither is taken, whatever their order; a person decides. `alike`:
     for each rule, the answer to `some_alike`, which is asked for only where it matters.
 
-    They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
+    Once more with `waiting`, when it is known what the rows that wait for others of the run are about: they go off the
+    waiting list. They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
     meanwhile may fit one of them, and the next run of the same file would take that one in.
     """
     s, fate = tables.rows, tables.fate
@@ -55,7 +59,7 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
         .values(_twin_of({"record": fate.c.record_id}, linked)
                 | {"candidates": array([fate.c.record_id]), "record_id": null()})
     )
-    links = {f"l_{r.column}": fate.c[f"l_{r.column}"] for r in plan.references}
+    links = _links(plan, tables, to_come=waiting)
     since = _twins_before(connection, plan, tables)
     news = select(fate.c.row_no).join(s, s.c.row_no == fate.c.row_no).where(or_(fate.c["class"] == "new", since))
     if connection.scalar(news.limit(1)) is None:
@@ -86,6 +90,23 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
             update(fate).where(fate.c.row_no == members.c.row_no, or_(fate.c["class"] == "new", members.c.since))
             .values(_twin_of({"rule": " + ".join(rule.on)}, members) | {"record_id": null()})
         )
+    if waiting:
+        apart = fate.c["class"] == "review"
+        connection.execute(delete(tables.wait).where(tables.wait.c.row_no.in_(select(fate.c.row_no).where(apart))))
+        connection.execute(update(fate).where(apart, fate.c.waits).values(waits=False))
+
+
+def _links(plan: IntoPlan, tables: IntoStaging, *, to_come: bool) -> dict[str, ColumnElement[Any]]:
+    """The link columns of `fate`, as something that is equal where the links are: what is yet `to_come` by its key."""
+    fate, links = tables.fate, dict[str, ColumnElement[Any]]()
+    for reference in plan.references:
+        found = fate.c[f"l_{reference.column}"]
+        links[found.name] = found
+        if to_come and not reference.many:
+            key = func.concat("key ", tables.rows.c[f"k_{reference.column}"])
+            waits = and_(found.is_(None), fate.c.waits, tables.rows.c[f"k_{reference.column}"].is_not(None))
+            links[found.name] = case((waits, key), else_="id " + cast(found, Text))
+    return links
 
 
 def compared(plan: IntoPlan, tables: IntoStaging, rule: MatchRule, links: Mapping[str, ColumnElement[Any]]

@@ -141,3 +141,59 @@ def test_twins_of_a_first_load_are_found_pages_apart(
     others = [f"{number},Name {number},{number},,," for number in range(10, 16)]
     held = twins(f"1,North,1,{TWO_SIRETS[0]},,", *others, f"2,South,2,{TWO_SIRETS[0]},,")
     assert held == dict.fromkeys("12", "siret")
+
+
+GROUPS = """
+flow: groups
+system: sage
+read: {files: "groups*.csv"}
+into:
+  entity: company
+  key: CODE
+  match: [siret, [name, parent]]
+  fields: {name: NAME, siret: SIRET, parent: {from: GROUP, refers: company}}
+"""
+PEOPLE = """
+flow: people
+system: sage
+read: {files: "people*.csv"}
+into:
+  - {entity: company, key: CODE, fields: {name: NAME}}
+  - {entity: contact, key: NO, owner: company, match: [email], fields: {last_name: PERSON, email: EMAIL}}
+"""
+
+
+@pytest.mark.parametrize(("rows", "twins", "made"), [
+    # Both wait for their group; one does; the group itself and a subsidiary that waits for it.
+    ([f"1,A,{TWO_SIRETS[0]},9", f"2,B,{TWO_SIRETS[0]},9", "9,Group,,"], {"1", "2"}, {"9"}),
+    ([f"1,A,{TWO_SIRETS[0]},9", f"2,B,{TWO_SIRETS[0]},", "9,Group,,"], {"1", "2"}, {"9"}),
+    ([f"1,A,{TWO_SIRETS[0]},9", f"9,Group,{TWO_SIRETS[0]},"], {"1", "9"}, set()),
+    # What they have in common is the group that they wait for; of another group of that name they are strangers.
+    (["1,A,,9", "2,A,,9", "3,A,,8", "8,Other,,", "9,Group,,"], {"1", "2"}, {"3", "8", "9"}),
+    # A subsidiary of a twin waits for it.
+    (["1,A,,9", "2,A,,9", "3,C,,1", "9,Group,,"], {"1", "2", "3"}, {"9"}),
+])
+def test_twins_that_wait_for_a_record_of_the_same_run(
+    tmp_path: Path, new_store: Callable[[Project], Store], rows: list[str], twins: set[str], made: set[str]
+) -> None:
+    project = write_files(tmp_path / "project", {"flows/groups": GROUPS})
+    hub = Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
+    path = tmp_path / "groups.csv"
+    path.write_text("\n".join(("CODE,NAME,SIRET,GROUP", *rows)) + "\n")
+    (result,) = run_flow(hub, "groups", file=path)
+    x, held = hub.tables.crosswalk["company"], tables.held
+    with hub.engine.connect() as connection:
+        assert set(connection.scalars(select(x.c.key))) == made
+        assert set(connection.scalars(select(held.c.key).where(held.c.state == "open"))) == twins
+    assert result.into["company"]["created"] == len(made)
+
+
+def test_two_persons_of_one_address_of_a_company_that_comes_with_them(
+    tmp_path: Path, new_store: Callable[[Project], Store]
+) -> None:
+    project = write_files(tmp_path / "project", {"flows/people": PEOPLE})
+    hub = Hub(project, tmp_path / "home", new_store(project), compile_entities(project.entities))
+    path = tmp_path / "people.csv"
+    path.write_text("CODE,NAME,NO,PERSON,EMAIL\n1,A,10,Ann,info@a.fr\n1,A,11,Bob,info@a.fr\n2,B,20,Cid,info@a.fr\n")
+    (result,) = run_flow(hub, "people", file=path)
+    assert (result.into["contact"]["created"], result.into["contact"]["review"]) == (1, 2), "another company's is new"
