@@ -5,19 +5,21 @@
     connecting   password asked for and refused, pg_hba.conf ─▶ LoginRefused
                  TLS, no such database ─▶ ConfigurationError     anything else ─▶ RemoteDown
     a statement  08 57P.. or the connection broke ─▶ RemoteDown    42P01 42703 .. ─▶ ConfigurationError
-    a write      40 53 55 57014 25006 ─▶ retry      the rest ─▶ refused      the answer to COMMIT was lost ─▶ unclear
+    a write      40 53 55 57014 25006 ─▶ retry      the rest ─▶ refused (42501: not_able)
+                 the answer to COMMIT was lost ─▶ unclear
 """
 
 from __future__ import annotations
 
 import psycopg
 
-from connectors.remote import LoginRefused, Receipt, RemoteDown, State
+from connectors.remote import NOT_ABLE, LoginRefused, Receipt, RemoteDown, State
 from mappings.errors import ConfigurationError, NavetteError
 
 _LOST = ("08", "57P")
 _PASSES = ("40", "53", "55", "57014")  # deadlock, full, locked, out of time
 _READ_ONLY = "25006"  # to a write: a standby answers, as after a failover
+_NO_RIGHT = "42501"
 _NOT_NOW = ("too many", "starting up", "shutting down", "recovery mode", "connection slots", "not accept",
             "terminating")
 
@@ -68,7 +70,7 @@ def write_receipt(error: psycopg.Error) -> Receipt:
     """What a change is told whose batch the server refused; a batch that was refused wrote nothing."""
     state = error.sqlstate or ""
     told: State = "retry" if state.startswith((*_PASSES, _READ_ONLY)) else "refused"
-    return Receipt(told, code=state, message=message_of(error))
+    return Receipt(told, code=NOT_ABLE if state == _NO_RIGHT else state, message=message_of(error))
 
 
 def is_lost(error: psycopg.Error) -> bool:

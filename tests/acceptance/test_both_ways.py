@@ -183,6 +183,18 @@ def test_one_bad_record_does_not_keep_the_others_and_says_why(both: Both) -> Non
     assert both.push("erp_companies").counts["created"] == 1
 
 
+def test_what_a_rule_there_keeps_our_login_from_is_tried_again_once_it_may(both: Both) -> None:
+    for city in ("Lyon", "Brest"):
+        both.crm("INSERT INTO crm.company (name, type, city) VALUES (%s, 'customer', %s)", city, city)
+    both.erp("CREATE POLICY all_of_it ON customer USING (true) WITH CHECK (city <> 'Brest')")
+    both.erp("ALTER TABLE customer ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    refused = both.push("erp_companies").counts
+    assert (refused["created"], refused["refused"]) == (1, 1)
+    assert ("refused", "not_able") in both.outbox()
+    both.erp("ALTER TABLE customer DISABLE ROW LEVEL SECURITY")
+    assert both.push("erp_companies").counts["created"] == 1
+
+
 def test_far_more_than_usual_is_not_sent_and_asks(both: Both) -> None:
     both.erp("INSERT INTO customer (name, city) SELECT 'C' || n, 'X' FROM generate_series(1, 30) n")
     both.run("erp_companies")
