@@ -20,12 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mappings.words import INVISIBLE
+
 Integers = npt.NDArray[np.int64]
 Chosen = npt.NDArray[np.bool_]
 Notices = dict[str, dict[str, Any]]
 """Keys of mappings.messages.NOTICES, each with its parameters."""
 
 PAGE_ROWS = 50_000
+_UNSEEN = str.maketrans("", "", INVISIBLE)
 DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw", "answers")
 
 
@@ -89,7 +92,7 @@ def distinct_headers(raw: Sequence[str]) -> tuple[str, ...]:
 
     Composed (NFC): a file from macOS may write é as two characters, and a mapping as one.
     """
-    whole = [normalize("NFC", name).replace("\ufeff", "") for name in raw]
+    whole = [normalize("NFC", name).translate(_UNSEEN) for name in raw]
     named = [" ".join(name.split()) or str(place) for place, name in enumerate(whole, 1)]
     seen: dict[str, int] = {}
     taken = set(named)

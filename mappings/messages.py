@@ -44,6 +44,7 @@ REASONS: dict[str, str] = {
     # damaged lines
     "columns": "the line has {found} columns, {expected} are expected",
     "bytes": "the line holds bytes that are not {encoding}",
+    "nul": "the line holds a NUL character, which no text has",
     "quote": "a quote is opened and never closed",
     "record": "the line is not a JSON object: {detail}",
     "list": "{field}: {value!r} is no JSON: {detail}",

@@ -21,5 +21,9 @@ FieldType = Literal[
 ]
 FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
 
+INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+"""Characters without a width (joiners, marks of direction, byte order marks): at the edges of a text they come from
+copying, and nobody sees them."""
+
 KEY_SEPARATOR = "|"
 """Parts of a composite key are joined by this; inside a part it is written ``\\|`` and a backslash ``\\\\``."""

@@ -27,7 +27,7 @@ from connectors.file.neutral import ANSWERS, OWN_PREFIX, are_numbers, undone
 from connectors.file.record import judge
 from connectors.file.scan import Flags, Records, cut
 from connectors.file.series import Series
-from connectors.file.spoilt import spoilt
+from connectors.file.spoilt import spoilt, why_spoilt
 from connectors.page import PAGE_ROWS, Integers, Notices, Page
 from mappings.errors import SourceUnreadable
 
@@ -146,12 +146,12 @@ class DelimitedSource:
         layout, kinds = self.layout, self.series.kinds
         start, end = int(records.starts[place]), int(records.ends[place])
         content = text[start:end]
-        bad_bytes = ("bytes", {"encoding": layout.encoding})
         if not content.strip(NOTHING):
             odd.counted[place] = False
             return True
         if kinds.all_rows and not layout.grammar.has_marks(content):  # the common case needs no second look
-            odd.refused[place] = bad_bytes if width is None else ("columns", {"found": width, "expected": layout.width})
+            expected = {"found": width, "expected": layout.width}
+            odd.refused[place] = why_spoilt(content, layout.encoding) if width is None else ("columns", expected)
             return True
         verdict = judge(layout.grammar, text, start, width=layout.width, final=True, passes=kinds.passes)
         if verdict is None or verdict.end != end:
@@ -161,7 +161,7 @@ class DelimitedSource:
             if kind == "trailer":
                 odd.trailers.append([cell.decode("utf-8", "replace") for cell in verdict.cells])
         elif width is None:
-            odd.refused[place] = bad_bytes
+            odd.refused[place] = why_spoilt(content, layout.encoding)
         elif verdict.cells is not None:
             odd.mended[place] = verdict.cells
         else:

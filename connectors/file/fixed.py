@@ -24,7 +24,7 @@ from connectors.file.lines import NOTHING, whole_lines
 from connectors.file.neutral import ANSWERS, MARK
 from connectors.file.scan import Flags, Lines
 from connectors.file.series import Series
-from connectors.file.spoilt import spoilt
+from connectors.file.spoilt import spoilt, why_spoilt
 from connectors.page import PAGE_ROWS, Integers, Notices, Page, distinct_headers
 from mappings.errors import ConfigurationError, SourceUnreadable
 from mappings.language.read import FixedFormat, Read
@@ -107,8 +107,9 @@ class FixedSource:
         table, torn = self._table(whole.take(pa.array(places)))
         refused: dict[int, tuple[str, dict[str, object]]] = {}
         for at in [*bad, *places[torn].tolist()]:
-            if self.series.kinds.of(self._cells(text[lines.starts[at] : lines.stops[at]])) == "row":
-                refused[at] = ("bytes", {"encoding": self.encoding})
+            line = text[lines.starts[at] : lines.stops[at]]
+            if self.series.kinds.of(self._cells(line)) == "row":
+                refused[at] = why_spoilt(line, self.encoding)
         table, places = table.filter(pa.array(~torn)), places[~torn]
         if self.form.short == "reject" and len(places):
             expected = max(start + width - 1 for start, width in self.spots[: len(self.names)])

@@ -20,7 +20,7 @@ from connectors.file.nested import column_of
 from connectors.file.neutral import ANSWERS, KEPT, OWN_PREFIX, are_numbers
 from connectors.file.scan import Lines
 from connectors.file.series import Series
-from connectors.file.spoilt import spoilt
+from connectors.file.spoilt import spoilt, why_spoilt
 from connectors.page import PAGE_ROWS, Notices, Page
 from mappings.errors import SourceUnreadable
 from mappings.language.read import JsonlFormat, Read
@@ -82,7 +82,7 @@ class JsonlSource:
                 continue
             order = len(orders) + len(damaged)
             if at in bad:
-                told = ("bytes", {"encoding": self.encoding})
+                told = why_spoilt(line, self.encoding)
             else:
                 value = _object(line, long=at in long)
                 if isinstance(value, dict):

@@ -43,6 +43,11 @@ def spoilt(text: bytes, starts: Integers, ends: Integers, used: int, *, utf8: bo
     return sorted(found)
 
 
+def why_spoilt(record: bytes, encoding: str) -> tuple[str, dict[str, object]]:
+    """The code of `mappings.messages`, and its parameters."""
+    return ("nul", {}) if b"\0" in record else ("bytes", {"encoding": encoding})
+
+
 def is_utf8(text: bytes, used: int) -> bool:
     """Arrow's own check, many times faster than decoding."""
     offsets = pa.array([0, used], pa.int64()).buffers()[1]

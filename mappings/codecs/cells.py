@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mappings.words import INVISIBLE
+
 Cells: TypeAlias = "pa.LargeStringArray"
 Mask: TypeAlias = NDArray[np.bool_]
 TEXT = pa.large_string()
@@ -24,6 +26,8 @@ POINT = ".\u2060"
 mapping is about it. The word joiner behind it is not seen; only the reader of spreadsheets puts it there."""
 ODD_SPACES = "\u00a0\u2007\u2009\u202f"  # no-break, figure, thin and narrow no-break space: what exports put in numbers
 
+_EDGES = INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))
+
 
 def cells_of(series: pd.Series) -> Cells:
     """The column as one contiguous array, without a copy where pandas already holds Arrow text."""
@@ -31,6 +35,11 @@ def cells_of(series: pd.Series) -> Cells:
     if isinstance(held, pa.ChunkedArray):
         held = held.combine_chunks()
     return held if held.type == TEXT else held.cast(TEXT)
+
+
+def trimmed(cells: Any) -> Any:
+    """Without white space and what is invisible at either end."""
+    return pc.utf8_trim(cells, characters=_EDGES)
 
 
 def contiguous(values: Any) -> Any:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, pointed, repeat
+from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, pointed, repeat, trimmed
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError
 from mappings.language.derived import Derived, is_part, roots
@@ -93,8 +93,8 @@ def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str],
 
 
 def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str], sign: str = ".") -> Cells:
-    """`raw_cells` without white space (Unicode's, so no-break spaces too) at either end."""
-    return pc.utf8_trim_whitespace(raw_cells(frame, column, variables, sign))
+    """`raw_cells` without white space (Unicode's, so no-break spaces too) and what is invisible at either end."""
+    return trimmed(raw_cells(frame, column, variables, sign))
 
 
 def unstorable(cells: Cells) -> Cells | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mappings.codecs.cells import TEXT, Cells, Mask, contiguous, holds, judged, mask_of, picked
+from mappings.codecs.cells import TEXT, Cells, Mask, contiguous, holds, judged, mask_of, picked, trimmed
 from mappings.codecs.source_value import split_text
 
 LIST = pa.list_(pa.string())
@@ -26,7 +26,7 @@ def taken_apart(cells: Cells, separator: str | None) -> tuple[Cells, NDArray[np.
         lists = judged(cells, lambda text: _items(text, separator), _ITEMS)
     else:
         lists = pc.split_pattern(cells, separator)
-    items = pc.utf8_trim_whitespace(pc.list_flatten(lists).cast(TEXT))
+    items = trimmed(pc.list_flatten(lists).cast(TEXT))
     owners = pc.list_parent_indices(lists).to_numpy()
     filled = mask_of(pc.not_equal(items, ""))
     return picked(items, filled), owners[filled].astype(np.int64)

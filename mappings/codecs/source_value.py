@@ -29,6 +29,7 @@ from mappings.codecs.cells import (
     placed,
     present,
     repeat,
+    trimmed,
 )
 from mappings.codecs.columns import raw_cells, source_columns
 from mappings.codecs.conditions import compiled, matching
@@ -124,6 +125,6 @@ def _part_taker(separator: str, part: int) -> Callable[[str], str]:
 
 
 def _trimmed(cells: Cells, text: Text) -> Cells:
-    return pc.utf8_trim_whitespace(cells) if text.trim else cells
+    return trimmed(cells) if text.trim else cells
 
 

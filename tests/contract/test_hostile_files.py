@@ -134,7 +134,7 @@ def test_a_bad_byte_in_a_cell_over_several_lines_damages_that_row_only(tmp_path:
 def test_nul_bytes_damage_their_line(tmp_path: Path):
     source = opened(tmp_path, HEAD + b"2;\0;y\n3;x;y\n", **CSV)
     assert [row[0] for row in rows(source)] == ["1", "3"]
-    assert damaged(source) == [(2, 3, "bytes", "2;\\x00;y")]
+    assert damaged(source) == [(2, 3, "nul", "2;\\x00;y")]
 
 
 def test_bytes_that_windows_1252_does_not_have_damage_their_line(tmp_path: Path):

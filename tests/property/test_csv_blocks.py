@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from connectors.file.delimited import DelimitedSource
@@ -17,6 +17,7 @@ from connectors.file.encoding import readable
 from connectors.file.open import open_source
 from connectors.file.record import Grammar, judge, line_end
 from connectors.page import Source
+from mappings.errors import SourceUnreadable
 from mappings.language.read import CsvFormat, Each, Format, Read, Records
 
 HEADER = b"A;B;C\n1;2;3\n"
@@ -77,7 +78,11 @@ def test_blocks_and_pages_of_any_size_give_the_same_rows(
 ):
     path = folder / "any.csv"
     path.write_bytes(HEADER + body)
-    source = open_source(path, Read(format=Format(csv=form), **manner))
+    try:
+        source = open_source(path, Read(format=Format(csv=form), **manner))
+    except SourceUnreadable as unread:
+        assume("is UTF-8" not in unread.message)  # what is pinned would misread every letter
+        raise
     assert isinstance(source, DelimitedSource)
     whole = seen(source, 50_000)
     pieces = seen(replace(source, block_bytes=sizes[0]), sizes[1])
@@ -100,7 +105,7 @@ def one_by_one(body: bytes, grammar: Grammar, width: int) -> list[tuple[object, 
         raw = body[start : verdict.end]
         bad = b"\0" in raw or b"\xff" in raw
         if verdict.cells is None or bad:
-            code = "bytes" if bad else verdict.code
+            code = "nul" if b"\0" in raw else "bytes" if bad else verdict.code
             found.append((len(found) + 1, line, code, readable(raw.rstrip(b"\r\n"))))
         else:
             found.append((len(found) + 1, line, *(cell.decode() for cell in verdict.cells)))
@@ -128,7 +133,7 @@ def test_the_fast_way_reads_what_the_grammar_reads(
     source = open_source(path, Read(format=Format(csv=form)))
     assert isinstance(source, DelimitedSource)
     told = [
-        row if len(row) != 5 or row[2] not in ("columns", "quote", "bytes") else (row[0], row[1], row[2], row[4])
+        row if len(row) != 5 or row[2] not in ("columns", "quote", "bytes", "nul") else (row[0], row[1], row[2], row[4])
         for row in seen(source, 50_000)
     ]
     grammar = Grammar(b";", b'"', escape, tuple(begin.encode() for begin in comments))

@@ -15,6 +15,11 @@ def test_text_is_trimmed_of_every_kind_of_space_unless_the_mapping_says_otherwis
     assert read([" a ", " ", ""], {}, trim=False) == [" a ", " ", None]
 
 
+def test_what_nobody_sees_at_the_edges_of_a_text_is_no_part_of_it():
+    assert read(["\u200bC12\ufeff", "\u200e \u202aC12\u202c", "\u200b", "a\u200bb"], {}) == ["C12", "C12", None, "a\u200bb"]
+    assert read(["\u200bC12"], {}, trim=False) == ["\u200bC12"]
+
+
 def test_letters_typed_in_two_characters_are_one():
     assert read(["e\u0301te\u0301", "été"], {}) == ["été", "été"]
 
