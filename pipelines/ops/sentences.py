@@ -85,6 +85,7 @@ SENTENCES: dict[str, str] = {
     "do_parked": "Parked rows come in by themselves when what they wait for has come.",
     "do_review": "navette review list shows what is to be decided.",
     # status
+    "no_folder": "the drop folder {folder} does not exist; create it",
     "late_file": "no file has come that was expected by {time}",
     "late_series": "no file of {series} has come that was expected by {time}",
     "late_missed_one": "{name} waits since before the run that was due {when}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from pipelines.ops.inbox import open_calls
 from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
 from pipelines.runs.leadership import FLOW_LOCK
-from pipelines.runs.waiting import waiting
+from pipelines.runs.waiting import folder_of, waiting
 
 GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
@@ -166,7 +166,7 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         activity="running" if locked else "interrupted" if unfinished else "idle", last_good=good, last_run=last,
         file=_written(connection, flow) if flow.direction == "out" else None,
         next_due=min(due.values(), default=None), due=due,
-        late=(*_late(flow, missing), *_missed(flow, files, last, now)),
+        late=(*_no_folder(hub, flow), *_late(flow, missing), *_missed(flow, files, last, now)),
         gaps=_missing(gaps(came, flow.read)),
         rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
         conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
@@ -246,6 +246,13 @@ def _taken(found: DropFile, seen: Sequence[Mapping[str, Any]]) -> bool:
         and row["state"] in ("done", "repeated", "review", "refused")
         for row in seen
     )
+
+
+def _no_folder(hub: Hub, flow: Flow) -> Iterator[str]:
+    """A drop folder that is not there: nothing can come."""
+    folder = folder_of(hub, flow)
+    if folder is not None and flow.read.files is not None and flow.direction != "out" and not folder.is_dir():
+        yield said("no_folder", folder=folder)
 
 
 def _late(flow: Flow, missing: list[Gap]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,13 @@ def test_files_that_wait_since_before_a_run_was_due_are_late(desk: OpsDesk) -> N
     missed = customers(desk, at(20, 5, 30))
     assert len(missed.late) == 1
     assert missed.late[0].startswith("CLI_FR_20261120.csv waits since before the run that was due 2026-11-20")
+
+
+def test_a_drop_folder_that_went_is_told_by_each_flow_that_reads_from_it(desk: OpsDesk) -> None:
+    shutil.rmtree(desk.root / "drop/erp")
+    told = {flow.flow: [line for line in flow.late if "drop folder" in line] for flow in status(desk.hub)}
+    gone = [f"the drop folder {desk.root}/drop/erp does not exist; create it"]
+    assert told == {"clients": [], "contacts": gone, "customers": gone, "sites": []}
 
 
 def test_a_file_that_lies_there_for_a_persons_decision_does_not_wait(desk: OpsDesk) -> None:
