@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from crm_store import hub_tables as tables
 from crm_store.store_faults import is_lost, store_error
 from mappings.errors import ConfigurationError, NavetteError, RunStopped
+from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.reports import write_report
 from pipelines.runs.cursor import Cursor
@@ -36,7 +37,12 @@ HELD = ("rejected", "parked", "review")
 
 
 class Outdated(RunStopped):
-    """What an older version landed cannot be applied; the run waits on, and all is as it was."""
+    """What this run landed cannot be applied any more; it waits on until it is refused, and all is as it was."""
+
+    def __init__(self, run_id: int, why: str) -> None:
+        super().__init__(why, where=f"run {run_id}",
+                         todo=f"drop it with `navette review settle {run_id} --refuse`, and run the file again")
+
 
 
 def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet) -> RunResult:
@@ -77,16 +83,10 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
 def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
     flow = hub.flow(run["flow"])
     try:
-        if run["mapping"] != str(mapping_digest(flow, hub.project)):
-            raise RunStopped("the mapping has changed since this run landed", where=f"run {run['id']}",
-                             todo="refuse it, and run the flow again")
         cursor = Cursor.model_validate(run["cursor"])
         plans = plans_for(hub, flow, cursor)
         staging = staging_for(run["id"], plans)
-        _must_fit(hub, run["id"], staging)
-        if not staging_is_whole(hub, staging, cursor):
-            raise RunStopped("what this run had landed is gone", where=f"run {run['id']}",
-                             todo="refuse it, and run the flow again")
+        _must_stand(hub, flow, run, staging, cursor)
         cursor = decide_again(hub, flow, run["id"], run["mark"], plans, staging, cursor)
         continue_run(hub, flow, run["id"], run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
     except Outdated:
@@ -100,11 +100,13 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
         fail(hub, run["id"], None, problem)
 
 
-def _must_fit(hub: Hub, run_id: int, staging: Staging) -> None:
+def _must_stand(hub: Hub, flow: Flow, run: RowMapping, staging: Staging, cursor: Cursor) -> None:
+    if run["mapping"] != str(mapping_digest(flow, hub.project)):
+        raise Outdated(run["id"], "the mapping has changed since this run landed")
     if not staging_fits(hub, staging):
-        raise Outdated("an older version of Navette landed this run, and this one cannot apply it",
-                       where=f"run {run_id}",
-                       todo=f"drop it with `navette review settle {run_id} --refuse`, and run the file again")
+        raise Outdated(run["id"], "an older version of Navette landed this run, and this one cannot apply it")
+    if not staging_is_whole(hub, staging, cursor):
+        raise Outdated(run["id"], "what this run had landed is gone")
 
 
 def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool = False, dismiss: bool = False,

@@ -44,8 +44,8 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
     for each rule, the answer to `some_alike`, which is asked for only where it matters.
 
     Once more with `waiting`, when it is known what the rows that wait for others of the run are about: they go off the
-    waiting list. They stay twins for as long as both are in the source and nobody has decided: a record that another system brings
-    meanwhile may fit one of them, and the next run of the same file would take that one in.
+    waiting list. They stay twins for as long as both are in the source and nobody has decided: a record that another
+    system brings meanwhile may fit one of them, and the next run of the same file would take that one in.
     """
     s, fate = tables.rows, tables.fate
     linked = (
