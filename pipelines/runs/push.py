@@ -50,6 +50,7 @@ from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.readable import refuse_unreadable
+from pipelines.stages.rejected_there import fit_rejected
 from pipelines.stages.sending import Send, creates, encode, refuse_unable, remote_key, updates
 
 BATCH = 500
@@ -320,6 +321,8 @@ class _Push:
         codes = self.hub.project.codes
         hold_back(self.plan, sends, there, codes)
         encode(self.plan, sends, codes)
+        with self.hub.ask.connect() as connection:
+            fit_rejected(connection, self.plan, sends)
         refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:
             if send.fault is not None and (send.operation == "archive" or send.back):  # keeps its fields, not the end

@@ -19,6 +19,7 @@ from pipelines.runs.orders import LandedRun, Order
 from pipelines.runs.remote import FetchedSource, resource_of, session
 from pipelines.stages.plan import IntoPlan, compile_flow
 from pipelines.stages.readable import refuse_unreadable
+from pipelines.stages.rejected_there import fit_rejected
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.sending import Send, creates, encode, keys_known, refuse_unable, remote_key, updates_of
 from pipelines.stages.unread import pending_by_base
@@ -90,6 +91,8 @@ def would_push(hub: Hub, flow: Flow, before: Sequence[Send], limit: int) -> Woul
         sends = _once(sends)[:limit]
         now = _cells_there(plan, remote, resource, sends)
         encode(plan, sends, hub.project.codes)
+        with hub.engine.connect() as connection:
+            fit_rejected(connection, plan, sends)
         refuse_unreadable(plan, sends, now, hub.project.codes)
         refuse_unable(sends, can)
         told = _told(plan, sends, now)

@@ -10,6 +10,7 @@ from pipelines.cli import sending
 from pipelines.cli.app import app
 from pipelines.ops.outgoing import outgoing
 from pipelines.runs.intake import adopt_flow
+from pipelines.runs.preview import preview_flow
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.settling import settle_row
 from tests.both_ways_desk import SIRETS, Both, both
@@ -73,6 +74,23 @@ def test_a_record_that_a_row_fits_which_waits_for_its_parent_is_not_made_there(b
     both.sees("UPDATE sync.outbox SET due_at = now()")
     assert (both.push("erp_companies").counts["created"], rows(both)) == (0, 2)
     assert outgoing(both.hub, "erp_companies") == []
+
+
+def test_a_record_that_a_rejected_row_fits_is_not_made_there(both: Both) -> None:
+    both.erp("INSERT INTO customer (name, siret, phone) VALUES ('One', %s, 'none')", f"{SIRETS[0][:9]} {SIRETS[0][9:]}")
+    assert both.run("erp_companies").total("rejected") == 1
+    one, two = company(both, "One", SIRETS[0]), company(both, "Two", SIRETS[1])
+    would = preview_flow(both.hub, "erp_companies").sends
+    told = "row 1, which is held, may be this record, which would then be there twice"
+    assert {each["record_id"]: each["problem"] for each in would} == {one: told, two: None}
+    assert (both.push("erp_companies").counts["created"], rows(both)) == (1, 2)
+    assert [each.why for each in outgoing(both.hub, "erp_companies")] == [told]
+    both.erp("UPDATE customer SET phone = '' WHERE name = 'One'")
+    both.run("erp_companies")
+    both.sees("UPDATE sync.outbox SET due_at = now()")
+    assert (both.push("erp_companies").counts["created"], rows(both)) == (0, 2)
+    assert outgoing(both.hub, "erp_companies") == []
+    assert both.one("SELECT count(*) FROM sync.crosswalk_company WHERE record_id IN (%s, %s)", one, two) == 2
 
 
 @pytest.mark.parametrize("said", [[], ["--everything"]])
