@@ -69,6 +69,8 @@ def status(
 
 
 def _show_status(flows: Sequence[FlowStatus]) -> None:
+    from pipelines.ops.status import unnamed_of
+
     shown = table("flow", "last good run", "last run", "next due", "#files", "#rejected", "#parked", "#review",
                   "#conflicts",
                   "#to send", "#calls")
@@ -101,6 +103,8 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
             line(f"{flow.flow}: {failed} calls were not taken in; navette inbox list shows them")
         for run_id in flow.in_review:
             line(f"{flow.flow}: run {run_id} waits in review; navette review list tells why")
+    for told in unnamed_of(flows):
+        line(told)
 
 
 def _led(one: Leads) -> str:

@@ -86,6 +86,8 @@ SENTENCES: dict[str, str] = {
     "do_review": "navette review list shows what is to be decided.",
     # status
     "no_folder": "the drop folder {folder} does not exist; create it",
+    "unnamed": "no flow names these files of {system}, so nobody reads them: {files}",
+    "unnamed_many": "no flow names these files of {system}, so nobody reads them: {files} and {more} more",
     "late_file": "no file has come that was expected by {time}",
     "late_series": "no file of {series} has come that was expected by {time}",
     "late_missed_one": "{name} waits since before the run that was due {when}",

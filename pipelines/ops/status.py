@@ -24,11 +24,11 @@ from pipelines.ops.inbox import open_calls
 from pipelines.ops.outgoing import counts
 from pipelines.ops.sentences import said
 from pipelines.runs.leadership import FLOW_LOCK
-from pipelines.runs.waiting import folder_of, waiting
+from pipelines.runs.waiting import folder_of, unnamed, waiting
 
 GRACE = timedelta(minutes=10)
 """A run that was due this short a time ago is not missed yet."""
-GAPS_SHOWN = 5
+GAPS_SHOWN = FILES_SHOWN = 5
 ASIDE = ("preview", "replay", "retry", "settle", "push", "readback", "adopt", "reconcile")
 """Triggers of runs that read no source: they do not make a flow fresh. A flow that only writes has no others than
 pushes."""
@@ -101,6 +101,7 @@ class FlowStatus:
     outgoing: dict[str, int]  # records that the system still has to receive, by state
     waiting: tuple[str, ...]  # files in the drop folder
     in_review: tuple[int, ...]  # runs
+    unnamed: tuple[str, ...] = ()  # files beside its own that no flow names
     calls: dict[str, int] = field(default_factory=dict)  # in the inbox and not taken in, by state
 
     @property
@@ -170,7 +171,7 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         gaps=_missing(gaps(came, flow.read)),
         rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
         conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
-        in_review=tuple(in_review), calls=calls,
+        in_review=tuple(in_review), unnamed=tuple(unnamed(hub, flow)), calls=calls,
     )
 
 
@@ -246,6 +247,16 @@ def _taken(found: DropFile, seen: Sequence[Mapping[str, Any]]) -> bool:
         and row["state"] in ("done", "repeated", "review", "refused")
         for row in seen
     )
+
+
+def unnamed_of(flows: Sequence[FlowStatus]) -> list[str]:
+    """A sentence for each system in whose drop folder files lie that no flow names."""
+    files = {flow.system: flow.unnamed for flow in flows if flow.unnamed}
+    return [
+        said("unnamed_many" if (more := len(names) - FILES_SHOWN) > 0 else "unnamed", system=system,
+             files=", ".join(names[:FILES_SHOWN]), more=more)
+        for system, names in files.items()
+    ]
 
 
 def _no_folder(hub: Hub, flow: Flow) -> Iterator[str]:

@@ -34,7 +34,7 @@ from dagster import (
 )
 
 from mappings.language.flow import Flow
-from pipelines.ops.status import FlowStatus, status
+from pipelines.ops.status import FlowStatus, status, unnamed_of
 from pipelines.orchestration.checks import evaluation
 from pipelines.orchestration.flow_jobs import FlowJob
 from pipelines.orchestration.hub_resource import HubResource
@@ -76,6 +76,7 @@ def status_metadata(flows: Sequence[FlowStatus]) -> Metadata:
         "parked": sum(one.parked for one in flows),
         "open_conflicts": sum(one.conflicts for one in flows),
         "interrupted": sum(one.activity == "interrupted" for one in flows),
+        "unnamed_files": "; ".join(unnamed_of(flows)) or "none",
         "flows": table(_COLUMNS, [_line(one) for one in ordered]),
     }
 

@@ -17,7 +17,7 @@ from crm_store import hub_tables as tables
 from crm_store.store import Store
 from mappings.errors import RetryLater
 from mappings.language.project import Project
-from pipelines.ops.status import FlowStatus, status
+from pipelines.ops.status import FlowStatus, status, unnamed_of
 from pipelines.runs.intake import run_flow
 from pipelines.runs.lock import flow_lock
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
@@ -91,6 +91,16 @@ def test_a_drop_folder_that_went_is_told_by_each_flow_that_reads_from_it(desk: O
     told = {flow.flow: [line for line in flow.late if "drop folder" in line] for flow in status(desk.hub)}
     gone = [f"the drop folder {desk.root}/drop/erp does not exist; create it"]
     assert told == {"clients": [], "contacts": gone, "customers": gone, "sites": []}
+
+
+def test_files_that_no_flow_names_are_told_once_for_their_folder(desk: OpsDesk) -> None:
+    for number in range(7):
+        desk.drop(f"customers ({number}).csv", HEADER)
+    flows = status(desk.hub)
+    assert {flow.flow: len(flow.unnamed) for flow in flows} == {"clients": 0, "contacts": 7, "customers": 7, "sites": 0}
+    (told,) = unnamed_of(flows)
+    assert told == ("no flow names these files of erp, so nobody reads them: " +
+                    ", ".join(f"customers ({number}).csv" for number in range(5)) + " and 2 more")
 
 
 def test_a_file_that_lies_there_for_a_persons_decision_does_not_wait(desk: OpsDesk) -> None:
