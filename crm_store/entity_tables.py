@@ -39,7 +39,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
-from crm_store.match_indexes import match_index
 from mappings.language.entities import SECOND_COLUMN, Entity
 from mappings.language.entity import FieldSpec
 from mappings.words import FieldType
@@ -140,11 +139,11 @@ def _rules(table: Table, name: str, spec: FieldSpec) -> None:
         _check(table, name, "set", f'crm.is_set("{name}")', "sorted, distinct")
     if spec.max is not None:
         _check(table, name, "length", f'char_length("{name}") <= {spec.max}', str(spec.max))
-    if spec.type == "link":
-        not_null = text(f'"{name}" IS NOT NULL')
-        Index(shortened(f"{table.name}_{name}_link"), column, postgresql_where=not_null)
-    elif spec.index:
-        match_index(table, [(column, spec)])
+    if spec.type == "link" or spec.index:
+        # As applications look for it, the beginning of a text included; match rules have their own.
+        kind, by_text = ("link", {}) if spec.type == "link" else ("index", {name: "text_pattern_ops"})
+        Index(shortened(f"{table.name}_{name}_{kind}"), column, postgresql_where=text(f'"{name}" IS NOT NULL'),
+              postgresql_ops=by_text if isinstance(column.type, Text) else {})
 
 
 def _one_of(table: Table, column: str, values: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -95,5 +96,22 @@ def test_match_rules_of_the_flows_are_served_by_an_index_and_go_with_them(
         assert sorted(line.rsplit("_", 1)[0] + line[-8:] for line in done if "dropped" in line) == [
             "index company_city_postal_code dropped", "index company_name dropped",
             "index company_siret dropped"]
+    finally:
+        server.drop(store)
+
+
+def test_what_is_looked_up_often_is_found_by_index_as_applications_ask_for_it(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = server.new_store(write_files(tmp_path_factory.mktemp("project"), {}))
+    try:
+        with store.hub().begin() as hub:
+            hub.execute(text("INSERT INTO crm.company (name, customer_code) SELECT 'C', 'C-' || i FROM generate_series(1, 20000) i"))
+        with psycopg.connect(store.crm_url) as application:
+            for asked, count in (("= 'C-42'", 1), ("LIKE 'C-42%'", 111), ("= ANY ('{C-1,C-2}')", 2)):
+                where = f"FROM crm.company WHERE customer_code {asked}"
+                plan = "\n".join(row[0] for row in application.execute(f"EXPLAIN SELECT id {where}"))
+                assert "company_customer_code_index" in plan, plan
+                assert application.execute(f"SELECT count(*) {where}").fetchone() == (count,)
     finally:
         server.drop(store)
