@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, case, cast, exists, false, func, literal, null, select
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, cast, exists, false, func, literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import FromClause
 
@@ -32,6 +32,19 @@ def has_other_row(plan: IntoPlan, record_id: ColumnElement[Any], key: ColumnElem
         other.c.record_id == record_id, other.c.absent_since.is_(None),
         ~and_(other.c.id_space == plan.id_space, other.c.key == key),
         other.c.id_space.in_(select(space.c.id).where(space.c.system == plan.system)),
+    )
+
+
+def master_has(plan: IntoPlan, systems: tuple[str, ...], field: str, record_id: ColumnElement[Any]
+               ) -> ColumnElement[bool]:
+    """Whether one of the `systems` has the record, and a base of the field: what the record has is what it says, also
+    where that is nothing."""
+    if not systems:
+        return false()
+    other, space, known = plan.crosswalk.alias("master_x"), hub.id_space.alias("master_space"), hub.field_set
+    return exists().where(
+        other.c.record_id == record_id, other.c.absent_since.is_(None), other.c.id_space == space.c.id,
+        space.c.system.in_(systems), known.c.id == other.c.base_set, literal(field, Text) == any_(known.c.fields),
     )
 
 

@@ -51,6 +51,7 @@ class FieldPlan:
     roles: Mapping[str, Role]  # by the record's type; "else" for the others
     ranks: tuple[str, ...] = ()  # role "ranked": systems before this one
     below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # systems behind this one, as `roles`
+    over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # role "other": masters that also tell it blank
     policy: str = "review"
     reference: Reference | None = None
     sent: bool = False  # whether the flow ever writes it to its system
@@ -318,9 +319,13 @@ def _field(
         if mastery.kind == "systems" and flow.system in mastery.systems:
             ranks = mastery.systems[: mastery.systems.index(flow.system)]
     below = {kind: _behind(mastery, flow.system) for kind, mastery in masters.items()}
+    telling = {each.system for each in project.flows.values() for into in each.into
+               if into.entity == entity.name and name in into.fields and into.fields[name].blank != "keep"}
+    over = {kind: tuple(filter(telling.__contains__, mastery.systems)) if roles[kind] == "other" else ()
+            for kind, mastery in masters.items()}
     return FieldPlan(
         name=name, map=mapped, columns=tuple(column.name for column in columns_of(name, spec)), roles=roles,
-        ranks=ranks, below=below,
+        ranks=ranks, below=below, over=over,
         sent=flow.direction != "in" and mapped.out is not False and may_be_sent(masters, flow.system),
         policy=entity.on_conflict.get(name, "review"),
         reference=_reference(connection, name, spec, mapped, flow, project),

@@ -7,9 +7,9 @@ another feed of the id space (pipelines.stages.siblings)::
     only r changed       c := r                    keep c, send it             c := r
     only c changed       c := r (unlocked: keep)   send c                      send c
     both, different      c := r, loser logged      send c, loser logged        by `on_conflict`
-    no base known        c := r                    c := r where c is empty,    c := r where c is empty,
-                                                   else send c                 send c where r is,
-                                                                               different: by `on_conflict`
+    no base known        c := r                    c := r where c is empty     c := r where c is empty,
+                                                   and no master has said so,  send c where r is,
+                                                   else send c                 different: by `on_conflict`
 
 *Send* in a flow that only reads is a difference: the base then holds both images (`b_…` and `remote`). In a flow that
 writes, the base stays as it was until the system has taken the value, and the field is `pending`: what a killed run did
@@ -35,7 +35,7 @@ follows from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, assert_never
 
 from sqlalchemy import (
@@ -63,7 +63,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, arr
 from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
-from pipelines.stages.images import has_other_row, higher_rank_says, image_of, next_says
+from pipelines.stages.facts import Facts
+from pipelines.stages.images import has_other_row, higher_rank_says, image_of, master_has, next_says
 from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
@@ -186,41 +187,6 @@ def _theirs(field: FieldPlan, column: str, s: FromClause, matched: FromClause) -
     return s.c[f"v_{column}"] if field.reference is None else matched.c[f"l_{column}"]
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What is known of one field of one row."""
-
-    known: ColumnElement[bool]
-    differ: ColumnElement[bool]
-    r_changed: ColumnElement[bool]
-    c_changed: ColumnElement[bool]
-    r_empty: ColumnElement[bool]
-    c_empty: ColumnElement[bool]
-    alias: ColumnElement[bool]  # the record has another, primary key in the id space
-    apart: ColumnElement[bool]  # rebasing: both sides had agreed to keep different values
-    reread: bool  # rebasing: that r changed is no edit, as far as anybody can tell
-
-    @property
-    def both(self) -> ColumnElement[bool]:
-        """Both sides changed since the base, to different values."""
-        return and_(self.known, self.differ, self.r_changed, self.c_changed)
-
-    @property
-    def strangers(self) -> ColumnElement[bool]:
-        """No base, and two different values."""
-        return and_(~self.known, self.differ, ~self.c_empty, ~self.r_empty)
-
-    @property
-    def speaks(self) -> ColumnElement[bool]:
-        """The master's row has news, or it meets the record, which no other row has spoken for."""
-        return or_(and_(self.known, self.r_changed, ~self.apart), and_(~self.known, or_(~self.alias, self.c_empty)))
-
-    @property
-    def fills(self) -> ColumnElement[bool]:
-        """No base, and only the row has a value."""
-        return and_(~self.known, self.c_empty, ~self.r_empty)
-
-
 Verdict = tuple[ColumnElement[bool], ColumnElement[Any], ColumnElement[bool]]
 """Is r taken? Who won a conflict? Is c to be sent?"""
 
@@ -230,16 +196,18 @@ def decide_field(plan: IntoPlan, field: FieldPlan, v: FromClause) -> tuple[Verdi
     first, r_changed = field.columns[0], distinct(v, field, "r", "i")
     if plan.shared_space:  # neither what this feed has seen last, nor what another one has agreed on since
         r_changed = and_(r_changed, distinct(v, field, "r", "b"))
-    facts = _Facts(
+    facts = Facts(
         known=v.c[f"k_{field.name}"], differ=distinct(v, field, "r", "c"), r_changed=r_changed,
         c_changed=distinct(v, field, "c", "b"), r_empty=some_of(v.c[f"r_{first}"]).is_(None),
         c_empty=some_of(v.c[f"c_{first}"]).is_(None), alias=v.c.alias,
         apart=distinct(v, field, "i", "b") if plan.rebasing else false(), reread=plan.rebasing,
     )
-    by_role = {role: _settle(role, facts, plan, field, v) for role in set(field.roles.values())}
-    take, winner, send = by_role[field.roles["else"]]
-    named = [(v.c.record_type == kind, by_role[role]) for kind, role in field.roles.items() if kind != "else"]
-    if named and len(by_role) > 1:
+    by_kind = {kind: (role, field.over.get(kind, ())) for kind, role in field.roles.items()}
+    verdict_of = {each: _settle(each[0], replace(facts, over=each[1]), plan, field, v)
+                  for each in set(by_kind.values())}
+    take, winner, send = verdict_of[by_kind["else"]]
+    named = [(v.c.record_type == kind, verdict_of[each]) for kind, each in by_kind.items() if kind != "else"]
+    if named and len(verdict_of) > 1:
         take = case(*[(condition, verdict[0]) for condition, verdict in named], else_=take)
         winner = case(*[(condition, verdict[1]) for condition, verdict in named], else_=winner)
         send = case(*[(condition, verdict[2]) for condition, verdict in named], else_=send)
@@ -261,7 +229,7 @@ def distinct(v: FromClause, field: FieldPlan, left: str, right: str) -> ColumnEl
 
 
 def _settle(
-    role: Role, facts: _Facts, plan: IntoPlan, field: FieldPlan, v: FromClause
+    role: Role, facts: Facts, plan: IntoPlan, field: FieldPlan, v: FromClause
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
@@ -271,10 +239,12 @@ def _settle(
         return and_(facts.differ, facts.speaks), _won(facts.both, "remote"), false()
     if role == "other":
         r_edited = false() if facts.reread else facts.r_changed
-        send = and_(facts.differ, or_(r_edited, facts.c_changed, ~facts.known), ~facts.fills)
+        blank = and_(facts.fills, master_has(plan, facts.over, field.name, v.c.record_id))
+        fills = and_(facts.fills, ~blank)
+        send = and_(facts.differ, or_(r_edited, facts.c_changed, ~facts.known), ~fills)
         # What is put right over there is overwritten there: that value loses too, and stays readable.
         overruled = and_(facts.known, facts.differ, r_edited) if field.sent else false()
-        return facts.fills, _won(or_(facts.both, facts.strangers, overruled), "crm"), send
+        return fills, _won(or_(facts.both, facts.strangers, overruled, blank), "crm"), send
     if role == "shared":
         fight = or_(facts.both, facts.strangers)
         wins, winner = policy_of(plan, field, v)
