@@ -114,7 +114,9 @@ def _undo_merge(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
                        .with_for_update())
     primary = [one for one in before["entries"] if one["is_primary"]]
     connection.execute(update(x).where(entries_among(x, before["entries"]), x.c.record_id == winner).values(
-        record_id=loser, is_primary=entries_among(x, primary) if primary else literal(False), fingerprint=null()))
+        record_id=loser, is_primary=entries_among(x, primary) if primary else literal(False)))
+    # What each of them has may be what a row of the other one said: all their rows are looked at again.
+    connection.execute(update(x).where(x.c.record_id.in_([winner, loser])).values(fingerprint=null()))
     if before["archived"]:
         connection.execute(update(record).where(record.c.id == loser).values(archived_at=null()))
     for link in before["links"]:

@@ -177,6 +177,14 @@ def _link(hub: Hub, connection: Connection, row: RowMapping, record_id: int) -> 
     if not connection.scalar(select(exists().where(record.c.id == record_id))):
         raise ConfigurationError(f"there is no {row['entity']} with id {record_id}",
                                  todo="navette review list shows the candidates")
+    known = connection.execute(
+        select(x.c.record_id, tables.feed.c.flow).join(tables.feed, tables.feed.c.id == x.c.feed)
+        .where(x.c.id_space == row["id_space"], x.c.key == row["key"], x.c.feed != row["feed"],
+               x.c.record_id != record_id).limit(1)).one_or_none()
+    if known is not None:
+        raise ConfigurationError(
+            f"{row['key']!r} is {row['entity']} {known.record_id} already", where=f"flow {known.flow}",
+            todo=f"--link {known.record_id}, or navette unlink {known.flow} {row['key']!r} first")
     settle_unlinked(connection, [row["feed"]], [row["key"]], row["run_id"])
     first = ~exists().where(x.c.record_id == record_id, x.c.id_space == row["id_space"], x.c.is_primary)
     connection.execute(
