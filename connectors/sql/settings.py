@@ -56,12 +56,17 @@ class SqlSettings(Strict):
     def address(self) -> str:
         """user@host:port/database, without the password: for messages."""
         url = _parsed(self.url)
-        return f"{url.username}@{self._host or 'socket'}:{url.port or 5432}/{url.database}"
+        return f"{url.username}@{self._host or 'socket'}:{self._port or 5432}/{url.database}"
 
     @property
     def _host(self) -> str:
         url = _parsed(self.url)
         return str(url.host or url.query.get("host", ""))
+
+    @property
+    def _port(self) -> str:
+        url = _parsed(self.url)
+        return str(url.port or url.query.get("port", ""))
 
     def conninfo(self) -> dict[str, str]:
         """The parameters of libpq, the password among them."""
@@ -69,8 +74,7 @@ class SqlSettings(Strict):
         mode = self.sslmode or ("prefer" if is_local(self._host) else "verify-full")
         given = {"user": str(url.username), "dbname": str(url.database), "sslmode": mode}
         given |= {"host": self._host} if self._host else {}
-        port = url.port or url.query.get("port")
-        given |= {"port": str(port)} if port else {}
+        given |= {"port": self._port} if self._port else {}
         word = self.password.get_secret_value() if self.password else url.password
         given |= {"password": str(word)} if word else {}
         if mode.startswith("verify"):

@@ -43,6 +43,8 @@ def test_no_text_of_the_settings_shows_a_password() -> None:
     settings = SqlSettings.model_validate({"url": "postgresql://u:s3cret@127.0.0.1:5433/b", "password": "s3cret"})
     assert "s3cret" not in repr(settings) + str(settings) + settings.address + settings.model_dump_json()
     assert settings.address == "u@127.0.0.1:5433/b"
+    socket = SqlSettings.model_validate({"url": "postgresql://u@/b?host=/run/pg&port=5499"})
+    assert (socket.address, socket.conninfo()["port"]) == ("u@/run/pg:5499/b", "5499")
 
 
 @pytest.mark.parametrize("bad", [
