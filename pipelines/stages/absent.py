@@ -142,15 +142,16 @@ def masters_archived(plan: IntoPlan, record: Table) -> ColumnElement[bool]:
 
 
 def _owner_named(plan: IntoPlan, record: Table, pairs: Pairs) -> ColumnElement[bool]:
-    """The owner of the record is on a row of this run, and not only on one that came late."""
+    """The owner of the record is on a row of this run, and not only on one that came late; so is every key that it has
+    in the feed: no entry tells which of its owner's rows named the child."""
     assert plan.owner is not None
     owner_plan, owner_tables = next(pair for pair in pairs if pair[0].id_space in plan.owner.spaces)
     owner = owner_plan.crosswalk.alias("owner_x")
     named = _present(owner_tables, newest(owner_tables), owner_tables.held.c.late.is_not(True)).alias("named")
-    return exists().where(
-        owner.c.record_id == record.c[plan.owner.column], owner.c.id_space == owner_plan.id_space,
-        named.c.key == owner.c.key,
-    )
+    its = and_(owner.c.record_id == record.c[plan.owner.column], owner.c.id_space == owner_plan.id_space)
+    here = named.c.key == owner.c.key
+    lives = and_(owner.c.feed == owner_plan.feed, owner.c.absent_since.is_(None))
+    return and_(exists().where(its, here), ~exists().where(its, lives, ~exists().where(here)))
 
 
 def settle_absent(connection: Connection, run_id: int, plan: IntoPlan, entries: Select[Any], action: Absence,

@@ -80,6 +80,14 @@ into:
   - {entity: contact, each: people, owner: company, key: [^no, n], fields: {last_name: {from: what, required: true}}}
   - {entity: address, each: people, owner: contact, key: [^no, n], fields: {city: {from: town, required: true}}}
 """,
+    "named": """
+flow: named
+system: erp
+read: {format: jsonl}
+into:
+  - {entity: company, key: no, match: [name], aliases: true, fields: {name: title}}
+  - {entity: contact, each: people, owner: company, whole: true, key: [^no, n], fields: {last_name: what}}
+""",
     "tills": """
 flow: tills
 system: erp
@@ -136,6 +144,17 @@ def test_an_element_that_only_an_older_row_of_the_run_names_is_gone(road: Road, 
     road.run(flow, row("a", 1, (1, "one"), (2, "two")))
     result = road.run(flow, row("a", 2, (1, "one"), (2, "changed")), row("a", 3, (1, "one")))
     assert (still_known(road), told(result, "document_line")["superseded"]) == (["a|1"], 2)
+
+
+def test_what_only_another_row_of_its_owner_may_name_is_not_gone(road: Road) -> None:
+    first, second = (titled("A", row(no, 1, (1, no), (2, no), of="people")) for no in "ab")
+    road.run("named", first)
+    road.run("named", second)
+    shorter = titled("A", row("b", 1, (1, "b"), of="people"))
+    road.run("named", shorter)
+    assert (still_known(road, "contact"), len(road.names())) == (["a|1", "a|2", "b|1", "b|2"], 1)
+    road.run("named", first, shorter)
+    assert still_known(road, "contact") == ["a|1", "a|2", "b|1"]
 
 
 @pytest.mark.parametrize("flow", ["orders", "plain"])
