@@ -88,14 +88,14 @@ def _absent(connection: Connection, what: Applying, intos: Sequence[IntoApply], 
     if cursor.gone and number == 0 and plan.into.absent != "ignore":
         into.clear(connection)
         counts.archived, counts.unlinked = settle_absent(
-            connection, what.run_id, plan, gone_entries(plan, into.tables, what.staging.gone),
+            connection, what.run_id, plan, gone_entries(plan, into.pairs, what.staging.gone),
             plan.into.absent, into.work.h, what.source,
         )
     action = action_of(plan, what.full)
     if action == "ignore" or counts.unread_keys or is_older(plan, what.file_mark):
         return
     into.clear(connection)
-    entries = absent_entries(plan, into.tables, what.full, into.pairs, what.mark)
+    entries = absent_entries(plan, what.full, into.pairs, what.mark)
     counts.archived, counts.unlinked = settle_absent(
         connection, what.run_id, plan, entries, action, into.work.h, what.source
     )

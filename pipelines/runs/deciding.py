@@ -38,10 +38,11 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     plans, staging = what.plans, what.staging
     gone = stage_gone(connection, order.source, staging)
     going = [_going(order, plans, staging, place, into.unread_keys, gone) for place, into in enumerate(landed.intos)]
-    for plan, into, each in zip(plans, staging.intos, going, strict=True):
-        for action, entries in each:
-            if action in ("archive", "unlink") and plan.into.match:
-                let_follow(connection, plan, into, entries, what.run)
+    for plan, into in zip(plans, staging.intos, strict=True):
+        leaving = [entries for other, each in zip(plans, going, strict=True) if other.id_space == plan.id_space
+                   for action, entries in each if action in ("archive", "unlink")]
+        if leaving and plan.into.match:
+            let_follow(connection, plan, into, leaving, what.run)
     alone = staging.small and max(landed.last_row, default=0) <= 1
     # To find out what would change costs half of what changing it does: only for who asks.
     changes = told or (order.guarded and order.flow.guard.updates is not None)
@@ -138,14 +139,14 @@ def _going(order: Order, plans: tuple[IntoPlan, ...], staging: Staging, place: i
            ) -> list[tuple[Absence, Select[Any]]]:
     """What becomes of entries whose rows are gone, and which these are: those that the source itself told of, and those
     that are absent."""
-    plan, tables, found = plans[place], staging.intos[place], list[tuple[Absence, Select[Any]]]()
+    plan, found = plans[place], list[tuple[Absence, Select[Any]]]()
+    pairs = list(zip(plans, staging.intos, strict=True))
     if gone and place == 0 and plan.into.absent != "ignore":
-        found.append((plan.into.absent, gone_entries(plan, tables, staging.gone)))
+        found.append((plan.into.absent, gone_entries(plan, pairs, staging.gone)))
     action = action_of(plan, order.full)
     if action != "ignore" and not unread_keys and not is_older(plan, order.mark):
         mark = None if marks_rows(order.flow) else order.mark
-        pairs = list(zip(plans, staging.intos, strict=True))
-        found.append((action, absent_entries(plan, tables, order.full, pairs, mark)))
+        found.append((action, absent_entries(plan, order.full, pairs, mark)))
     return found
 
 

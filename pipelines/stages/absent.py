@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Subquery,
     Table,
     Text,
     and_,
@@ -58,7 +59,7 @@ def is_older(plan: IntoPlan, mark: int | None) -> bool:
     return mark is not None and plan.full_mark is not None and mark < plan.full_mark
 
 
-def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, pairs: Pairs, mark: int | None) -> Select[Any]:
+def absent_entries(plan: IntoPlan, full: bool, pairs: Pairs, mark: int | None) -> Select[Any]:
     """key, record_id, whether the record is to be archived, and whether the key has moved, for each entry of the feed
     that is absent.
 
@@ -66,17 +67,15 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, pairs: Pairs
     changes brought is not absent.
     """
     x, record = plan.crosswalk.alias("x"), plan.record
-    present = _present(tables, names_itself(tables) if plan.into.each is not None else None)
-    here = exists().where(present.c.key == x.c.key)
+    there, beside = _there(plan, pairs), [other.feed for other, _ in _of_space(plan, pairs) if other is not plan]
+    here = exists().where(there.c.key == x.c.key, there.c.feed == plan.feed)
     twin = plan.crosswalk.alias("twin")
     other_here = exists().where(
-        twin.c.record_id == x.c.record_id, twin.c.feed == plan.feed, twin.c.key != x.c.key,
-        exists().where(present.c.key == twin.c.key),
+        twin.c.record_id == x.c.record_id, twin.c.key != x.c.key,
+        exists().where(there.c.key == twin.c.key, there.c.feed == twin.c.feed),
     )
-    beside = [(other, _present(theirs)) for other, theirs in pairs
-              if other.id_space == plan.id_space and other is not plan]
-    in_run = or_(false(), *[exists().where(keys.c.key == x.c.key) for _, keys in beside])
-    moved = or_(and_(in_run, _lives(plan, x, [other.feed for other, _ in beside])), _lives(plan, x, plan.witnesses))
+    in_run = exists().where(there.c.key == x.c.key, there.c.feed != plan.feed) if beside else false()
+    moved = or_(and_(in_run, _lives(plan, x, beside)), _lives(plan, x, plan.witnesses))
     where: list[ColumnElement[bool]] = [x.c.feed == plan.feed, x.c.id_space == plan.id_space,
                                         x.c.absent_since.is_(None), ~here, or_(~in_run, moved)]
     if plan.key_pattern is not None:
@@ -92,16 +91,16 @@ def absent_entries(plan: IntoPlan, tables: IntoStaging, full: bool, pairs: Pairs
     )
 
 
-def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any]:
+def gone_entries(plan: IntoPlan, pairs: Pairs, gone: Table) -> Select[Any]:
     """`absent_entries` of a read of changes: those whose rows the system itself says were deleted, and that are not
     there again. Other keys of their records are there unless it says so of them too."""
     x, twin, record = plan.crosswalk.alias("x"), plan.crosswalk.alias("twin"), plan.record
-    present = _present(tables)
+    there, feeds = _there(plan, pairs), [other.feed for other, _ in _of_space(plan, pairs)]
 
     def is_gone(key: ColumnElement[str]) -> ColumnElement[bool]:
-        return and_(key.in_(select(gone.c.key)), ~exists().where(present.c.key == key))
+        return and_(key.in_(select(gone.c.key)), ~exists().where(there.c.key == key))
 
-    other_there = exists().where(twin.c.record_id == x.c.record_id, twin.c.feed == plan.feed, twin.c.key != x.c.key,
+    other_there = exists().where(twin.c.record_id == x.c.record_id, twin.c.feed.in_(feeds), twin.c.key != x.c.key,
                                  twin.c.absent_since.is_(None), ~is_gone(twin.c.key))
     archive = and_(masters_archived(plan, record), ~other_there)
     return (
@@ -109,6 +108,18 @@ def gone_entries(plan: IntoPlan, tables: IntoStaging, gone: Table) -> Select[Any
         .join_from(x, record, record.c.id == x.c.record_id)
         .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None), is_gone(x.c.key))
     )
+
+
+def _of_space(plan: IntoPlan, pairs: Pairs) -> Pairs:
+    """The intos of the run whose keys are of the plan's id space: itself among them."""
+    return [pair for pair in pairs if pair[0].id_space == plan.id_space]
+
+
+def _there(plan: IntoPlan, pairs: Pairs) -> Subquery:
+    """feed and key of each row that the run has in the plan's id space."""
+    rows = [(other.feed, _present(tables, names_itself(tables) if other.into.each is not None else None))
+            for other, tables in _of_space(plan, pairs)]
+    return union_all(*[select(literal(feed).label("feed"), keys.c.key) for feed, keys in rows]).subquery("there")
 
 
 def _lives(plan: IntoPlan, x: FromClause, feeds: Sequence[int]) -> ColumnElement[bool]:

@@ -147,7 +147,7 @@ def _unread(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
 
 
 def _gone(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
-    gone = absent_entries(plan, staging, True, [(plan, staging)], None).subquery("gone")
+    gone = absent_entries(plan, True, [(plan, staging)], None).subquery("gone")
     return _line(plan, cause=literal("gone_there"), key=gone.c.key, record_id=gone.c.record_id).select_from(gone)
 
 

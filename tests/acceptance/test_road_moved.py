@@ -22,6 +22,9 @@ FLOWS = {
     "prospects": flow("prospects", INTO.format("company", "S", "archive", FIELDS % "small")),
     "customers": flow("customers", INTO.format("company", "L", "archive", FIELDS % "large")),
     "details": flow("details", "{entity: company, key: CODE, ids: customers, create: false, fields: {short: SHORT}}"),
+    **{action: flow(action, *[
+        INTO.format(name, kind, action, FIELDS % name).replace("customers", action).replace("when", "match: [name], when")
+        for name, kind in (("small", "[S, B]"), ("large", "[L, B]"))]) for action in ("archive", "unlink")},
     "listed": flow("listed", INTO.format("company", "S", "unlink", FIELDS % "small").replace("customers", "listed")),
     "notes": flow("notes", "{entity: company, key: CODE, ids: listed, create: false, fields: {short: SHORT}}"),
 }
@@ -60,6 +63,23 @@ def test_a_row_that_moves_to_another_into_stays(road: Road, was: str, becomes: s
     assert (conflicts(road), road.held()) == (0, [])
     road.run("split", HEAD, *rest)
     assert state(road)[0][2]
+
+
+@pytest.mark.parametrize("action", ["archive", "unlink"])
+def test_a_row_that_moves_under_another_key_is_the_record_that_its_old_key_leaves(road: Road, action: str) -> None:
+    road.run(action, HEAD, "1;Acme;S", "2;Other;S", "3;Third;L")
+    result = road.run(action, HEAD, "9;Acme;L", "2;Other;S", "3;Third;L")
+    assert told(result, "large") == {"skipped": 1, "unchanged": 1, "updated": 1}
+    assert told(result, "small") == {"skipped": 2, "unchanged": 1, "unlinked": 1}
+    assert (state(road)[0], road.held()) == (("Acme", "large", False), [])
+    assert entries(road) == [("2", f"{action}.small"), ("3", f"{action}.large"), ("9", f"{action}.large")]
+
+
+def test_a_key_that_only_moved_leaves_no_record_to_another_one(road: Road) -> None:
+    road.run("archive", HEAD, "1;Acme;B", "3;Third;L")
+    road.run("archive", HEAD, "1;Acme;L", "9;Acme;S", "3;Third;L")
+    assert road.held() == [("review", "9", "taken")]
+    assert entries(road) == [("1", "archive.large"), ("3", "archive.large")]
 
 
 def test_nobody_is_asked_about_a_row_that_moved(road: Road) -> None:
