@@ -40,6 +40,7 @@ from pipelines.stages.creates import create_as_decided, create_matched
 from pipelines.stages.decide import APPLIED
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.later_twins import later_twins
+from pipelines.stages.leaving import hand_on, has_heirs
 from pipelines.stages.match import HIGH, LATEST, LOW, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED
@@ -80,8 +81,10 @@ class IntoApply:
         self.empty = self.kept is not None  # each run empties what is kept
         answers = self.staging.answers
         known = self.tables.once("known", lambda: select(
-            disputed_fields(self.plan), exists(select(answers)), self._open_refusals()))
-        disputed, answered, self.refusals = connection.execute(known).one()
+            disputed_fields(self.plan), exists(select(answers)), self._open_refusals(), has_heirs(self.tables)))
+        disputed, answered, self.refusals, heirs = connection.execute(known).one()
+        if heirs:
+            hand_on(connection, self.plan, self.tables)
         self.disputed = set(disputed)
         if answered:
             self.answers = answers

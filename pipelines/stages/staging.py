@@ -194,7 +194,8 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
         Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
     )
     wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind.keyed))
-    leaving = kind.table(metadata, f"{prefix}_leaving", Column("key", Text))
+    leaving = kind.table(metadata, f"{prefix}_leaving", Column("key", Text), Column("record_id", BigInteger),
+                         Column("row_no", BigInteger))
     probe = (_TEMPORARY if kind is _UNLOGGED else kind).table(
         MetaData(schema="pg_temp"), f"{prefix}_probe", Column("row_no", BigInteger), Column("key", Text),
         Column("fingerprint", BigInteger), Column("mark", BigInteger), *of_source())

@@ -46,6 +46,27 @@ def test_a_key_that_is_updated_there_is_the_records_new_key(desk: Both) -> None:
     assert reconcile_flow(desk.hub, "erp_companies").totals == {}
 
 
+@pytest.mark.parametrize("aliases", [False, True])
+def test_a_row_whose_key_changes_there_keeps_what_both_sides_had_agreed_on(desk: Both, aliases: bool) -> None:
+    if aliases:
+        desk = desk.remade(("flows/erp", "  match: [siret]", "  match: [siret]\n  aliases: true"))
+    record, other = (desk.one("SELECT id FROM crm.company WHERE siret = %s", siret) for siret in SIRETS[:2])
+    for siret in SIRETS[:2]:
+        desk.crm("UPDATE crm.company SET phone = '+33123456789', website = 'https://old.example' WHERE siret = %s", siret)
+    desk.rounds()
+    desk.crm("UPDATE crm.company SET phone = NULL WHERE id = %s", record)  # pending when the key changes
+    desk.erp("UPDATE customer SET id = 9000, city = 'Lyon' WHERE siret = %s", SIRETS[0])
+    desk.erp("UPDATE customer SET id = 9001, website = NULL WHERE siret = %s", SIRETS[1])
+    desk.rounds()
+    assert desk.sees("SELECT phone, city, website FROM crm.company WHERE id IN (%s, %s) ORDER BY id", record, other) == [
+        (None, "Lyon", "https://old.example"), ("+33123456789", "City 2", None)]
+    assert desk.erp("SELECT id, coalesce(phone, ''), city, coalesce(website, '') FROM customer ORDER BY id") == [
+        (9000, "", "Lyon", "https://old.example"), (9001, "+33123456789", "City 2", "")]
+    assert (keys_of(desk, record), keys_of(desk, other)) == ([("9000", True)], [("9001", True)])
+    assert desk.one("SELECT count(*) FROM sync.conflict") == 0
+    assert (desk.outbox(), reconcile_flow(desk.hub, "erp_companies").totals) == ([], {})
+
+
 def test_a_record_that_lost_one_of_two_rows_there_goes_by_the_other(desk: Both) -> None:
     record, other = (desk.one("SELECT id FROM crm.company WHERE siret = %s", siret) for siret in SIRETS[:2])
     merge(desk.hub, "company", other, record)
