@@ -28,7 +28,6 @@ Notices = dict[str, dict[str, Any]]
 """Keys of mappings.messages.NOTICES, each with its parameters."""
 
 PAGE_ROWS = 50_000
-_UNSEEN = str.maketrans("", "", INVISIBLE)
 DAMAGED_COLUMNS = ("row", "line", "code", "params", "raw", "answers")
 
 
@@ -92,8 +91,8 @@ def distinct_headers(raw: Sequence[str]) -> tuple[str, ...]:
 
     Composed (NFC): a file from macOS may write é as two characters, and a mapping as one.
     """
-    whole = [normalize("NFC", name).translate(_UNSEEN) for name in raw]
-    named = [" ".join(name.split()) or str(place) for place, name in enumerate(whole, 1)]
+    whole = [" ".join(normalize("NFC", name).replace("\ufeff", "").split()) for name in raw]
+    named = [name.strip(INVISIBLE + " ") or str(place) for place, name in enumerate(whole, 1)]
     seen: dict[str, int] = {}
     taken = set(named)
     result = []

@@ -321,7 +321,7 @@ class _Push:
         codes = self.hub.project.codes
         hold_back(self.plan, sends, there, codes)
         encode(self.plan, sends, codes)
-        with self.hub.ask.connect() as connection:
+        with self.hub.engine.connect() as connection:  # joined whole: by index alone each would be folded for each
             fit_rejected(connection, self.plan, sends)
         refuse_unreadable(self.plan, sends, {key: row.cells for key, row in there.items()}, codes)
         for send in sends:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from getpass import getuser
+from typing import NoReturn
 
 from sqlalchemy import Connection, RowMapping, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from crm_store import hub_tables as tables
 from crm_store.store_faults import is_lost, store_error
 from mappings.errors import ConfigurationError, NavetteError, RunStopped
-from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.reports import write_report
 from pipelines.runs.cursor import Cursor
@@ -31,7 +31,7 @@ from pipelines.runs.unfinished import close_run, drop_staging, staging_fits, sta
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.outbox import hasten
 from pipelines.stages.plan import mapping_digest
-from pipelines.stages.staging import Staging, staging_for
+from pipelines.stages.staging import staging_for
 
 HELD = ("rejected", "parked", "review")
 
@@ -42,7 +42,6 @@ class Outdated(RunStopped):
     def __init__(self, run_id: int, why: str) -> None:
         super().__init__(why, where=f"run {run_id}",
                          todo=f"drop it with `navette review settle {run_id} --refuse`, and run the file again")
-
 
 
 def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet) -> RunResult:
@@ -83,10 +82,15 @@ def settle_run(hub: Hub, run_id: int, approve: bool, progress: Progress = quiet)
 def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
     flow = hub.flow(run["flow"])
     try:
+        if run["mapping"] != str(mapping_digest(flow, hub.project)):  # asked first: another one may have other intos
+            _raise_outdated(run["id"], "the mapping has changed since this run landed")
         cursor = Cursor.model_validate(run["cursor"])
         plans = plans_for(hub, flow, cursor)
         staging = staging_for(run["id"], plans)
-        _must_stand(hub, flow, run, staging, cursor)
+        if not staging_fits(hub, staging):
+            _raise_outdated(run["id"], "an older version of Navette landed this run, and this one cannot apply it")
+        if not staging_is_whole(hub, staging, cursor):
+            _raise_outdated(run["id"], "what this run had landed is gone")
         cursor = decide_again(hub, flow, run["id"], run["mark"], plans, staging, cursor)
         continue_run(hub, flow, run["id"], run["source"], run["full"], run["mark"], plans, staging, cursor, progress)
     except Outdated:
@@ -100,13 +104,8 @@ def _approve(hub: Hub, run: RowMapping, progress: Progress) -> None:
         fail(hub, run["id"], None, problem)
 
 
-def _must_stand(hub: Hub, flow: Flow, run: RowMapping, staging: Staging, cursor: Cursor) -> None:
-    if run["mapping"] != str(mapping_digest(flow, hub.project)):
-        raise Outdated(run["id"], "the mapping has changed since this run landed")
-    if not staging_fits(hub, staging):
-        raise Outdated(run["id"], "an older version of Navette landed this run, and this one cannot apply it")
-    if not staging_is_whole(hub, staging, cursor):
-        raise Outdated(run["id"], "what this run had landed is gone")
+def _raise_outdated(run_id: int, why: str) -> NoReturn:
+    raise Outdated(run_id, why)
 
 
 def settle_row(hub: Hub, held_id: int, *, link: int | None = None, create: bool = False, dismiss: bool = False,

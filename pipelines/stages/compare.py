@@ -52,7 +52,7 @@ from sqlalchemy.sql.selectable import FromClause
 from crm_store import hub_tables as hub
 from mappings.language.write import Write
 from pipelines.stages.absent import absent_entries
-from pipelines.stages.images import has_other_row
+from pipelines.stages.images import other_row_says
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
 from pipelines.stages.sending import brought_back, unknown_there
@@ -225,7 +225,7 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
         (taken, "drift"),
         (waits, "pending"),
         (kept, "override"),
-        (and_(mastered, has_other_row(plan, v.c.record_id, v.c.key)), "other_row"),
+        (and_(mastered, other_row_says(plan, field.columns, v)), "other_row"),
         (and_(quiet, literal(field.sent)), "stored_otherwise"),
         else_="not_sent",
     )

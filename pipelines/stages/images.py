@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Text, and_, any_, case, cast, exists, false, func, literal, null, select
@@ -25,13 +26,15 @@ def image_of(x: FromClause, column: str, base: ColumnElement[Any]) -> ColumnElem
     return case((x.c.remote.is_(None), base), (func.jsonb_exists(x.c.remote, name), told), else_=base)
 
 
-def has_other_row(plan: IntoPlan, record_id: ColumnElement[Any], key: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether the record has another row in this system than that of `key`, and it is not gone."""
+def other_row_says(plan: IntoPlan, columns: Sequence[str], v: FromClause) -> ColumnElement[bool]:
+    """Whether another row of the record in this system than that of `v`, which is not gone, has what the record has."""
     other, space = plan.crosswalk.alias("other_row"), hub.id_space
+    same = [image_of(other, column, other.c[f"b_{column}"]).is_not_distinct_from(v.c[f"c_{column}"])
+            for column in columns]
     return exists().where(
-        other.c.record_id == record_id, other.c.absent_since.is_(None),
-        ~and_(other.c.id_space == plan.id_space, other.c.key == key),
-        other.c.id_space.in_(select(space.c.id).where(space.c.system == plan.system)),
+        other.c.record_id == v.c.record_id, other.c.absent_since.is_(None),
+        ~and_(other.c.id_space == plan.id_space, other.c.key == v.c.key),
+        other.c.id_space.in_(select(space.c.id).where(space.c.system == plan.system)), *same,
     )
 
 

@@ -45,7 +45,7 @@ from crm_store import hub_tables as hub
 from crm_store.match_indexes import has_value, match_expression
 from mappings.language.flow import MatchRule
 from pipelines.stages.plan import IntoPlan, Reference
-from pipelines.stages.staging import IntoStaging
+from pipelines.stages.staging import IntoStaging, by_record
 
 CANDIDATES = 10
 LOW, HIGH = bindparam("low", type_=BigInteger), bindparam("high", type_=BigInteger)
@@ -307,7 +307,7 @@ def _fit(plan: IntoPlan, staging: IntoStaging, rule: MatchRule, links: Mapping[s
         counted.c.hits, case((counted.c.hits == 1, counted.c.first)).label("one"), counted.c.candidates,
         counted.c.doubtful,
         select(func.min(known.c.key))
-        .where(counted.c.hits == 1, known.c.record_id == counted.c.first, known.c.id_space == plan.id_space,
+        .where(counted.c.hits == 1, known.c.record_id == counted.c.first, by_record(known.c.id_space, plan.id_space),
                known.c.key != s.c.key, known.c.key.not_in(select(staging.leaving.c.key)))
         .correlate(counted, s).scalar_subquery().label("taken"),
     ).lateral(f"fit{number}")

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     column,
+    exists,
     func,
     literal,
     literal_column,
@@ -58,13 +59,14 @@ def _columns(plan: IntoPlan, rule: MatchRule) -> tuple[str, ...]:
 
 
 def _fitting(plan: IntoPlan, columns: Sequence[str]) -> Select[Any]:
-    held, feed = hub.held, hub.feed
+    held, feed, x = hub.held, hub.feed, plan.crosswalk
     said = func.jsonb_to_recordset(SAID).table_valued(
         column("record", BigInteger), column("cells", ARRAY(Text)), name="said").render_derived(with_types=True)
     alike = [_folded(func.json_extract_path_text(held.c.raw, name)) == func.nullif(_folded(said.c.cells[place]), "")
              for place, name in enumerate(columns, 1)]
     mine = [feed.c.id_space == plan.id_space, held.c.state == literal_column("'open'"),
-            held.c.outcome == literal_column("'rejected'"), held.c.raw.is_not(None)]
+            held.c.outcome == literal_column("'rejected'"), held.c.raw.is_not(None),
+            ~exists().where(x.c.id_space == plan.id_space, x.c.key == held.c.key)]  # a known row is another record
     return (
         select(said.c.record, func.min(held.c.id)).select_from(said)
         .join(held, literal(True)).join(feed, feed.c.id == held.c.feed).where(*mine, *alike).group_by(said.c.record)
@@ -72,5 +74,5 @@ def _fitting(plan: IntoPlan, columns: Sequence[str]) -> Select[Any]:
 
 
 def _folded(cell: ColumnElement[str]) -> ColumnElement[str]:
-    """Without case, white space, points and dashes: how the row writes it is what could not be read."""
-    return func.regexp_replace(func.lower(cell), r"[[:space:].-]+", "", "g")
+    """Without case and white space: how the row writes it may be what could not be read."""
+    return func.regexp_replace(func.lower(cell), r"[[:space:]]+", "", "g")

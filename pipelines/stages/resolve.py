@@ -64,7 +64,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from crm_store import hub_tables as hub
 from pipelines.stages.facts import Facts
-from pipelines.stages.images import has_other_row, higher_rank_says, image_of, master_has, next_says
+from pipelines.stages.images import higher_rank_says, image_of, master_has, next_says, other_row_says
 from pipelines.stages.likeness import is_read_back, may_be_made_of, some_of
 from pipelines.stages.match import agreement_of, entry_of
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
@@ -233,7 +233,7 @@ def _settle(
 ) -> Verdict:
     """The truth table of the module's docstring under one role."""
     if role == "this":
-        drift = and_(facts.known, ~has_other_row(plan, v.c.record_id, v.c.key))
+        drift = and_(facts.known, ~other_row_says(plan, field.columns, v))
         return and_(facts.differ, or_(facts.speaks, drift)), _won(facts.both, "remote"), false()
     if role == "this_unlocked":
         return and_(facts.differ, facts.speaks), _won(facts.both, "remote"), false()

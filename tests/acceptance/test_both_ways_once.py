@@ -93,6 +93,16 @@ def test_a_record_that_a_rejected_row_fits_is_not_made_there(both: Both) -> None
     assert both.one("SELECT count(*) FROM sync.crosswalk_company WHERE record_id IN (%s, %s)", one, two) == 2
 
 
+def test_a_rejected_row_that_is_known_to_be_another_record_keeps_nobody_waiting(both: Both) -> None:
+    desk = both.remade(("flows/erp", "match: [siret]", "match: [siret, [name, city]]"))
+    desk.erp("INSERT INTO customer (name, siret, city) VALUES ('One', %s, 'Lyon')", SIRETS[0])
+    desk.rounds()
+    desk.erp("UPDATE customer SET phone = 'none'")
+    assert desk.run("erp_companies").total("rejected") == 1
+    desk.crm("INSERT INTO crm.company (name, type, siret, city) VALUES ('One', 'customer', %s, 'Lyon')", SIRETS[1])
+    assert desk.push("erp_companies").counts["created"] == 1
+
+
 @pytest.mark.parametrize("said", [[], ["--everything"]])
 def test_in_a_system_that_was_not_read_yet_nothing_is_made_unasked(
     unread: Both, monkeypatch: pytest.MonkeyPatch, said: list[str]

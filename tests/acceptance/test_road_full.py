@@ -351,12 +351,17 @@ def test_a_run_that_an_older_version_landed_stays_in_review_and_says_what_to_do(
     assert told(road.run("guarded", HEAD, *rows(*range(1, 41)))) == {"unchanged": 40}
 
 
-def test_a_run_that_landed_under_another_mapping_stays_in_review_until_it_is_refused(road: Road) -> None:
+@pytest.mark.parametrize(("before", "after"), [
+    ("notes: NOTES", "notes: {from: NOTES, case: upper}"), ("    notes: NOTES\n", ""),
+    ("into:\n  entity: company", "into:\n- {entity: contact, key: CODE, fields: {last_name: NAME}}\n- entity: company"),
+])
+def test_a_run_that_landed_under_another_mapping_stays_in_review_until_it_is_refused(
+        road: Road, before: str, after: str) -> None:
     road.run("guarded", HEAD, *rows(*range(1, 41)))
     waiting = road.run("guarded", HEAD, *rows(1), state="review")
     path = road.root / "mappings/flows/guarded.yaml"
     whole = path.read_text()
-    path.write_text(whole.replace("notes: NOTES", "notes: {from: NOTES, case: upper}"))
+    path.write_text(whole.replace(before, after, 1))
     changed = replace(road.hub, project=require_project(road.root, {}))
     path.write_text(whole)
     assert changed.project != road.project

@@ -25,6 +25,8 @@ FLOWS = {
     **{action: flow(action, *[
         INTO.format(name, kind, action, FIELDS % name).replace("customers", action).replace("when", "match: [name], when")
         for name, kind in (("small", "[S, B]"), ("large", "[L, B]"))]) for action in ("archive", "unlink")},
+    **{name: flow(name, INTO.format("company", kind, "archive", FIELDS % "small").replace("customers", "shops")
+                  .replace("when", "match: [name], when")) for name, kind in (("open", "S"), ("closed", "L"))},
     "listed": flow("listed", INTO.format("company", "S", "unlink", FIELDS % "small").replace("customers", "listed")),
     "notes": flow("notes", "{entity: company, key: CODE, ids: listed, create: false, fields: {short: SHORT}}"),
 }
@@ -135,3 +137,10 @@ def test_a_row_that_is_refused_where_it_moved_to_keeps_its_record(road: Road) ->
     assert not any(archived for _, _, archived in state(road))
     road.run("split", HEAD, "1;Acme;L", "2;Other;S", "3;Third;L")
     assert (state(road)[0], entries(road)[0]) == (("Acme", "large", False), ("1", "split.large"))
+
+
+def test_a_key_that_moved_to_another_flow_has_its_record_still(road: Road) -> None:
+    road.run("open", HEAD, "1;Acme;S", "2;Other;S", "4;Fourth;S")
+    road.run("closed", HEAD, "1;Acme;L", "3;Third;L")
+    road.run("open", HEAD, "9;Acme;S", "2;Other;S", "4;Fourth;S")
+    assert road.held() == [("review", "9", "taken")]

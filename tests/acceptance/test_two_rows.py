@@ -147,3 +147,15 @@ def test_a_row_that_got_another_key_there_is_the_record_that_its_old_key_leaves(
     three.crm("UPDATE crm.company SET city = 'Lyon' WHERE id = %s", record)
     three.rest()
     assert (list(shop.rows), shop.rows[second]["city"]) == ([second], "Lyon"), three.told()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_no_row_ever_said_is_put_right_by_any_of_them(three: Three, several: bool) -> None:
+    record = known(three, "erp")[0] if several else int(three.crm(
+        "INSERT INTO crm.company (name, siret, city) VALUES ('Co 1', %s, 'Metz') RETURNING id", siret(1))[0][0])
+    three.rest()
+    three.sees("UPDATE crm.company SET name = 'Nobody said this' WHERE id = %s", record)  # by a login that no lock binds
+    for key in list(three.systems["erp"].rows):
+        three.systems["erp"].edit(key, city="Nice")  # so that it is read again
+    three.rest()
+    assert name_of(three, record) in {row["name"] for row in three.systems["erp"].rows.values()}
