@@ -14,7 +14,7 @@ from mappings.errors import RunStopped
 from mappings.words import OUTCOMES, Outcome
 from pipelines.runs.cursor import Cursor
 from pipelines.runs.landed import Applying
-from pipelines.stages.absent import absent_entries, action_of, gone_entries, is_older, settle_absent
+from pipelines.stages.absent import absent_entries, action_of, close_told_gone, gone_entries, is_older, settle_absent
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.held import FileRead, close_gone, close_held
 from pipelines.stages.holders import close_elements
@@ -38,6 +38,8 @@ def close_intos(connection: Connection, what: Applying, intos: Sequence[IntoAppl
             place = holder_place(plan, pairs) if plan.into.each is not None else None
             if place is not None:
                 close_elements(connection, what.run_id, pairs[number], pairs[place])
+            if cursor.gone and number == 0:
+                close_told_gone(connection, what.run_id, plan, pairs, what.staging.gone)
             if what.full and not counts.unread_keys:
                 close_gone(connection, what.run_id, plan, what.mark, FileRead(what.file_mark, cursor.variables))
         if what.sequenced and not what.full:

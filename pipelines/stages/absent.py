@@ -38,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import FromClause
 
+from crm_store import hub_tables as hub
 from mappings.language.flow import Absence
 from pipelines.stages.conflicts import settle_unlinked
 from pipelines.stages.held import hold, json_text
@@ -95,18 +96,15 @@ def gone_entries(plan: IntoPlan, pairs: Pairs, gone: Table) -> Select[Any]:
     """`absent_entries` of a read of changes: those whose rows the system itself says were deleted, and that are not
     there again. Other keys of their records are there unless it says so of them too."""
     x, twin, record = plan.crosswalk.alias("x"), plan.crosswalk.alias("twin"), plan.record
-    there, feeds = _there(plan, pairs), [other.feed for other, _ in _of_space(plan, pairs)]
-
-    def is_gone(key: ColumnElement[str]) -> ColumnElement[bool]:
-        return and_(key.in_(select(gone.c.key)), ~exists().where(there.c.key == key))
-
+    feeds = [other.feed for other, _ in _of_space(plan, pairs)]
     other_there = exists().where(twin.c.record_id == x.c.record_id, twin.c.feed.in_(feeds), twin.c.key != x.c.key,
-                                 twin.c.absent_since.is_(None), ~is_gone(twin.c.key))
+                                 twin.c.absent_since.is_(None), ~_told_gone(plan, twin.c.key, pairs, gone))
     archive = and_(masters_archived(plan, record), ~other_there)
     return (
         select(x.c.key, x.c.record_id, archive.label("archive"), false().label("moved"))
         .join_from(x, record, record.c.id == x.c.record_id)
-        .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None), is_gone(x.c.key))
+        .where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.absent_since.is_(None),
+               _told_gone(plan, x.c.key, pairs, gone))
     )
 
 
@@ -120,6 +118,23 @@ def _there(plan: IntoPlan, pairs: Pairs) -> Subquery:
     rows = [(other.feed, _present(tables, names_itself(tables) if other.into.each is not None else None))
             for other, tables in _of_space(plan, pairs)]
     return union_all(*[select(literal(feed).label("feed"), keys.c.key) for feed, keys in rows]).subquery("there")
+
+
+def close_told_gone(connection: Connection, run_id: int, plan: IntoPlan, pairs: Pairs, gone: Table) -> None:
+    """After a read of changes: what earlier runs held of rows that were deleted is no longer there."""
+    held = hub.held
+    connection.execute(
+        update(held)
+        .where(held.c.feed == plan.feed, held.c.state == "open", held.c.run_id < run_id,
+               _told_gone(plan, held.c.key, pairs, gone))
+        .values(state="closed", closed_at=func.now(), closed_by=run_id)
+    )
+
+
+def _told_gone(plan: IntoPlan, key: ColumnElement[str], pairs: Pairs, gone: Table) -> ColumnElement[bool]:
+    """The system itself said that the row of this key was deleted, and it is not there again."""
+    there = _there(plan, pairs)
+    return and_(key.in_(select(gone.c.key)), ~exists().where(there.c.key == key))
 
 
 def _lives(plan: IntoPlan, x: FromClause, feeds: Sequence[int]) -> ColumnElement[bool]:

@@ -1,8 +1,9 @@
 """Held rows: refused, waiting or for a person; gathered while landing and deciding, written when the run applies.
 
 One open held row per feed and identity. A later good row of the same key closes it; so does a newer full read that no
-longer has it, and for an element of a nested list the row that holds it (pipelines.stages.holders). Two held rows of
-one key in one run both stay readable: the second is `key#2`.
+longer has it, one of changes that tells it as deleted (pipelines.stages.absent), and for an element of a nested list
+the row that holds it (pipelines.stages.holders). Two held rows of one key in one run both stay readable: the second is
+`key#2`.
 """
 
 from __future__ import annotations
