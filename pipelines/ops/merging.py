@@ -136,16 +136,22 @@ def _move_links(connection: Connection, hub: Hub, entity: str, loser: int, winne
 def _move_markers(connection: Connection, x: Table, loser: int, winner: int) -> dict[str, Any]:
     """The winner is to be sent where the loser was, and to the rows that are its from now on; returns the feeds of the
     loser's markers, and which of them were unclear."""
-    box, sent = tables.outbox, tables.subscription
+    box = tables.outbox
     gone = connection.execute(
         delete(box).where(box.c.record_id == loser).returning(box.c.feed, box.c.state, box.c.why)).all()
     feeds = [row.feed for row in gone]
     unclear = [{"feed": row.feed, "why": row.why} for row in gone if row.state == "unclear"]
-    known = select(sent.c.feed).where(sent.c.feed.in_(select(x.c.feed).where(x.c.record_id == winner)))
-    for feed in {*feeds, *connection.scalars(known)}:
+    for feed in {*feeds, *writing(connection, x, winner)}:
         queue_anew(connection, feed, select(literal(winner)))
     keep_unclear(connection, x, winner, unclear)
     return {"markers": feeds, "unclear": unclear}
+
+
+def writing(connection: Connection, x: Table, record: int) -> Sequence[int]:
+    """The feeds that write to rows of the record."""
+    sent = tables.subscription
+    return connection.scalars(
+        select(sent.c.feed).where(sent.c.feed.in_(select(x.c.feed).where(x.c.record_id == record)))).all()
 
 
 def keep_unclear(connection: Connection, x: Table, record: int, unclear: Sequence[dict[str, Any]]) -> None:

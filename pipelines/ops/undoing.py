@@ -29,7 +29,7 @@ from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import person
 from pipelines.ops.mending import Mended, held, told_of, whole
-from pipelines.ops.merging import all_held, entries_among, keep_unclear
+from pipelines.ops.merging import all_held, entries_among, keep_unclear, writing
 from pipelines.stages.outbox import queue_anew
 
 
@@ -103,7 +103,7 @@ def _undo_unlink(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
     connection.execute(select(func.sync.restore_entries(row["entity"], rows)))
     connection.execute(update(conflict).where(conflict.c.id.in_(before["conflicts"])).values(
         state="open", decision=null()))
-    if before["marker"] is not None:
+    if row["feed"] in writing(connection, x, row["record_id"]):  # whatever was edited here since is still to be sent
         queue_anew(connection, row["feed"], select(literal(row["record_id"])))
 
 

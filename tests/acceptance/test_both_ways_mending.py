@@ -74,6 +74,17 @@ def test_what_was_unlinked_comes_back_with_its_base_by_undo_and_by_linking_again
     assert both.push("erp_companies").counts["updated"] == 1
 
 
+def test_what_was_edited_here_while_a_row_was_unlinked_is_sent_once_that_is_undone(both: Both) -> None:
+    desk = both.remade(("flows/erp", "create: true, ", ""))
+    filled(desk, 1)
+    told = unlink(desk.hub, "erp_companies", key_of(desk, SIRETS[0]))
+    desk.crm("UPDATE crm.company SET city = 'Lyon'")
+    desk.push("erp_companies")
+    undo(desk.hub, told.id)
+    assert desk.push("erp_companies").counts["updated"] == 1
+    assert desk.erp("SELECT city FROM customer") == [("Lyon",)]
+
+
 def test_an_unlinked_row_is_not_sent_to_and_nothing_is_made_twice(both: Both) -> None:
     filled(both, 1)
     both.crm("UPDATE crm.company SET city = 'Lyon'")
