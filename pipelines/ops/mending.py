@@ -82,12 +82,12 @@ def link(hub: Hub, name: str, key: str, record_id: int, *, into: str | None = No
         _must_be_free(connection, plan, key, record_id)
         again = _unlinked_before(connection, plan, key, record_id)
         if again is not None:
-            _restore(connection, plan, again)
+            restore(connection, plan.crosswalk, plan.into.entity, again)
         else:
             nothing = field_set(connection, plan.into.entity, [])
             connection.execute(insert(plan.crosswalk).values(
                 id_space=plan.id_space, key=key, feed=plan.feed, record_id=record_id, base_set=nothing,
-                is_primary=~_has_primary(plan, record_id)))
+                is_primary=~_has_primary(plan.crosswalk, plan.id_space, record_id)))
         before = {"intents": _settle_creates(connection, plan, record_id, key),
                   "marker": _marker(connection, plan.feed, record_id)}
         if plan.writes:
@@ -200,9 +200,9 @@ def _entry(plan: IntoPlan, key: str) -> ColumnElement[bool]:
     return and_(x.c.id_space == plan.id_space, x.c.key == key, x.c.feed == plan.feed)
 
 
-def _has_primary(plan: IntoPlan, record_id: int) -> ColumnElement[bool]:
-    other = plan.crosswalk.alias("other")
-    return exists().where(other.c.record_id == record_id, other.c.id_space == plan.id_space, other.c.is_primary)
+def _has_primary(x: Table, space: int, record_id: int) -> ColumnElement[bool]:
+    other = x.alias("other")
+    return exists().where(other.c.record_id == record_id, other.c.id_space == space, other.c.is_primary)
 
 
 def _lock_record(connection: Connection, record: Table, entity: str, record_id: int) -> None:
@@ -234,12 +234,13 @@ def _unlinked_before(connection: Connection, plan: IntoPlan, key: str, record_id
     return found
 
 
-def _restore(connection: Connection, plan: IntoPlan, entry: dict[str, Any]) -> None:
-    """The entry as it was, base included; the primary one only where no other is."""
+def restore(connection: Connection, x: Table, entity: str, entry: dict[str, Any]) -> None:
+    """The entry as it was, base included; the primary one only where no other is by now."""
     rows = bindparam("rows", [entry], type_=tables.mending.c.before.type)
-    primary = bool(connection.scalar(select(_has_primary(plan, entry["record_id"]))))
-    connection.execute(select(func.sync.restore_entries(plan.into.entity, rows)))
-    connection.execute(update(plan.crosswalk).where(_entry(plan, entry["key"])).values(is_primary=not primary))
+    primary = bool(connection.scalar(select(_has_primary(x, entry["id_space"], entry["record_id"]))))
+    connection.execute(select(func.sync.restore_entries(entity, rows)))
+    this = and_(x.c.id_space == entry["id_space"], x.c.key == entry["key"], x.c.feed == entry["feed"])
+    connection.execute(update(x).where(this).values(is_primary=not primary))
 
 
 def _settle_creates(connection: Connection, plan: IntoPlan, record_id: int, key: str) -> list[int]:

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Connection,
     and_,
     any_,
-    bindparam,
     case,
     cast,
     delete,
@@ -28,7 +27,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import person
-from pipelines.ops.mending import Mended, held, told_of, whole
+from pipelines.ops.mending import Mended, held, restore, told_of, whole
 from pipelines.ops.merging import all_held, entries_among, keep_unclear, writing
 from pipelines.stages.outbox import queue_anew
 
@@ -99,8 +98,7 @@ def _undo_unlink(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
     if before["promoted"]:
         connection.execute(update(x).where(x.c.id_space == entry["id_space"], x.c.record_id == row["record_id"],
                                            x.c.key.in_(before["promoted"])).values(is_primary=False))
-    rows = bindparam("rows", [entry], type_=tables.mending.c.before.type)
-    connection.execute(select(func.sync.restore_entries(row["entity"], rows)))
+    restore(connection, x, row["entity"], entry)
     connection.execute(update(conflict).where(conflict.c.id.in_(before["conflicts"])).values(
         state="open", decision=null()))
     if row["feed"] in writing(connection, x, row["record_id"]):  # whatever was edited here since is still to be sent

@@ -85,6 +85,16 @@ def test_what_was_edited_here_while_a_row_was_unlinked_is_sent_once_that_is_undo
     assert desk.erp("SELECT city FROM customer") == [("Lyon",)]
 
 
+def test_a_key_that_comes_back_by_undo_is_the_primary_one_only_where_no_other_is_by_now(both: Both) -> None:
+    filled(both, 1)
+    told = unlink(both.hub, "erp_companies", "100")
+    both.crm("UPDATE crm.company SET city = 'Lyon'")
+    assert both.push("erp_companies").counts["created"] == 1
+    undo(both.hub, told.id)
+    assert both.sees("SELECT key, is_primary FROM sync.crosswalk_company ORDER BY key") == [
+        ("100", False), ("101", True)]
+
+
 def test_an_unlinked_row_is_not_sent_to_and_nothing_is_made_twice(both: Both) -> None:
     filled(both, 1)
     both.crm("UPDATE crm.company SET city = 'Lyon'")
