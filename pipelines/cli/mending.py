@@ -27,6 +27,7 @@ CAUSES = {
     "override": "kept here although the system masters it (lock: false)",
     "other_row": "the record has what another of its rows there said last",
     "stored_otherwise": "the system cut or reformatted what was sent",
+    "left_out": "changed here, and write.when does not name the record",
     "not_sent": "another value here, which this flow does not send",
 }
 
@@ -47,7 +48,7 @@ def reconcile(
 
     Nothing is changed on either side; with --repair markers are queued for what may be sent, and the next run reads
     everything for what may be taken. Exit: 0 nothing differs but what is known and stays (override, other_row,
-    stored_otherwise), 1 configuration, 4 differences, or the system could not be read.
+    stored_otherwise, left_out), 1 configuration, 4 differences, or the system could not be read.
 
     Examples:
 
@@ -87,9 +88,12 @@ def _show(found: Reconciled) -> None:
     for cause, count in found.totals.items():
         line(f"{count:,} {cause}: {CAUSES[cause]}")
     if found.repaired:
-        line(f"{found.queued:,} records queued: navette push {found.result.flow} looks at them")
-        line(f"{found.taken:,} rows are taken in by the next navette run {found.result.flow}, or by navette live where"
-             " it runs; either reads everything")
+        flow = found.result.flow
+        line(f"1 record queued: navette push {flow} looks at it" if found.queued == 1
+             else f"{found.queued:,} records queued: navette push {flow} looks at them")
+        line(f"1 row is taken in by the next navette run {flow}, or by navette live where it runs; either reads"
+             " everything" if found.taken == 1 else f"{found.taken:,} rows are taken in by the next navette run {flow},"
+             " or by navette live where it runs; either reads everything")
 
 
 def _value(value: Any) -> str:

@@ -9,7 +9,8 @@
                   not_agreed     no base yet                     newer_there        changed there, not read yet
                   drift          changed here against a lock     pending            changed here, not sent yet
                   override       kept here, `lock: false`        stored_otherwise   cut or reformatted when it was sent
-                  other_row      of another row of the record    not_sent           another value here, and not sent
+                  other_row      of another row of the record    left_out           changed here, not named by `when`
+                  not_sent       another value here, and not sent
 
 The first that holds is told. Deciding is resolve's: what a run would take, and what it would send.
 """
@@ -55,15 +56,16 @@ from pipelines.stages.absent import absent_entries
 from pipelines.stages.images import other_row_says
 from pipelines.stages.plan import FieldPlan, IntoPlan, Role
 from pipelines.stages.resolve import distinct, verdicts
-from pipelines.stages.sending import brought_back, unknown_there
+from pipelines.stages.sending import allowed, brought_back, unknown_there
 from pipelines.stages.staging import IntoStaging, index_lookups
 from pipelines.stages.unread import pending_by_base
 
 Cause = Literal[
     "only_there", "not_linked", "held", "superseded", "gone_there", "never_sent", "conflict", "refused", "unclear",
-    "not_agreed", "newer_there", "drift", "pending", "override", "other_row", "stored_otherwise", "not_sent",
+    "not_agreed", "newer_there", "drift", "pending", "override", "other_row", "stored_otherwise", "left_out",
+    "not_sent",
 ]
-SETTLED: tuple[Cause, ...] = ("override", "other_row", "stored_otherwise")
+SETTLED: tuple[Cause, ...] = ("override", "other_row", "stored_otherwise", "left_out")
 """Differences that are known, and stay."""
 
 _NAMES = ("into", "feed", "cause", "key", "record_id", "field", "here", "there", "base", "why", "take", "send")
@@ -86,12 +88,12 @@ def make_differences(connection: Connection) -> Table:
 def compare(connection: Connection, plan: IntoPlan, staging: IntoStaging, write: Write, table: Table, *,
             whole: bool) -> None:
     """Fills `table` with the differences of one into. `whole`: every key could be read, so what is absent is gone."""
-    found = [_rows(plan, staging), _unread(plan, staging)]
+    found = [_rows(plan, staging), _unread(plan, staging, write)]
     with index_lookups(connection):
         if plan.fields:
-            connection.execute(insert(table).from_select(list(_NAMES), _fields(plan, staging)))
+            connection.execute(insert(table).from_select(list(_NAMES), _fields(plan, staging, write)))
     if plan.ends:
-        found += [_ended(plan, staging), _brought_back(plan, staging)]
+        found += [_ended(plan, staging, write), _brought_back(plan, staging, write)]
     if whole:
         found.append(_gone(plan, staging))
     if plan.writes and write.create:
@@ -133,7 +135,7 @@ def _rows(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     ).where(fate.c["class"].not_in(["entry", "sibling"]))
 
 
-def _unread(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+def _unread(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[Any]:
     """Rows that could not be read; what was changed here of their records goes by the base."""
     held, x = staging.held, plan.crosswalk
     mine = and_(x.c.id_space == plan.id_space, x.c.feed == plan.feed, x.c.key.in_(select(held.c.key)))
@@ -142,7 +144,7 @@ def _unread(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     why = func.jsonb_build_object("code", held.c.code, "field", held.c.field, "value", first["value"]).op("||")(
         func.coalesce(first["params"], func.jsonb_build_object()))
     return _line(plan, cause=literal("held"), key=held.c.key, record_id=base.c.record_id, why=why,
-                 send=func.coalesce(base.c.pending.is_not(None), false())).select_from(
+                 send=and_(base.c.pending.is_not(None), base.c.record_id.not_in(_left_out(plan, write)))).select_from(
         held.outerjoin(base, base.c.key == held.c.key))
 
 
@@ -161,35 +163,38 @@ def _never_sent(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[An
     ).where(unknown_there(plan, write), r.c.id.not_in(fits))
 
 
-def _ended(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+def _ended(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[Any]:
     """Records that were archived here, and whose rows are to be archived or deleted there."""
     x, r = plan.crosswalk, plan.record
-    return _end(plan, staging, true(), and_(x.c.absent_since.is_(None), r.c.archived_at.is_not(None)))
+    return _end(plan, staging, write, true(), and_(x.c.absent_since.is_(None), r.c.archived_at.is_not(None)))
 
 
-def _brought_back(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+def _brought_back(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[Any]:
     """Records that were archived on both sides, and are no longer so here."""
-    return _end(plan, staging, false(), brought_back(plan, plan.crosswalk, plan.record))
+    return _end(plan, staging, write, false(), brought_back(plan, plan.crosswalk, plan.record))
 
 
-def _end(plan: IntoPlan, staging: IntoStaging, here: ColumnElement[bool], which: ColumnElement[bool]) -> Select[Any]:
+def _end(plan: IntoPlan, staging: IntoStaging, write: Write, here: ColumnElement[bool], which: ColumnElement[bool]
+         ) -> Select[Any]:
     x, r, s, box = plan.crosswalk, plan.record, staging.rows, hub.outbox
-    cause = case((box.c.state.in_(["refused", "unclear"]), box.c.state), else_="pending")
+    left_out = r.c.id.in_(_left_out(plan, write))
+    cause = case((left_out, "left_out"), (box.c.state.in_(["refused", "unclear"]), box.c.state), else_="pending")
     return _line(plan, cause=cause, key=x.c.key, record_id=r.c.id, field=literal("archived"), here=_json(here),
-                 there=_json(~here), why=box.c.why, send=true()).select_from(
+                 there=_json(~here), why=box.c.why, send=~left_out).select_from(
         x.join(r, r.c.id == x.c.record_id).join(s, s.c.key == x.c.key)
         .outerjoin(box, and_(box.c.feed == plan.feed, box.c.record_id == r.c.id))
     ).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, which)
 
 
-def _fields(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
+def _fields(plan: IntoPlan, staging: IntoStaging, write: Write) -> Select[Any]:
     """Every field of linked rows whose two sides differ."""
     s, fate, box, x = staging.rows, staging.fate, hub.outbox, plan.crosswalk
     v = verdicts(plan, staging, fate)
+    left_out = v.c.record_id.in_(_left_out(plan, write))
     told = [
-        (literal(field.name), v.c[f"d_{field.name}"], _cause(plan, field, v, box, x), _told(v, "c", field.columns),
-         _told(v, "r", field.columns), _told(v, "b", field.columns),
-         and_(v.c[f"t_{field.name}"], ~v.c[f"e_{field.name}"]), v.c[f"s_{field.name}"])
+        (literal(field.name), v.c[f"d_{field.name}"], _cause(plan, field, v, box, x, left_out),
+         _told(v, "c", field.columns), _told(v, "r", field.columns), _told(v, "b", field.columns),
+         and_(v.c[f"t_{field.name}"], ~v.c[f"e_{field.name}"]), and_(v.c[f"s_{field.name}"], ~left_out))
         for field in plan.fields
     ]
     shape = (item("field", Text), item("differs", Boolean), item("cause", Text), item("here", JSONB),
@@ -205,7 +210,13 @@ def _fields(plan: IntoPlan, staging: IntoStaging) -> Select[Any]:
     ).where(v.c["class"] != "link", d.c.differs)
 
 
-def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table) -> ColumnElement[str]:
+def _left_out(plan: IntoPlan, write: Write) -> Select[Any]:
+    """The records of which nothing is sent, whatever is changed of them."""
+    return select(plan.record.c.id).where(~allowed(plan, write))
+
+
+def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table, left_out: ColumnElement[bool]
+           ) -> ColumnElement[str]:
     name, conflict = field.name, hub.conflict
     taken, sent = v.c[f"t_{name}"], v.c[f"s_{name}"]
     waits = or_(sent, func.coalesce(literal(name, Text) == any_(x.c.pending), false()))
@@ -219,6 +230,7 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
     return case(
         (or_(and_(v.c[f"k_{name}"], func.coalesce(v.c[f"w_{name}"] == "open", false())), and_(disputed, ~quiet)),
          "conflict"),
+        (and_(waits, ~taken, left_out), "left_out"),
         (and_(waits, box.c.state.in_(["refused", "unclear"])), box.c.state),
         (~v.c[f"k_{name}"], "not_agreed"),
         (and_(taken, distinct(v, field, "r", "i")), "newer_there"),

@@ -139,6 +139,29 @@ def test_an_override_is_told_and_stays_and_what_a_flow_does_not_send_is_told_too
     assert ("not_sent", "name", "Company 1", "Other name") in told(reconcile_flow(desk.hub, "books_companies"))
 
 
+def test_an_edit_of_a_record_that_the_flow_does_not_name_is_left_out_and_not_queued(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: both.hub)
+    filled(both, 1)
+    both.crm("UPDATE crm.company SET type = 'prospect', city = 'Lyon'")
+    both.rounds()
+    assert told(reconcile_flow(both.hub, "erp_companies")) == {("left_out", "city", "Lyon", "City 1")}
+    shown = CliRunner().invoke(app, ["reconcile", "erp_companies", "--repair"])
+    assert "1 left_out: changed here, and write.when does not name the record" in shown.stdout
+    assert (shown.exit_code, both.outbox()) == (0, [])
+    both.erp("UPDATE customer SET siret = '123'")
+    found = reconcile_flow(both.hub, "erp_companies", repair=True)
+    assert (found.totals, found.queued) == ({"held": 1}, 0)
+    both.erp("UPDATE customer SET siret = %s", SIRETS[0])
+    both.crm("UPDATE crm.company SET type = 'customer'")
+    both.sees("DELETE FROM sync.outbox")
+    shown = CliRunner().invoke(app, ["reconcile", "erp_companies", "--repair"])
+    assert "1 record queued: navette push erp_companies looks at it" in shown.stdout
+    both.push("erp_companies")
+    assert both.erp("SELECT city FROM customer") == [("Lyon",)]
+
+
 def test_the_list_is_bounded_and_the_totals_are_whole(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: both.hub)
     for number in range(5):
