@@ -226,7 +226,7 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
     )
     quiet = and_(~distinct(v, field, "c", "b"), ~distinct(v, field, "r", "i"))
     kept = _has_role(field, v, "this_unlocked")
-    mastered = or_(_has_role(field, v, "this"), _has_role(field, v, "ranked"))
+    mastered = or_(kept, _has_role(field, v, "this"), _has_role(field, v, "ranked"))
     return case(
         (or_(and_(v.c[f"k_{name}"], func.coalesce(v.c[f"w_{name}"] == "open", false())), and_(disputed, ~quiet)),
          "conflict"),
@@ -236,8 +236,8 @@ def _cause(plan: IntoPlan, field: FieldPlan, v: FromClause, box: Table, x: Table
         (and_(taken, distinct(v, field, "r", "i")), "newer_there"),
         (taken, "drift"),
         (waits, "pending"),
-        (kept, "override"),
         (and_(mastered, other_row_says(plan, field.columns, v)), "other_row"),
+        (kept, "override"),
         (and_(quiet, literal(field.sent)), "stored_otherwise"),
         else_="not_sent",
     )

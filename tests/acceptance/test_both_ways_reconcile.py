@@ -13,6 +13,7 @@ from crm_store.migrate import migrate
 from mappings.language.project import require_project
 from pipelines.cli import mending
 from pipelines.cli.app import app
+from pipelines.ops.merging import merge
 from pipelines.runs.intake import adopt_flow
 from pipelines.runs.reconcile import Reconciled, reconcile_flow
 from tests.acceptance.test_both_ways import filled
@@ -137,6 +138,23 @@ def test_an_override_is_told_and_stays_and_what_a_flow_does_not_send_is_told_too
     desk.books("INSERT INTO debtor (label, siret) VALUES ('Other name', %s)", SIRETS[3])
     desk.run("books_companies")
     assert ("not_sent", "name", "Company 1", "Other name") in told(reconcile_flow(desk.hub, "books_companies"))
+
+
+def test_what_another_row_says_is_no_override_and_an_override_of_both_rows_is_one(both: Both) -> None:
+    desk = both.remade(("entities/company", "credit_limit: books", "credit_limit: {system: books, lock: false}"))
+    filled(desk, 2)
+    desk.rounds()
+    winner, loser = (row[0] for row in desk.sees("SELECT id FROM crm.company ORDER BY id"))
+    merge(desk.hub, "company", loser, winner)
+    desk.rounds()
+    desk.books("UPDATE debtor SET credit = 77 WHERE no = 5001")
+    desk.rounds()
+    found = reconcile_flow(desk.hub, "books_companies")
+    assert [(one["cause"], one["key"], one["field"]) for one in found.differences] == [
+        ("other_row", "5000", "credit_limit")]
+    desk.crm("UPDATE crm.company SET credit_limit = 55 WHERE id = %s", winner)
+    desk.rounds()
+    assert reconcile_flow(desk.hub, "books_companies").totals == {"override": 2}
 
 
 def test_an_edit_of_a_record_that_the_flow_does_not_name_is_left_out_and_not_queued(
