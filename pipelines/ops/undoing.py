@@ -9,6 +9,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    Table,
     and_,
     any_,
     case,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -30,6 +32,7 @@ from pipelines.ops.decisions import person
 from pipelines.ops.mending import Mended, held, restore, told_of, whole
 from pipelines.ops.merging import all_held, entries_among, keep_unclear, writing
 from pipelines.stages.outbox import queue_anew
+from pipelines.stages.plan import field_set
 
 
 def undo(hub: Hub, number: int) -> Mended:
@@ -110,6 +113,7 @@ def _undo_merge(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
     before, winner, loser = row["before"], row["record_id"], row["other_id"]
     connection.execute(select(record.c.id).where(record.c.id.in_([winner, loser])).order_by(record.c.id)
                        .with_for_update())
+    _agree_anew(connection, x, row)
     primary = [one for one in before["entries"] if one["is_primary"]]
     connection.execute(update(x).where(entries_among(x, before["entries"]), x.c.record_id == winner).values(
         record_id=loser, is_primary=entries_among(x, primary) if primary else literal(False)))
@@ -131,7 +135,32 @@ def _undo_merge(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
                            .values(record_id=loser))
     for feed in before["markers"]:
         queue_anew(connection, feed, select(literal(loser)))
+    for each in (winner, loser):
+        for feed in writing(connection, x, each):
+            queue_anew(connection, feed, select(literal(each)))
     keep_unclear(connection, x, loser, before.get("unclear", []))
+
+
+def _agree_anew(connection: Connection, x: Table, row: dict[str, Any]) -> None:
+    """What a system was the last to change in the winner since the merge may have come from a row of either record: in
+    its rows these fields have no base, so that each record takes what its own row says, or asks. What was changed here,
+    or elsewhere, went to the loser's rows as the winner's value, and the loser's own goes back to them."""
+    line, feed, known, winner = tables.journal, tables.feed, tables.field_set, row["record_id"]
+    each = func.jsonb_object_keys(line.c.new).table_valued("name", name="each").render_derived()
+    last = {changed.name: changed.system for changed in connection.execute(
+        select(each.c.name, line.c.system).select_from(line.join(each, true()))
+        .where(line.c.entity == row["entity"], line.c.record_id == winner, line.c.op == "update",
+               line.c.at > row["at"]).order_by(line.c.id))}
+    based = connection.execute(
+        select(x.c.feed, feed.c.system, known.c.id, known.c.fields).distinct()
+        .select_from(x.join(feed, feed.c.id == x.c.feed).join(known, known.c.id == x.c.base_set))
+        .where(x.c.record_id == winner)).all()
+    for one in based:
+        left = sorted({*one.fields} - {name for name, system in last.items() if system == one.system})
+        if len(left) < len(one.fields):
+            connection.execute(
+                update(x).where(x.c.record_id == winner, x.c.feed == one.feed, x.c.base_set == one.id)
+                .values(base_set=field_set(connection, row["entity"], left)))
 
 
 def _undo_sets(connection: Connection, hub: Hub, links: dict[str, Any], winner: int, loser: int) -> None:

@@ -19,6 +19,7 @@ from pipelines.ops.undoing import undo
 from pipelines.runs import patience
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.patience import patient
+from pipelines.runs.reconcile import reconcile_flow
 from tests.acceptance.test_both_ways import filled
 from tests.both_ways_desk import SIRETS, Both, both
 
@@ -183,6 +184,28 @@ def test_after_a_merge_both_sides_come_to_rest_and_the_primary_row_speaks(both: 
             both.push(flow)
     assert (both.erp.writes(), both.books.writes(), both.one("SELECT count(*) FROM sync.journal")) == before
     assert both.erp.one("SELECT count(*) FROM customer") == 2
+
+
+def test_what_a_row_of_the_loser_said_while_merged_is_the_losers_when_that_is_undone(both: Both) -> None:
+    desk = both.remade(("entities/company", "credit_limit: books", "credit_limit: {system: books, lock: false}"))
+    filled(desk, 2)
+    desk.rounds()
+    winner, loser = (record_of(desk, siret) for siret in SIRETS[:2])
+    told = merge(desk.hub, "company", loser, winner)
+    desk.rounds()
+    desk.crm("UPDATE crm.company SET phone = '+33141000009' WHERE id = %s", winner)
+    desk.erp("UPDATE customer SET email = 'typed@x.fr' WHERE siret = %s", SIRETS[1])
+    desk.books("UPDATE debtor SET credit = 77 WHERE no = (SELECT max(no) FROM debtor)")
+    desk.rounds()
+    undo(desk.hub, told.id)
+    desk.rounds()
+    assert desk.sees("SELECT id, city, phone, email, credit_limit FROM crm.company ORDER BY id") == [
+        (winner, "City 1", "+33141000009", "typed@x.fr", 100), (loser, "City 2", "+33141000002", "typed@x.fr", 77)]
+    assert desk.erp("SELECT city, phone, email, credit FROM customer ORDER BY id") == [
+        ("City 1", "+33141000009", "typed@x.fr", 100), ("City 2", "+33141000002", "typed@x.fr", 77)]
+    assert desk.books("SELECT siret, town, credit FROM debtor ORDER BY no") == [
+        (SIRETS[0], "City 1", 100), (SIRETS[1], "City 2", 77)]
+    assert [reconcile_flow(desk.hub, flow).totals for flow in desk.project.flows] == [{}, {}]
 
 
 def test_sets_of_links_follow_a_merge_and_come_back(both: Both) -> None:
