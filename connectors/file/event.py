@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from connectors.file.block import Block, paginate
 from connectors.file.json_text import parsed
-from connectors.file.nested import column_of, plain_number
+from connectors.file.nested import column_of, paths_of, plain_number
 from connectors.file.series import Series
 from connectors.page import PAGE_ROWS, Notices, Page
 from mappings.language.read import Read
@@ -92,7 +92,7 @@ class EventSource:
         yield from paginate(self.series.over(self._blocks(), self._raw, "inbox", self.detected), self.columns, rows)
 
     def _raw(self, cells: list[str]) -> str:
-        return orjson.dumps(dict(zip(self.paths, cells, strict=False))).decode()
+        return orjson.dumps(dict(zip(map(str, self.paths), cells, strict=False))).decode()
 
     def _blocks(self) -> Iterator[Block]:
         objects: list[dict[str, Any]] = []
@@ -106,11 +106,11 @@ class EventSource:
 
 
 def open_events(events: Sequence[tuple[int, bytes]], read: Read, wanted: Sequence[str]) -> EventSource:
-    """`wanted`: the paths that become columns (^NAME of a nested list's elements is NAME).
+    """`wanted`: the paths that become columns (see `paths_of`).
 
     A call has no trailer, and no lines that continue others.
     """
-    paths = list(dict.fromkeys(name.removeprefix("^") for name in wanted if name and not name.startswith("$")))
+    paths = list(paths_of(wanted))
     if read.records is not None and isinstance(read.records.by, str) and read.records.by not in paths:
         paths.append(read.records.by)
     read = read.model_copy(update={"trailer": None, "continues": None})

@@ -16,7 +16,7 @@ from connectors.file.block import Block, Damage, paginate
 from connectors.file.encoding import SAMPLE, mark_of, readable, settle, text_blocks
 from connectors.file.json_text import long_numbers, parsed
 from connectors.file.lines import NOTHING, whole_lines
-from connectors.file.nested import column_of
+from connectors.file.nested import column_of, paths_of
 from connectors.file.neutral import ANSWERS, KEPT, OWN_PREFIX, are_numbers
 from connectors.file.scan import Lines
 from connectors.file.series import Series
@@ -61,7 +61,7 @@ class JsonlSource:
             ) from error
 
     def _raw(self, cells: list[str]) -> str:
-        return orjson.dumps(dict(zip(self.paths, cells, strict=False))).decode()
+        return orjson.dumps(dict(zip(map(str, self.paths), cells, strict=False))).decode()
 
     def _blocks(self) -> Iterator[Block]:
         blocks = text_blocks(self.path, self.encoding, self.mark, self.block_bytes)
@@ -113,13 +113,13 @@ def _object(line: bytes, *, long: bool | None = None) -> dict[str, Any] | str:
 
 
 def open_jsonl(path: Path, read: Read, wanted: Sequence[str] = ()) -> JsonlSource:
-    """`wanted`: the paths that become columns (^NAME of a nested list's elements is NAME); without any, all that the
-    first lines show; what these show under the name of a derived column is one in any case."""
+    """`wanted`: the paths that become columns (see `paths_of`); without any, all that the first lines
+    show; what these show under the name of a derived column is one in any case."""
     form = read.format.jsonl if read.format and read.format.jsonl else JsonlFormat()
     with path.open("rb") as file:
         marked, _ = mark_of(file.read(4))
     encoding, mark = settle(path, marked or form.encoding)
-    paths = list(dict.fromkeys(name.removeprefix("^") for name in wanted if name and not name.startswith("$")))
+    paths = list(paths_of(wanted))
     for asked in (read.records.by if read.records else None, read.trailer.by if read.trailer else None):
         if isinstance(asked, str) and paths and asked not in paths:
             paths.append(asked)

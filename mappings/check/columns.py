@@ -10,6 +10,7 @@ from mappings.errors import Problem
 from mappings.language.derived import Derived, is_part
 from mappings.language.field import FieldMap, Part
 from mappings.language.file_pattern import FilePattern
+from mappings.language.flow import Into
 from mappings.language.read import Read
 from mappings.language.strict import Column
 from mappings.language.text import Text
@@ -96,13 +97,19 @@ def _named(place: FlowPlace) -> Iterator[tuple[FlowPlace, tuple[Step, ...], Colu
     for into in place.intos():
         if into.into.each is not None:
             continue  # columns are paths into the nested list
-        for position, column in enumerate(into.into.key):
-            yield into, ("key", position), column
-        for name in into.into.when:
-            yield into, ("when", name), name
-        for name, line in into.into.fields.items():
-            for path, column in field_columns(line):
-                yield into, ("fields", name, *path), column
+        for path, column in into_columns(into.into):
+            yield into, path, column
+
+
+def into_columns(into: Into) -> Iterator[tuple[tuple[Step, ...], Column]]:
+    """The columns that an into names, and where below it."""
+    for position, column in enumerate(into.key):
+        yield ("key", position), column
+    for name in into.when:
+        yield ("when", name), name
+    for name, line in into.fields.items():
+        for path, column in field_columns(line):
+            yield ("fields", name, *path), column
 
 
 def _read_by(read: Read) -> Iterator[tuple[tuple[Step, ...], Column]]:

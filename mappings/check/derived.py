@@ -128,7 +128,7 @@ def _written(place: FlowPlace) -> Problems:
 
 def _unused(place: FlowPlace) -> Problems:
     derive = place.flow.read.derive
-    named = [str(column).removeprefix(ABOVE) for column in _used(place)]
+    named = [str(column).lstrip(ABOVE) for column in _used(place)]
     above = [column for text in derive.values() for column in text.columns]
     for name in derive:
         if name in named or name in above:

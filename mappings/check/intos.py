@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from mappings.check.columns import twice
+from mappings.check.columns import into_columns, twice
 from mappings.check.expectation_arguments import columns_named, columns_of_entity, faults_of
 from mappings.check.expectations import KNOWN
 from mappings.check.literal_values import literal_problem
 from mappings.check.places import FlowPlace, IntoPlace, Problems
 from mappings.check.regexes import regex_problem
+from mappings.language.derived import ABOVE
 from mappings.language.flow import Matches, Not
 from mappings.language.words import did_you_mean, listed
 
@@ -43,9 +44,13 @@ def _key(place: IntoPlace) -> Problems:
     form = place.flow.read.format
     if into.each is not None and form is not None and form.jsonl is None:
         yield place.key("each").problem("each takes nested lists apart, which only jsonl has")
-    for position, column in enumerate(into.key):
-        if isinstance(column, str) and column.startswith("^") and into.each is None:
-            yield place.value("key", position).problem(f"{column}: ^ reaches the parent of `each`, which is not given")
+    for path, column in into_columns(into):
+        ups = len(column) - len(column.lstrip(ABOVE)) if isinstance(column, str) else 0
+        if ups and into.each is None and path[0] == "key":
+            yield place.value(*path).problem(f"{column}: ^ reaches the parent of `each`, which is not given")
+        elif ups > into.depth > 0:
+            yield place.value(*path).problem(
+                f"{column}: nothing stands so far above an element of {into.each}; write {ABOVE * into.depth} at most")
     if into.whole and into.owner is None:
         yield place.key("whole").problem("whole: whose children? It needs `owner`")
 

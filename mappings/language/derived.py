@@ -59,7 +59,10 @@ def derived_columns(derive: Mapping[str, Text]) -> dict[Column, Derived]:
 def with_derived(into: Into, derived: Mapping[Column, Derived]) -> Into:
     """The into with derived columns wherever it names one."""
     if into.each is not None:
-        derived = {**derived, **{f"{ABOVE}{name}": _above(column) for name, column in derived.items()}}
+        level = dict(derived)
+        for _ in range(into.depth):
+            level = {f"{ABOVE}{name}": _above(column) for name, column in level.items()}
+            derived = {**derived, **level}
     return into.model_copy(update={
         "keyed": into.keyed.model_copy(update={"from_": _swapped(into.key, derived)}),
         "when": {str(name) if name not in derived else derived[name]: said for name, said in into.when.items()},

@@ -84,7 +84,7 @@ class Into(Strict):
     keyed: Annotated[Key, ShortForm(key_form, (TEXT, {"type": "array", "items": TEXT})), Field(alias="key")]
     aliases: bool = False  # several keys of the id space may be one record
     when: dict[str, Condition] = Field(default={})  # which rows this into takes: column to raw values; all must hold
-    each: str | None = None  # nested lists (JSON lines): a path; each element is a row; ^name reaches the parent
+    each: str | None = None  # nested lists (JSON lines): a path; each element is a row; ^name reaches what holds it
     owner: Annotated[Owner, ShortForm(_owner, (TEXT,))] | None = None  # the record of the same row that this hangs on
     whole: bool = False  # children: what the owner's rows no longer name is absent
     match: tuple[AnyMatchRule, ...] = ()  # how a new key finds a record that is there already; the first hit wins
@@ -104,6 +104,11 @@ class Into(Strict):
     def key(self) -> Columns:
         """The columns of the key."""
         return self.keyed.from_
+
+    @property
+    def depth(self) -> int:
+        """How many things may hold an element of `each`, up to the row: one for each list on the way, at most."""
+        return sum(not step.isdigit() for step in self.each.split(".")) if self.each else 0
 
     @property
     def absence(self) -> Absence:
@@ -188,6 +193,11 @@ class Flow(Strict):
             return self
         derived = derived_columns(self.read.derive)
         return self.model_copy(update={"into": tuple(with_derived(into, derived) for into in self.into)})
+
+    def list_column(self, into: Into) -> str | None:
+        """The column that holds the lists of `each`: where another into takes a list on the way to them, that one."""
+        asked = [other.each for other in self.into if other.each and f"{into.each}.".startswith(f"{other.each}.")]
+        return min(asked, key=len) if asked and into.each else None
 
     def space_of(self, into: Into) -> str:
         """The id space of an into of this flow: as declared, else the flow, with the label from the second on."""

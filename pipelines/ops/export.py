@@ -137,7 +137,7 @@ def _columns(hub: Hub, connection: Connection, flow: Flow, sheets: Sequence[Shee
                 return [name for name in found if name not in KEPT]
             except NavetteError:
                 continue
-    return columns_wanted(flow)
+    return list(map(str, columns_wanted(flow)))
 
 
 def _exports_folder(hub: Hub) -> Path:

@@ -149,7 +149,7 @@ def resource_of(flow: Flow) -> Resource:
                                  todo="write read: {resource: …}: the table, view or model")
     wanted = [str(column) for column in flow.into[0].key] + columns_wanted(flow)
     return Resource(
-        name=name or flow.flow, key=tuple(map(str, flow.into[0].key)), columns=tuple(dict.fromkeys(wanted)),
+        name=name or flow.flow, key=tuple(map(str, flow.into[0].key)), columns=tuple(dict.fromkeys(map(str, wanted))),
         changed=None if flow.read.changed_since is None else str(flow.read.changed_since),
         overlap=seconds(flow.read.overlap), version=None if flow.read.version is None else str(flow.read.version),
         query=flow.read.query, reference=None if flow.write.reference is None else str(flow.write.reference),

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from connectors.file.folder import DropFile, drop_file, nearest_file
+from connectors.file.nested import ABOVE, ListPath
 from connectors.file.open import open_source
 from connectors.page import Source
 from crm_store import hub_tables as tables
@@ -22,17 +23,18 @@ from pipelines.runs.waiting import folder_of
 def columns_wanted(flow: Flow) -> list[str]:
     """The source columns that the flow names: what a format without headers has to give.
 
-    Of an into over a nested list, the list itself and what `^` reaches on the parent.
+    Of an into over a nested list, the column that holds the list and what `^` may reach on the row.
     """
     wanted: list[str] = []
+    lists = {name: ListPath(name) for into in flow.into if (name := flow.list_column(into))}
     for into in flow.into:
         named = [str(column) for column in columns_needed(into)]
-        if into.each is None:
+        if (held_in := flow.list_column(into)) is None:
             wanted += [column for column in named if not column.startswith("$")]
         else:
-            wanted += [into.each, *(column[1:] for column in named if column.startswith("^"))]
+            wanted += [held_in, *(column.lstrip(ABOVE) for column in named if column.startswith(ABOVE))]
     wanted += [str(column) for column in (flow.read.version, flow.read.stamp) if column is not None]
-    return list(dict.fromkeys(wanted))
+    return [lists.get(name, name) for name in dict.fromkeys(wanted)]
 
 
 def open_named(hub: Hub, flow: Flow, path: Path, variables: Mapping[str, str]) -> Source:

@@ -36,7 +36,7 @@ from pipelines.stages.decide import Matching
 from pipelines.stages.expectations.library import load_ahead
 from pipelines.stages.held import damaged_frame, faulty_frame, json_text
 from pipelines.stages.marks import MarksSeen, marks_of
-from pipelines.stages.nested import Part, part_of
+from pipelines.stages.nested import OwnerKey, Part, part_of
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.prints import Prints, read_by
 from pipelines.stages.read_part import Looked, ReadPart, gathered
@@ -243,10 +243,8 @@ class _IntoLanding:
     def __init__(self, what: Landing, number: int) -> None:
         self.what, self.plan, self.tables = what, what.plans[number], what.staging.intos[number]
         self.into = read_by(self.plan)
-        owner = next((p for p in what.plans if self.plan.owner and p.id_space in self.plan.owner.spaces), None)
-        self.owner_key = self.plan.owner.owner_key if self.plan.owner is not None else None
-        self.owned_by_element = owner is not None and owner.into.each is not None and owner.into.each == self.into.each
-        self.prints = Prints.of(what.flow, self.plan, (self.owner_key or ()) if self.owned_by_element else ())
+        self.owner_key, self.held_in = OwnerKey.of(self.plan, what.plans), what.flow.list_column(self.into)
+        self.prints = Prints.of(what.flow, self.plan, self.owner_key.columns)
         self.expects, self.asked = bool(self.into.expect), False
         self.matching = Matching(self.plan, self.tables, what.run, small=what.staging.small)
         self.meeting = Meeting(self.plan, self.tables)
@@ -277,7 +275,8 @@ class _IntoLanding:
 
     def read(self, page: Page) -> ReadPart:
         """What can be told of a page without the store; pages come in order, in the reader's thread."""
-        part = part_of(page, self.into, [str(column) for column in self.prints.columns], self.last_row)
+        part = part_of(page, self.into, [str(column) for column in self.prints.columns], self.last_row,
+                       self.held_in)
         for numbers in (part.damaged["row"], part.frame.index, *(() if part.broken is None else (part.broken["row"],))):
             if len(numbers):
                 self.last_row = max(self.last_row, int(numbers.max()))
@@ -359,10 +358,10 @@ class _IntoLanding:
     def _refuse_orphans(self, read: ReadPart, taken: pd.Index[int], faults: Faults) -> None:
         """A child whose owner cannot even be named hangs on nothing, whether its owner was refused or left out."""
         owner = self.plan.owner
-        if owner is not None and self.owner_key is not None:
-            keys = self._owner_keys(read.part).loc[taken]
+        if owner is not None:
+            keys = self.owner_key.read(read.part, self.what.variables).loc[taken]
             faults.add(taken[keys.isna().to_numpy()], field=owner.column, code="owner_refused", entity=owner.entity,
-                       key=", ".join(map(str, self.owner_key)))
+                       key=", ".join(map(str, self.owner_key.key)))
 
     def _staged(self, page: Part, decoded: Decoded, good: pd.Index[int], keys: pd.Series, marks: pd.Series,
                 stamps: pd.Series, hashes: pd.Series, lines: pd.Series) -> pa.Table:
@@ -372,7 +371,7 @@ class _IntoLanding:
         }
         for item in self.plan.fields:
             if item.reference is not None and item.reference.owner_key is not None:
-                columns[f"k_{item.reference.column}"] = self._owner_keys(page)
+                columns[f"k_{item.reference.column}"] = self.owner_key.read(page, self.what.variables)
             elif item.reference is not None:
                 columns[f"k_{item.reference.column}"] = decoded.values[item.name]
             else:
@@ -385,15 +384,6 @@ class _IntoLanding:
         return pa.table({
             name: pa.array(values if len(values) == len(good) else values.loc[good]) for name, values in columns.items()
         })
-
-    def _owner_keys(self, page: Part) -> pd.Series:
-        """The key of each row's owner: of the row itself, or for elements of a list of the row that holds them."""
-        key, variables = self.owner_key or (), self.what.variables
-        if page.parents is None or self.owned_by_element:
-            return keys_of(page.frame, key, variables)
-        parents = keys_of(page.raw, key, variables)
-        return pd.Series(parents.reindex(page.parents.to_numpy()).to_numpy(), index=page.frame.index,
-                         dtype="string[pyarrow]")
 
     def _decimal(self) -> Literal[".", ","] | None:
         found = self.what.flow.read.decimal or self.what.source.detected.get("decimal")

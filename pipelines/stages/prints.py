@@ -11,7 +11,6 @@ import xxhash
 from mappings.codecs.columns import columns_needed
 from mappings.codecs.fingerprint import fingerprints
 from mappings.codecs.into import resolve_column
-from mappings.language.derived import roots
 from mappings.language.flow import Flow, Into
 from mappings.language.strict import Column
 from pipelines.stages.plan import IntoPlan
@@ -28,8 +27,7 @@ class Prints:
     @staticmethod
     def of(flow: Flow, plan: IntoPlan, more: Sequence[Column] = ()) -> Prints:
         """`more`: columns that the mapping does not name for this into, and that tell rows apart."""
-        beside = [root for column in more for root in roots(column)]
-        return Prints((*columns_needed(read_by(plan)), *flow.read.mark_columns, *beside), plan.salt, plan.label)
+        return Prints((*columns_needed(read_by(plan)), *flow.read.mark_columns, *more), plan.salt, plan.label)
 
     def told(self, frame: pd.DataFrame, variables: Mapping[str, str]) -> pd.Series:
         """The fingerprint of each row, int64, aligned with the frame; `variables`: parts of the file's name."""

@@ -158,6 +158,13 @@ def test_intos(tmp_path: Path, line: str, said: str):
     assert flow_told(tmp_path, text) == [said]
 
 
+@pytest.mark.parametrize(("each", "written", "most"), [("lines", "^^id", "^"), ("lines.0.lots", "^^^id", "^^")])
+def test_no_more_holders_than_an_element_can_have(tmp_path: Path, each: str, written: str, most: str):
+    text = FLOW.replace("key: CODE\n", f"key: [{written}, n]\n    each: {each}\n").replace("read: {", "read: {format: jsonl, ")
+    said = f"6:11: {written}: nothing stands so far above an element of {each}; write {most} at most"
+    assert said in flow_told(tmp_path, text)
+
+
 def test_absence_only_acts_in_a_full_read(tmp_path: Path):
     text = FLOW.replace("    key", "    absent: unlink\n    key")
     assert flow_told(tmp_path, text) == ["6:5: warning: company: absent: unlink only acts in a full read; write read.full: true"]
