@@ -20,6 +20,7 @@ from mappings.language.read import Read
 _WHOLE = r"^\s*(?:\d{1,18}|[1-3]\d{18})\s*$"  # below _MOST
 _PLAIN = r"^\s*(?P<whole>\d{1,18}|[1-3]\d{18})(?:\.(?P<part>\d*))?\s*$"
 _NUMBER = r"^\s*[+-]?(\d{1,99}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*$"
+_OFFSET = r"[T ]\S+ ?(?:Z|[+-]\d{2}(?::?\d{2})?)$"  # behind a time
 _MOST = 4 * 10**18
 _STEPS = ((0, 10**6), (4 * 10**12, 10**4), (10**14, 1), (_MOST, 0))
 """From which number on how many marks there are for each whole one: six decimals as far as milliseconds since 1970 go,
@@ -132,8 +133,10 @@ def _times(frame: pd.DataFrame, column: int | str, read: Read) -> pd.Series:
     if name is None:
         return pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
     raw = frame[name].str.replace(POINT, ".").str.replace("\u00a0", " ").str.replace("  ", " ").str.strip()
-    times = pd.to_datetime(raw.astype(object), format=read.stamp_format or "ISO8601", errors="coerce", utc=False)
-    if getattr(times.dt, "tz", None) is None:
-        times = times.dt.tz_localize(read.timezone or "UTC", ambiguous=True, nonexistent="shift_forward")
-    micros = times.dt.tz_convert("UTC").dt.as_unit("us").astype("int64")
+    form = read.stamp_format or "ISO8601"
+    times = pd.to_datetime(raw.astype(object), format=form, errors="coerce", utc=True)
+    if read.timezone not in (None, "UTC") and "%z" not in form:
+        local = times.dt.tz_localize(None).dt.tz_localize(read.timezone, ambiguous=True, nonexistent="shift_forward")
+        times = times.where(raw.str.contains(_OFFSET).fillna(False), local.dt.tz_convert("UTC"))
+    micros = times.dt.as_unit("us").astype("int64")
     return micros.where(times.notna()).astype("int64[pyarrow]")

@@ -78,3 +78,14 @@ def test_numbers_beyond_any_order_are_the_greatest_and_told_as_what_cannot_be_re
     read = Read(version="rev")
     seen.look(frame, marks_of(frame, read, None)[0], read)
     assert (seen.notice(read) or {}).get("written") == told
+
+
+@pytest.mark.parametrize(("zone", "local"), [(None, "10:00"), ("Europe/Paris", "08:00")])
+def test_times_of_several_offsets_and_of_none_are_in_one_order(zone: str | None, local: str) -> None:
+    cells = ["2026-03-28T10:00:00+01:00", "2026-03-30T10:00:00+02:00", "2026-03-30 10:00:00 Z", "2026-03-30T10:00:00", "", "x"]
+    frame = pd.DataFrame({"at": cells}, dtype="string[pyarrow]")
+    stamps = marks_of(frame, Read(stamp="at", timezone=zone), None)[1]
+    assert [None if pd.isna(stamp) else f"{pd.Timestamp(stamp, unit='us'):%d %H:%M}" for stamp in stamps] == [
+        "28 09:00", "30 08:00", "30 10:00", f"30 {local}", None, None]
+    single = [marks_of(frame.iloc[[row]], Read(stamp="at", timezone=zone), None)[1].iloc[0] for row in range(4)]
+    assert single == stamps.tolist()[:4]
