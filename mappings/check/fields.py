@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mappings.check.literal_values import literal_problem, unfit_values
 from mappings.check.places import FlowPlace, IntoPlace, Problems, Step
 from mappings.check.regexes import regex_problem
-from mappings.check.time_formats import time_format_problem, written_format_problem
+from mappings.check.time_formats import SHORT_YEAR, time_format_problem, written_format_problem
 from mappings.codecs.conversion import conversion_problem
 from mappings.codecs.durations import SECONDS
 from mappings.codecs.into import cell_spec
@@ -19,7 +19,8 @@ from mappings.language.field import FieldMap, Out
 from mappings.language.text import Text
 from mappings.language.words import did_you_mean, listed
 
-OWN_OPTIONS = ("format", "decimal", "scale", "round", "region", "timezone", "true", "false", "collapse", "case")
+OWN_OPTIONS = ("format", "century", "decimal", "scale", "round", "region", "timezone", "true", "false", "collapse",
+               "case")
 """Keys that only some codecs listen to; the others work on the text before any codec, or on the field itself."""
 
 OF_TEXTS = ("html", "replace", "split", "part", "extract", "pattern", "values")
@@ -151,8 +152,12 @@ def _times(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
         yield place.value("fields", name, "timezone").problem(f"{name}: {problem}")
     codec = codec_name(line, spec)
     for position, form in enumerate(line.format or ()):
-        if codec in ("date", "datetime") and (problem := time_format_problem(form)):
+        if codec in ("date", "datetime") and (
+                problem := time_format_problem(form, zoned=codec == "datetime")):
             yield place.value("fields", name, "format", position).problem(f"{name}: {problem}")
+    if line.century is not None and not any(SHORT_YEAR in form for form in line.format or ()):
+        yield place.key("fields", name, "century").problem(
+            f"{name}: century is of years with two digits, and no `format` has {SHORT_YEAR}")
     written = line.out.format if isinstance(line.out, Out) else None
     if written is not None and codec in ("date", "datetime") and (problem := written_format_problem(written)):
         yield place.value("fields", name, "out", "format").problem(f"{name}.out: {problem}")

@@ -110,7 +110,7 @@ def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[s
 def _rows(place: FlowPlace, read: Read) -> Problems:
     if read.stamp_format is not None and read.stamp is None and read.version is None:
         yield place.key("read", "stamp_format").problem("read.stamp_format needs `stamp`, the column it describes")
-    if read.stamp_format is not None and (problem := time_format_problem(read.stamp_format, numbers=())):
+    if read.stamp_format is not None and (problem := time_format_problem(read.stamp_format, ())):
         yield place.value("read", "stamp_format").problem(f"read.stamp_format: {problem}")
     fixed = read.format is not None and read.format.fixed is not None
     for key, by in (("records", read.records and read.records.by), ("trailer", read.trailer and read.trailer.by)):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
-NUMBERS = ("epoch", "epoch_ms", "excel")
-_TRIED = datetime(2026, 11, 22, 13, 45, 59)  # a moment whose every part differs
+WORDS = ("iso", "epoch", "epoch_ms", "excel")
+SHORT_YEAR = "%y"
+_TRIED = datetime(2026, 11, 22, 13, 45, 59, tzinfo=UTC)  # a moment whose every part differs
 # The letters of other tools, French ones too; a letter alone counts only where no other stands beside it.
 _LETTERS = re.compile(
     r"(?P<year>yyyy|aaaa)|(?P<short>yy|aa)|(?P<month>mmmm?)|(?P<minute>mi)|(?P<mm>mm)|(?P<day>dd|jj)|(?P<hour>hh(24)?)"
@@ -16,13 +17,15 @@ _WRITTEN = {"year": "%Y", "short": "%y", "minute": "%M", "day": "%d", "hour": "%
 _ALONE = {"y": "short", "m": "mm", "d": "day", "j": "day", "h": "hour", "i": "minute", "s": "second"}
 
 
-def time_format_problem(form: str, numbers: Sequence[str] = NUMBERS) -> str | None:
-    """What is wrong with a strptime format; None where dates written in it are read back. `numbers`: words that may
-    stand instead."""
-    if form in numbers:
+def time_format_problem(form: str, words: Sequence[str] = WORDS, *, zoned: bool = True) -> str | None:
+    """What is wrong with a strptime format; None where dates written in it are read back. `words`: those that may
+    stand instead; `zoned`: whether it may tell the offset."""
+    if form in words:
         return None
     if "%" not in form:
-        return _no_directive(form, numbers)
+        return _no_directive(form, words)
+    if problem := _zone_problem(form, zoned=zoned):
+        return problem
     try:
         back = datetime.strptime(_TRIED.strftime(form), form)
     except ValueError as error:
@@ -32,14 +35,23 @@ def time_format_problem(form: str, numbers: Sequence[str] = NUMBERS) -> str | No
     return None
 
 
+def _zone_problem(form: str, *, zoned: bool) -> str | None:
+    directives = re.findall("%(.)", form)
+    if "Z" in directives:
+        return f"{form!r}: what %Z stands for is not the same everywhere; read offsets, with %z"
+    if "z" in directives and not zoned:
+        return f"{form!r}: a date has no offset: leave out the time, which is cut off where it stands behind a date"
+    return None
+
+
 def written_format_problem(form: str) -> str | None:
     """What is wrong with a format that is only written; it may tell a part of the date."""
-    return _no_directive(form, NUMBERS) if "%" not in form and form not in NUMBERS else None
+    return _no_directive(form, WORDS) if "%" not in form and form not in WORDS else None
 
 
-def _no_directive(form: str, numbers: Sequence[str]) -> str:
+def _no_directive(form: str, words: Sequence[str]) -> str:
     near = _near(form)
-    hint = f", as in {near!r}" if "%" in near else f", or one of {', '.join(numbers)}" if numbers \
+    hint = f", as in {near!r}" if "%" in near else f", or one of {', '.join(words)}" if words \
         else ", as in '%Y-%m-%d'"
     return f"{form!r} is no date format: write strptime directives{hint}"
 

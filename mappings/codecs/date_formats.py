@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
 import numpy as np
@@ -28,6 +28,7 @@ _WIDTHS = {"d": 2, "m": 2, "Y": 4, "y": 2, "H": 2, "M": 2, "S": 2, "f": 6}
 _PIECE = re.compile(r"%(.)|([^%])", re.DOTALL)
 _LOCAL = pa.timestamp("us")
 _YEARS = 9999
+_CENTURY = np.timedelta64(36525, "D")  # between any day from 2001 to 2068 and that day a hundred years earlier
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,11 @@ def template(form: str) -> Template | None:
     return Template(layout, tuple(parts)) if whole else None
 
 
-def parse_fixed(cells: Cells, forms: Sequence[str]) -> pa.TimestampArray:
-    """timestamp[us] as written, of the cells that have a form's exact width; null elsewhere."""
+def parse_fixed(cells: Cells, forms: Sequence[str], latest: datetime | None = None) -> pa.TimestampArray:
+    """timestamp[us] as written, of the cells that have a form's exact width; null elsewhere.
+
+    `latest`: what two digits of a year would put behind it is a hundred years earlier.
+    """
     found = pa.nulls(len(cells), _LOCAL)
     for fixed in (template(form) for form in forms):
         open_ = ~present(found)
@@ -65,18 +69,22 @@ def parse_fixed(cells: Cells, forms: Sequence[str]) -> pa.TimestampArray:
             continue
         having, digits = laid_out(cells, fixed.layout)
         good, moments = _moments(digits, fixed)
+        if latest is not None and any(directive == "y" for directive, _ in fixed.parts):
+            moments = np.where(moments > np.datetime64(latest), moments - _CENTURY, moments)
         having[having] = good
         if having.any():
             found = placed(found, having & open_, pa.array(moments[good][open_[having]], _LOCAL))
     return found
 
 
-def parse_rest(found: pa.TimestampArray, cells: Cells, forms: Sequence[str]) -> pa.TimestampArray:
+def parse_rest(found: pa.TimestampArray, cells: Cells, forms: Sequence[str], latest: datetime | None = None
+               ) -> pa.TimestampArray:
     """`found`, with what Python makes of the cells that have none; a zone in the text is converted to UTC."""
     for form in forms:
         open_ = present(cells) & ~present(found)
         if open_.any():
-            found = placed(found, open_, judged(picked(cells, open_), partial(_strptime, form=form), _LOCAL))
+            read = partial(_strptime, form=form, latest=latest)
+            found = placed(found, open_, judged(picked(cells, open_), read, _LOCAL))
     return found
 
 
@@ -111,9 +119,12 @@ def _century(year: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(year >= 69, 1900, 2000) + year
 
 
-def _strptime(text: str, form: str) -> datetime | None:
+def _strptime(text: str, form: str, latest: datetime | None) -> datetime | None:
     try:
         moment = datetime.strptime(text, form)
     except ValueError:
         return None
-    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    if latest is None or moment <= latest or "%y" not in form.replace("%%", ""):
+        return moment
+    return moment - timedelta(days=int(_CENTURY.astype(int)))

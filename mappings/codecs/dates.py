@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,12 +29,15 @@ from mappings.codecs.date_formats import parse_fixed, parse_rest
 from mappings.codecs.reading import Reading, Rule, refuse
 from mappings.errors import ConfigurationError
 
+ISO = "iso"
+"""The word that stands in a list of formats for what is read without one."""
 ISO_DATES = ("%Y-%m-%d", "%Y%m%d")
 _TIMES = (" %H:%M:%S", "T%H:%M:%S", " %H:%M", "T%H:%M", " %H:%M:%S.%f")  # what most often stands behind a date
 _TIME = r"[T ]\s*(?:[01]?\d|2[0-3])[:hH][0-5]\d(?:[:mM][0-5]\d(?:[.,]\d+)?)?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?$"
 _ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2}(?::\d{2})?)?)$"  # seconds: the zones of before 1911
 _YEAR = re.compile(r"(?<!%)((?:%%)*)%Y")
 _UTC, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+_ZONED = "zoned"
 _EPOCH = Decimal(0)
 _SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets, in seconds
 _COUNTED = {  # numbers instead of dates: the moment of 0, and seconds per unit
@@ -45,18 +49,18 @@ _COUNTED = {  # numbers instead of dates: the moment of 0, and seconds per unit
 
 def decode_date(cells: Cells, rule: Rule) -> Reading:
     """date32. A time behind the date is cut off as it stands: the day is the one that is written."""
-    forms = rule.map.format or ISO_DATES
-    moments = _read(plain_spaces(cells), forms, dated=True)
+    forms = [part for form in rule.map.format or (ISO,) for part in (ISO_DATES if form == ISO else (form,))]
+    moments = _read(plain_spaces(cells), tuple(forms), dated=True, latest=_latest(rule))
     strange = present(cells) & ~present(moments)
     return refuse(moments.cast(pa.date32(), safe=False), strange, "not_date", format=_shown(rule, "YYYY-MM-DD"))
 
 
 def encode_date(values: Any, rule: Rule) -> Cells:
     """In the first of the mapping's formats."""
-    form = (rule.map.format or ISO_DATES)[0]
+    form = (rule.map.format or (ISO,))[0]
     if form in _COUNTED:
         return _counted(values.cast(_LOCAL), form)
-    return contiguous(pc.strftime(values, form))
+    return contiguous(pc.strftime(values, ISO_DATES[0] if form == ISO else form))
 
 
 def decode_datetime(cells: Cells, rule: Rule) -> Reading:
@@ -66,27 +70,19 @@ def decode_datetime(cells: Cells, rule: Rule) -> Reading:
     """
     text = plain_spaces(cells)
     zone = zone_of(rule)
-    if rule.map.format is None:
-        moments = _iso(text, zone)
-    else:
-        zoned = [form for form in rule.map.format if "%z" in form or form in _COUNTED]
-        moments = _in_utc(_read(text, tuple(form for form in rule.map.format if form not in zoned)), zone)
-        open_ = present(text) & ~present(moments)
-        if zoned and open_.any():
-            rest = _read(picked(text, open_), tuple(zoned))
-            moments = placed(moments, open_, pc.assume_timezone(rest, "UTC").cast(_UTC))
+    moments = _iso(text, zone) if rule.map.format is None else _in_forms(text, rule, rule.map.format, zone)
     strange = present(cells) & ~present(moments)
     return refuse(moments, strange, "not_datetime", format=_shown(rule, "YYYY-MM-DD HH:MM:SS"))
 
 
 def encode_datetime(values: Any, rule: Rule) -> Cells:
     """In the first of the mapping's formats, else ISO with the offset; in the field's `timezone`."""
-    form = rule.map.format[0] if rule.map.format else "%Y-%m-%dT%H:%M:%S%z"
+    form = (rule.map.format or (ISO,))[0]
     if form in _COUNTED:
         return _counted(values.cast(_LOCAL), form)
     local = values.cast(pa.timestamp("us", tz=zone_of(rule)))
-    if "%f" in form or not rule.map.format:
-        return judged_moments(local, _written(form, precise=not rule.map.format))
+    if "%f" in form or form == ISO:
+        return judged_moments(local, _written(form, precise=form == ISO))
     # Arrow writes the fraction of the array's own unit into %S.
     return contiguous(pc.strftime(pc.floor_temporal(local, unit="second").cast(pa.timestamp("s", zone_of(rule))), form))
 
@@ -115,11 +111,33 @@ def zone_of(rule: Rule) -> str:
     return name
 
 
-def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
-    """timestamp[us] of the cells in one of the forms; `dated` also accepts a time behind a date."""
+def _latest(rule: Rule) -> datetime | None:
+    """The moment after which no year of two digits lies, where the mapping says so."""
+    return datetime.now(UTC).replace(tzinfo=None) if rule.map.century == "past" else None
+
+
+def _in_forms(cells: Cells, rule: Rule, forms: Sequence[str], zone: str) -> Any:
+    """timestamp[us, UTC] of the cells in the first of the forms that fits, which may tell the zone or not."""
+    found = pa.nulls(len(cells), _UTC)
+    for kind, alike in groupby(forms, _kind):
+        open_ = present(cells) & ~present(found)
+        chosen = picked(cells, open_)
+        moments = _iso(chosen, zone) if kind == ISO else _in_utc(
+            _read(chosen, tuple(alike), latest=_latest(rule)), "UTC" if kind == _ZONED else zone)
+        found = placed(found, open_, moments)
+    return found
+
+
+def _kind(form: str) -> str:
+    return ISO if form == ISO else _ZONED if form in _COUNTED or "%z" in form.replace("%%", "") else ""
+
+
+def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False, latest: datetime | None = None) -> Any:
+    """timestamp[us] of the cells in one of the forms; `dated` also accepts a time behind a date. `latest`: see
+    `parse_fixed`."""
     written = tuple(form for form in forms if form not in _COUNTED)
     timed = [form + time for form in written for time in _TIMES] if dated else []
-    found = parse_rest(parse_fixed(cells, [*written, *timed]), cells, written)
+    found = parse_rest(parse_fixed(cells, [*written, *timed], latest), cells, written, latest)
     for form in forms:
         open_ = present(cells) & ~present(found)
         if not open_.any():
@@ -127,14 +145,14 @@ def _read(cells: Cells, forms: tuple[str, ...], *, dated: bool = False) -> Any:
         if form in _COUNTED:
             found = placed(found, open_, judged(picked(cells, open_), _counter(form), _LOCAL))
         elif dated:
-            found = placed(found, open_, _without_time(picked(cells, open_), form))
+            found = placed(found, open_, _without_time(picked(cells, open_), form, latest))
     return found
 
 
-def _without_time(cells: Cells, form: str) -> Any:
+def _without_time(cells: Cells, form: str, latest: datetime | None) -> Any:
     timed = matches(cells, _TIME)
-    bare = pc.replace_substring_regex(nulled(cells, ~timed), _TIME, "")
-    return parse_rest(parse_fixed(contiguous(bare), [form]), contiguous(bare), [form])
+    bare = contiguous(pc.replace_substring_regex(nulled(cells, ~timed), _TIME, ""))
+    return parse_rest(parse_fixed(bare, [form], latest), bare, [form], latest)
 
 
 def _iso(cells: Cells, zone: str) -> Any:

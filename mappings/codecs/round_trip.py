@@ -27,7 +27,7 @@ from mappings.messages import render
 
 _SUSPECTS = (
     "case", "collapse", "max", "html", "replace", "values", "blank", "format", "scale", "timezone", "split", "as_",
-    "true", "false", "region",
+    "true", "false", "region", "century",
 )
 _NAME = "value"
 _SHOWN = 60

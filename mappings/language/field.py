@@ -80,7 +80,8 @@ class FieldMap(Text):
     compute: Annotated[str, AfterValidator(_formula)] | None = None  # over columns: QTY * PRICE * (1 - DISCOUNT / 100)
     # the codec, and what it needs
     as_: Annotated[str | None, Field(alias="as")] = None  # the codec; default: by the field's type and format
-    format: Annotated[tuple[str, ...], OneOrMore] | None = None  # date, datetime: strptime, epoch, epoch_ms, excel
+    format: Annotated[tuple[str, ...], OneOrMore] | None = None  # date, datetime: strptime, iso, epoch, …
+    century: Literal["past"] | None = None  # what two digits of a year (%y) put after today is a hundred years earlier
     decimal: Literal[".", ","] | None = None  # decimal sign; default: the file's, else both are told apart
     scale: int | None = None  # digits after the point in a number written without one: 000034501668 with 2
     round: bool = False  # more digits than the field keeps: round half up instead of rejecting

@@ -295,6 +295,7 @@ def test_the_owner_link_has_to_be_on_the_child(tmp_path: Path):
         ("city: {from: A, split: '/', part: 0}", "8:41: city: parts count from 1; -1 is the last"),
         ("city: {from: A, many: true}", "8:23: city: many belongs to links; city is text"),
         ("seen: {from: A, timezone: Paris}", "8:33: seen: there is no time zone 'Paris'; did you mean 'Europe/Paris'?"),
+        ("since: {from: A, format: '%d/%m/%Y', century: past}", "8:44: since: century is of years with two digits, and no `format` has %y"),
         ("since: {from: A, format: DD/MM/YYYY}", "8:32: since: 'DD/MM/YYYY' is no date format: write strptime directives, as in '%d/%m/%Y'"),
         ("since: {from: A, out: {to: A, format: DD/MM/YYYY}}", "8:45: since.out: 'DD/MM/YYYY' is no date format: write strptime directives, as in '%d/%m/%Y'"),
         ("since: {from: A, format: '%d/%m'}", "8:32: since: '%d/%m' does not tell the whole date: it needs day, month and year"),

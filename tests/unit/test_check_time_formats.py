@@ -21,7 +21,7 @@ def test_letters_of_other_tools_are_told_as_directives(form: str, meant: str):
 
 def test_what_tells_no_letter_is_told_the_words_that_may_stand():
     assert time_format_problem("x") == (
-        "'x' is no date format: write strptime directives, or one of epoch, epoch_ms, excel")
+        "'x' is no date format: write strptime directives, or one of iso, epoch, epoch_ms, excel")
 
 
 def test_a_format_that_is_only_written_may_tell_a_part_of_the_date():
@@ -29,3 +29,11 @@ def test_a_format_that_is_only_written_may_tell_a_part_of_the_date():
     assert written_format_problem("epoch") is None
     assert written_format_problem("mm/yyyy") == (
         "'mm/yyyy' is no date format: write strptime directives, as in '%m/%Y'")
+
+
+def test_offsets_belong_to_times_and_names_of_zones_to_nothing():
+    assert time_format_problem("%d/%m/%Y %H:%M %z") is None
+    assert time_format_problem("%d/%m/%Y %H:%M %z", zoned=False) == (
+        "'%d/%m/%Y %H:%M %z': a date has no offset: leave out the time, which is cut off where it stands behind a date")
+    assert time_format_problem("%d/%m/%Y %H:%M %Z") == (
+        "'%d/%m/%Y %H:%M %Z': what %Z stands for is not the same everywhere; read offsets, with %z")

@@ -128,3 +128,18 @@ def test_a_moment_for_a_date_field_is_the_day_in_its_time_zone():
 def test_a_time_zone_that_there_is_not_is_a_configuration_error():
     with pytest.raises(ConfigurationError, match="not a time zone"):
         read(["2026-07-01 12:00"], MOMENT, timezone="Paris")
+
+
+def test_the_formats_of_a_list_may_tell_the_offset_or_not_and_be_iso():
+    cells = ["29/03/2026 10:00:00 +0200", "29/03/2026 10:00", "2026-03-29T10:00:00+02:00", "2026-03-29 10:00", "1774771200", "x"]
+    forms = ["%d/%m/%Y %H:%M:%S %z", "%d/%m/%Y %H:%M", "iso", "epoch"]
+    assert read(cells, MOMENT, format=forms, timezone="Europe/Paris") == [at(2026, 3, 29, 8)] * 5 + ["NOT_DATETIME"]
+    assert read(["22/11/2026", "20261122", "2026-11-22 10:00"], DATE, format=["%d/%m/%Y", "iso"]) == [DAY] * 3
+
+
+def test_two_digits_of_a_year_may_always_be_past():
+    cells = ["12/12/60", "29/02/68", "12/12/69", "01/01/01", "1/2/60", "12/12/60 10:00"]
+    said = [date(1960, 12, 12), date(1968, 2, 29), date(1969, 12, 12), date(2001, 1, 1), date(1960, 2, 1), date(1960, 12, 12)]
+    assert read(cells, DATE, format="%d/%m/%y", century="past") == said
+    assert read(["12/12/2060"], DATE, format=["%d/%m/%y", "%d/%m/%Y"], century="past") == [date(2060, 12, 12)]
+    assert read(["12/12/60 10:00 +0200"], MOMENT, format="%d/%m/%y %H:%M %z", century="past") == [at(1960, 12, 12, 8)]
