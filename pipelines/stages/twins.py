@@ -136,13 +136,14 @@ def some_alike(plan: IntoPlan, tables: IntoStaging) -> list[Select[Any]]:
 
 
 def _twins_before(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> ColumnElement[bool]:
-    """Whether a row that is not taken in yet is still held as a twin by an earlier run."""
+    """Whether a row that is not taken in yet is still held as a twin by an earlier run: also one that by now waits
+    for a record, which says nothing of what it is itself."""
     twins = select(hub.held.c.key).where(
         hub.held.c.feed == plan.feed, hub.held.c.state == "open", hub.held.c.code == "twins"
     )
     if connection.scalar(twins.limit(1)) is None:
         return false()
-    return and_(tables.fate.c["class"].in_(["link", "review"]), tables.rows.c.key.in_(twins))
+    return and_(tables.fate.c["class"].in_(["link", "review", "parked"]), tables.rows.c.key.in_(twins))
 
 
 def not_strangers(members: Subquery, sides: int, others: int, order: str | None = None) -> Subquery:
@@ -163,4 +164,4 @@ def _twin_of(alike: dict[str, Any], group: FromClause) -> dict[str, Any]:
     """`alike`: what the rows of the group have in common, the rule or the record that they fit."""
     told = {"count": group.c.n, "keys": group.c.low_key + " … " + group.c.high_key} | alike
     pairs = [part for name, value in told.items() for part in (name, value)]
-    return {"class": "review", "code": "twins", "params": func.jsonb_build_object(*pairs)}
+    return {"class": "review", "code": "twins", "field": null(), "params": func.jsonb_build_object(*pairs)}
