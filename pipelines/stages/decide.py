@@ -24,6 +24,7 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    case,
     delete,
     exists,
     false,
@@ -42,14 +43,14 @@ from sqlalchemy.sql.selectable import FromClause
 from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
 from pipelines.stages.later_twins import let_twins_wait
-from pipelines.stages.match import HIGH, LOW, match_rows, of_run
+from pipelines.stages.match import HIGH, LOW, awaited, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 from pipelines.stages.superseded import Aside, older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
 from pipelines.stages.unlike import Unlike
-from pipelines.stages.waiting import Pairs, as_linked, comes_in, hopeless_rows, refuse_for_links, value_indexes
+from pipelines.stages.waiting import Pairs, as_linked, comes_in, hopeless_links, refuse_for_links, value_indexes
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -309,10 +310,17 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             if not plan.references:
                 continue
             s, fate = tables.rows, tables.fate
-            hopeless = hopeless_rows(plan, tables, pairs, taken_in)
+            links = hopeless_links(plan, tables, pairs, taken_in)
+            if not links:
+                continue
+            # What it waits for is what does not come, and not the first link that is not there yet.
+            field = case(*[(hopeless, literal(reference.column)) for reference, hopeless in links])
+            params = case(*[(hopeless, awaited(reference, s.c[f"k_{reference.column}"]))
+                            for reference, hopeless in links])
             dropped = connection.execute(
-                update(fate).where(fate.c["class"] == "waits", s.c.row_no == fate.c.row_no, hopeless)
-                .values({"class": "parked"})
+                update(fate).where(fate.c["class"] == "waits", s.c.row_no == fate.c.row_no,
+                                   or_(*[hopeless for _, hopeless in links]))
+                .values({"class": "parked", "field": field, "params": params})
             ).rowcount
             moved = moved or dropped > 0
     for plan, tables in pairs:

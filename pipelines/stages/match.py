@@ -120,7 +120,7 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     for waiting, reference in waits:
         # Whether it is refused for that is decided when it is known that its record does not come in this run.
         verdict.add(waiting, "parked", code="waits_for", field=reference.column,
-                    params=_awaited(reference, s.c[f"k_{reference.column}"]))
+                    params=awaited(reference, s.c[f"k_{reference.column}"]))
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
     if plan.writes and not plan.decided:
@@ -144,7 +144,7 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
         verdict.add(fit.c.hits == 1, "link")
     if not plan.into.create:
         itself = Reference("", plan.into.entity, (plan.id_space,))
-        verdict.add(true(), "parked", code="waits_for", params=_awaited(itself, s.c.key))
+        verdict.add(true(), "parked", code="waits_for", params=awaited(itself, s.c.key))
     candidates: ColumnElement[Any] = cast(null(), ARRAY(BigInteger))
     if fits:
         candidates = case(*[(fit.c.hits > 0, fit.c.candidates) for _, fit in fits])
@@ -203,7 +203,7 @@ def agreement_of(plan: IntoPlan, s: FromClause, matched: FromClause) -> LateralF
     )
 
 
-def _awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any]:
+def awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any]:
     """What a row waits for: the record of this entity with this key, in one of these spaces or by a field."""
     told: dict[str, Any] = {"entity": reference.entity, "by": reference.by}
     if reference.by is None:

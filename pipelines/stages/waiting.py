@@ -45,11 +45,17 @@ def still_waiting(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
 
 def hopeless_rows(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive) -> ColumnElement[bool]:
     """A link's key is neither in the crosswalk nor on a row of this run that `alive` says may still come in."""
-    return or_(false(), *[
-        _hopeless(reference, tables, plan, pairs, alive)
+    return or_(false(), *[hopeless for _, hopeless in hopeless_links(plan, tables, pairs, alive)])
+
+
+def hopeless_links(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Alive
+                   ) -> list[tuple[Reference, ColumnElement[bool]]]:
+    """The links that rows wait for, and for each whether that is in vain, as in `hopeless_rows`."""
+    return [
+        (reference, _hopeless(reference, tables, plan, pairs, alive))
         for reference in plan.references
         if reference.otherwise == "reject" or (reference.otherwise == "park" and reference.by is None)
-    ])
+    ]
 
 
 def refuse_for_links(plan: IntoPlan, matched: Table) -> Update | None:

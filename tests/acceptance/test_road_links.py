@@ -98,6 +98,16 @@ into:
     siret: {from: SIRET, as: text}
     parent: {from: GROUP, as: text, refers: {entity: company, by: siret, else: reject}}
 """,
+    "staff": """
+flow: staff
+system: erp
+into:
+  - {entity: company, key: CODE, fields: {name: {from: SIRET, required: true}}}
+  - entity: contact
+    key: CODE
+    owner: company
+    fields: {last_name: NAME, manager: {from: GROUP, refers: {entity: contact, else: reject}}}
+""",
     "visitors": """
 flow: visitors
 system: erp
@@ -178,6 +188,15 @@ def test_rows_that_wait_for_a_row_that_is_admitted_again_come_in_with_it(road: R
     assert [told(result, into) for result, into in zip(results, ("company", "contact"), strict=True)] == [
         {"created": 1}, {"created": 1}]
     assert road.held() == []
+
+
+def test_a_row_that_waits_for_its_owner_is_not_refused_for_a_record_that_the_run_brings(road: Road) -> None:
+    lines = [row("a", "b"), row("b", siret="firm"), row("c", "nobody")]
+    assert told(road.run("staff", HEAD, *lines), "contact") == {"created": 1, "parked": 1, "rejected": 1}
+    assert [held for held in road.held() if held[2] != "required"] == [
+        ("parked", "a", "waits_for"), ("rejected", "c", "not_there")]
+    assert told(road.run("staff", HEAD, row("a", "b", "other"), *lines[1:]), "contact") == {
+        "created": 1, "unchanged": 1, "rejected": 1}
 
 
 @pytest.mark.parametrize("batch", [1, 25_000])
