@@ -35,3 +35,20 @@ def test_what_the_next_master_says_comes_in_and_goes_to_the_first_that_cleared_i
         desk.run("books_companies", full=True)
         desk.push("erp_companies")
     assert (desk.erp.writes(), desk.one("SELECT phone FROM crm.company")) == (before, "+33141000001")
+
+
+def test_what_the_first_clears_comes_back_where_the_next_has_it_from_us_unless_it_is_not_sent_there(both: Both) -> None:
+    desk = both.remade(("entities/company", "archived: crm", "phone: [erp, books], archived: crm"))
+    desk.erp("INSERT INTO customer (name, siret, phone) VALUES ('Anvil', %s, '+33141000001')", SIRETS[0])
+    desk.rounds()
+    desk.erp("UPDATE customer SET phone = NULL")
+    desk.rounds()
+    assert (desk.erp.one("SELECT phone FROM customer"), desk.books.one("SELECT tel FROM debtor")) == (
+        "+33141000001", "+33141000001")
+    desk = desk.remade(("flows/books", "{from: tel, region: FR}", "{from: tel, region: FR, out: false}"))
+    desk.erp("INSERT INTO customer (name, siret, phone) VALUES ('Other', %s, '+33141000002')", SIRETS[1])
+    desk.rounds()
+    desk.erp("UPDATE customer SET phone = NULL WHERE name = 'Other'")
+    desk.rounds()
+    assert desk.sees("SELECT phone FROM crm.company WHERE name = 'Other'") == [(None,)]
+    assert desk.erp("SELECT phone FROM customer WHERE name = 'Other'") == [(None,)]
