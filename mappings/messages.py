@@ -88,23 +88,31 @@ REASONS: dict[str, str] = {
     "store": "the store refused the row: {detail}",
 }
 
-VARIANTS: dict[str, tuple[str, str]] = {
-    "not_decimal": ("scale", "{field}: {value!r} is not a number without a decimal sign, which `scale: {scale}` asks"
-                    " for"),
-    "waits_for": ("by", "{field}: waits for the one {entity} whose {by} is {value!r}"),
-    "not_there": ("by", "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or"
-                  " bring that record in and replay; `else: park` in `refers` lets the row wait for it, `else: blank`"
-                  " lets it in without the link"),
-    "owner_refused": ("key", "{field}: the key of its {entity} ({key}) is empty or cannot be read, so the row has no"
-                      " owner: leave such rows out with `when`, or let them in with a link (`refers`) instead of"
-                      " `owner`"),
-    "unread_there": ("field", "{field}: waits for the row there to be taken in: it does not have there what both sides"
-                     " had agreed on, so it may have been changed there too"),
-    "twins": ("record", "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"),
+VARIANTS: dict[str, dict[str, str]] = {
+    "not_decimal": {
+        "scale": "{field}: {value!r} is not a number without a decimal sign, which `scale: {scale}` asks for"},
+    "waits_for": {
+        "several": "{field}: waits for {value!r} to be the {by} of one {entity} alone; {count} records have it:"
+        " {several}",
+        "by": "{field}: waits for the one {entity} whose {by} is {value!r}"},
+    "not_there": {
+        "several": "{field}: {value!r} is the {by} of {count} records of {entity} ({several}), and does not say which"
+        " is meant: put the cell, or those records, right and replay; `else: park` in `refers` lets the row wait until"
+        " one alone has it, `else: blank` lets it in without the link",
+        "by": "{field}: there is not exactly one {entity} whose {by} is {value!r}: put the cell right, or bring that"
+        " record in and replay; `else: park` in `refers` lets the row wait for it, `else: blank` lets it in without the"
+        " link"},
+    "owner_refused": {
+        "key": "{field}: the key of its {entity} ({key}) is empty or cannot be read, so the row has no owner: leave"
+        " such rows out with `when`, or let them in with a link (`refers`) instead of `owner`"},
+    "unread_there": {
+        "field": "{field}: waits for the row there to be taken in: it does not have there what both sides had agreed"
+        " on, so it may have been changed there too"},
+    "twins": {"record": "{count} new rows of this run fit the same record, {record}, and each would be it: {keys}"},
 }
-"""What a code says instead where one of its parameters is there: what is looked for by a field and not by a key; rows
-that are alike in what they fit and not by themselves; a point that should not be written; an owner whose key is named
-(rows refused by older versions do not)."""
+"""What a code says instead where one of its parameters is there, the first that is: what is looked for by a field and
+not by a key, which several records may have; rows that are alike in what they fit and not by themselves; a point that
+should not be written; an owner whose key is named (rows refused by older versions do not)."""
 
 
 NOTICES: dict[str, str] = {
@@ -143,9 +151,8 @@ class _Blanks(dict[str, Any]):
 
 def render(code: str, params: Mapping[str, Any]) -> str:
     """The sentence for `code`; an unknown code or a missing parameter never hides the rest."""
-    given, template = VARIANTS.get(code, ("", ""))
-    if not params.get(given):
-        template = REASONS.get(code, code + ": {field} {value}")
+    usual = REASONS.get(code, code + ": {field} {value}")
+    template = next((told for given, told in VARIANTS.get(code, {}).items() if params.get(given)), usual)
     try:
         return template.format_map(_Blanks(params)).removeprefix(": ")  # what is of the whole row names no field
     except (ValueError, IndexError, KeyError):

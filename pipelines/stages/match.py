@@ -37,6 +37,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.sql.selectable import FromClause, LateralFromClause
@@ -92,17 +93,18 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     linked = func.coalesce(x.c.record_id, sibling)
 
     links: dict[str, ColumnElement[Any]] = {}
-    waits: list[tuple[ColumnElement[bool], Reference]] = []
+    waits: list[tuple[ColumnElement[bool], Reference, ColumnElement[Any]]] = []
     for reference in plan.references:
         staged = s.c[f"k_{reference.column}"]
         lookup = _lookup(plan, reference, staged)
         source = source.outerjoin(lookup, true())
         outer.append(lookup)
         links[f"l_{reference.column}"] = lookup.c.found
-        missing = lookup.c.missing if reference.many else and_(staged.is_not(None), lookup.c.found.is_(None))
+        missing = lookup.c.missing.is_not(None) if reference.many else and_(
+            staged.is_not(None), lookup.c.found.is_(None))
         waiting = comes(reference) if comes and reference.otherwise == "blank" else true()
         if not (lenient or (reference.otherwise == "blank" and comes is None)):
-            waits.append((and_(func.coalesce(missing, false()), waiting), reference))
+            waits.append((and_(func.coalesce(missing, false()), waiting), reference, awaited(reference, staged, lookup)))
 
     free = linked.is_(None)
     fits: list[tuple[MatchRule, LateralFromClause]] = []
@@ -117,10 +119,9 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
     verdict = _Verdict()
     verdict.add(and_(x.c.run_id == RUN, x.c.row_no == s.c.row_no), "done")
     verdict.add(or_(is_older(plan, x, s), OUTDATED), "superseded")
-    for waiting, reference in waits:
+    for waiting, reference, told in waits:
         # Whether it is refused for that is decided when it is known that its record does not come in this run.
-        verdict.add(waiting, "parked", code="waits_for", field=reference.column,
-                    params=awaited(reference, s.c[f"k_{reference.column}"]))
+        verdict.add(waiting, "parked", code="waits_for", field=reference.column, params=told)
     verdict.add(x.c.record_id.is_not(None), "entry")
     verdict.add(linked.is_not(None), "sibling")
     if plan.writes and not plan.decided:
@@ -203,14 +204,18 @@ def agreement_of(plan: IntoPlan, s: FromClause, matched: FromClause) -> LateralF
     )
 
 
-def awaited(reference: Reference, key: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What a row waits for: the record of this entity with this key, in one of these spaces or by a field."""
+def awaited(reference: Reference, key: ColumnElement[Any], lookup: FromClause | None = None) -> ColumnElement[Any]:
+    """What a row waits for: the record of this entity with this key, in one of these spaces or by a field. Of a set the
+    keys that lack theirs; of a value that several records have, which (`several`) and how many."""
     told: dict[str, Any] = {"entity": reference.entity, "by": reference.by}
     if reference.by is None:
         told = {"entity": reference.entity, "spaces": cast(list(reference.spaces), ARRAY(Integer))}
+    elif lookup is not None and not reference.many:
+        told |= {"count": lookup.c.count, "several": func.array_to_string(lookup.c.several, ", ")}
+    lacking = None if lookup is None or not reference.many else func.array_to_string(lookup.c.missing, ", ")
+    told["value"] = cast(key, String) if lacking is None else lacking
     pairs = [part for name, value in told.items() for part in (literal(name, Text), value)]
-    named = func.array_to_string(key, ", ") if reference.many else cast(key, String)
-    return func.jsonb_build_object(*pairs, literal("value", Text), named)
+    return func.jsonb_strip_nulls(func.jsonb_build_object(*pairs))
 
 
 class _Verdict:
@@ -236,7 +241,7 @@ class _Verdict:
 
 
 def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) -> LateralFromClause:
-    """The record that a key (or field value) names: columns found and, for sets, missing."""
+    """The record that a key (or field value) names: columns found and, for sets, missing: the keys without one."""
     if not reference.many:
         return _record_of(plan, reference, staged).correlate(plan_rows(staged)).lateral(f"ref_{reference.column}")
     wanted = func.unnest(staged).table_valued("key", name=f"keys_{reference.column}").render_derived()
@@ -244,18 +249,22 @@ def _lookup(plan: IntoPlan, reference: Reference, staged: ColumnElement[Any]) ->
     return (
         select(
             func.array_agg(one.c.found.distinct()).filter(one.c.found.is_not(None)).label("found"),
-            func.bool_or(one.c.found.is_(None)).label("missing"),
+            func.array_agg(wanted.c.key).filter(one.c.found.is_(None)).label("missing"),
         )
         .select_from(wanted.outerjoin(one, true())).lateral(f"ref_{reference.column}")
     )
 
 
 def _record_of(plan: IntoPlan, reference: Reference, key: ColumnElement[Any]) -> Select[Any]:
-    """The id of the record with this key, or of the only one with this value of the field `by`: column found."""
+    """The id of the record with this key, or of the only one with this value of the field `by`: column found. Of the
+    latter also `count`, and `several`: some that have it, where more than one has."""
     if reference.by is not None:
         record = plan.records[reference.entity].alias(f"by_{reference.column}")
         same = has_value(record.c[reference.by], plan.specs(reference.entity, reference.by), key)
-        return select(case((func.count() == 1, func.min(record.c.id))).label("found")).where(same)
+        ids = type_coerce(func.array_agg(record.c.id), ARRAY(BigInteger))
+        several = case((func.count() > 1, ids[1:CANDIDATES])).label("several")
+        one = case((func.count() == 1, func.min(record.c.id))).label("found")
+        return select(one, func.count().label("count"), several).where(same)
     target = plan.crosswalks[reference.entity].alias(f"to_{reference.column}")
     return (
         select(target.c.record_id.label("found"))

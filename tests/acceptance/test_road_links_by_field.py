@@ -117,6 +117,21 @@ def test_a_row_waits_for_the_value_as_records_have_it(road: Road) -> None:
     assert (contacts(road), road.held()) == ({"p": "firm"}, [])
 
 
+@pytest.mark.parametrize(("flow", "outcome", "said"), [
+    ("by_siret", "parked", "company: waits for '{0}' to be the siret of one company alone; 2 records have it: {1}"),
+    ("groups", "rejected", "parent: '{0}' is the siret of 2 records of company ({1}), and does not say which is meant: put"
+     " the cell, or those records, right and replay; `else: park` in `refers` lets the row wait until one alone has it,"
+     " `else: blank` lets it in without the link"),
+])
+def test_a_value_that_several_records_have_is_told_with_these(road: Road, flow: str, outcome: str, said: str) -> None:
+    road.run("siret", "CODE;VALUE", f"a;{SIRET}", f"b;{SIRET}")
+    road.run(flow, *(("CODE;VALUE", f"p;{SPACED}") if flow == "by_siret" else ("CODE;SIRET;GROUP", f"p;;{SPACED}")))
+    ids = ", ".join(str(number) for (number,) in road.hub_sees("SELECT id FROM crm.company ORDER BY id"))
+    assert [cause.sentence for cause in open_causes(road.hub, flow, (outcome,))] == [said.format(SIRET, ids)]
+    assert told(road.run("siret", "CODE;VALUE", f"b;{OTHER}")) == {"updated": 1}
+    assert flow == "groups" or (contacts(road), road.held()) == ({"p": "a"}, [])
+
+
 def test_a_value_that_the_same_run_brings_is_found_however_it_is_written(road: Road) -> None:
     assert road.counts("groups", "CODE;SIRET;GROUP", f"b;{OTHER};{SPACED}", f"a;{SIRET};") == {"created": 2}
     assert road.links() == {"b": "a"}
@@ -151,6 +166,13 @@ def test_of_a_set_every_value_is_waited_for(road: Road) -> None:
     assert road.held() == [("parked", "t", "waits_for")]
     road.run("siret", "CODE;VALUE", f"b;{OTHER}")
     assert road.held() == []
+
+
+def test_of_a_set_what_is_missing_is_told(road: Road) -> None:
+    road.run("siret", "CODE;VALUE", f"a;{SIRET}")
+    road.run("things", "CODE;VALUE", f"t;{SPACED},{OTHER_SPACED}")
+    assert [cause.sentence for cause in open_causes(road.hub, "things", ("parked",))] == [
+        f"companies: waits for the one company whose siret is '{OTHER}'"]
 
 
 def test_elements_of_nested_lists_are_read_alike(road: Road) -> None:

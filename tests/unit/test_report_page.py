@@ -180,7 +180,7 @@ def test_a_run_that_waits_is_told_by_the_command_in_the_same_sentences() -> None
 
 
 def test_sentences_are_whole_templates_with_named_places() -> None:
-    for template in (*SENTENCES.values(), *REASONS.values(), *[told for _, told in VARIANTS.values()]):
+    for template in (*SENTENCES.values(), *REASONS.values(), *[told for each in VARIANTS.values() for told in each.values()]):
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
         assert all(names), template
     assert said("gap", missing="1") == "missing: 1"
