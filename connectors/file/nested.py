@@ -101,13 +101,13 @@ def plain_number(value: float | Decimal) -> str:
 
 def _list_at(row: Any, path: str) -> Any:
     """What stands at a `ListPath`; where another list is on the way, an object that holds the whole way to it."""
-    if not _passes_list(row, path):
+    if not passes_list(row, path):
         return at_path(row, path)
     head = path.partition(".")[0]
     return {head: row[head]}
 
 
-def _passes_list(value: Any, path: str) -> bool:
+def passes_list(value: Any, path: str) -> bool:
     """Whether a list stands on the way to what is at `path`; one that a number picks from is none."""
     if not isinstance(value, dict) or path in value:
         return False
@@ -165,7 +165,7 @@ def expand(page: Page, each: str, columns: Sequence[str], *, first: int = 1, col
             broken.append((number, int(page.frame.index[place]), int(page.lines[place]), text, str(error)))
             number += 1
             continue
-        if column == each and not _passes_list(value, each):
+        if column == each and not passes_list(value, each):
             found = value if isinstance(value, list) else [value]
             above += [()] * len(found)
         else:

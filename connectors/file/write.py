@@ -30,6 +30,7 @@ import xlsxwriter
 from connectors.file.block import CELL
 from connectors.file.excel import Area, range_of
 from connectors.file.json_text import parsed
+from connectors.file.nested import passes_list
 from connectors.file.neutral import ANSWERS, MARK, OWN_PREFIX, neutralised
 from mappings.codecs.cells import pointed
 from mappings.errors import ConfigurationError
@@ -226,18 +227,21 @@ def _jsonl(path: Path, cells: Columns, why: Columns, read: Read, _: Mapping[str,
 
 def _put(value: dict[str, Any], path: str, text: str) -> None:
     """Sets a path; a blank is null, and JSON text of a list or an object is that."""
-    *above, last = path.split(".")
-    for name in above:
-        inner = value.setdefault(name, {})
-        if not isinstance(inner, dict):
-            return
-        value = inner
     content: Any = text or None
     if text.startswith(("[", "{")):
         try:
             content = parsed(text.encode())
         except ValueError:
             content = text
+    if passes_list(content, path):  # the cell of a `ListPath`, which holds the way to its lists
+        value.update(content)
+        return
+    *above, last = path.split(".")
+    for name in above:
+        inner = value.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return
+        value = inner
     value[last] = content
 
 

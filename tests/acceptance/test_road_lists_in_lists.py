@@ -98,3 +98,15 @@ def test_where_one_list_alone_is_on_the_way_the_row_holds_its_elements(road: Roa
     result = road.run("loose", json.dumps({"no": "1", "order": {"lines": {"n": "a", "lots": [{"lot": "x"}]}}}))
     assert told(result, "equipment") == {"rejected": 1}
     assert [row[2] for row in road.held()] == ["no_key"]
+
+
+def test_lists_that_no_other_into_takes_are_exported_as_the_source_has_them(road: Road) -> None:
+    held = {"lines": [{"n": "a", "lots": [{"lot": "x"}, {"lot": None}]}]}
+    road.run("loose", json.dumps({"no": "1", "order": held}))
+    (written,) = export_held(road.hub, "loose", road.root / "files" / "loose_back.jsonl")
+    text = written.path.read_text()
+    assert json.loads(text)["order"] == held
+    corrected = text.replace('{"lot":null}', '{"lot":"y"}')
+    assert told(road.run("loose", *corrected.splitlines(), name="loose_again.jsonl"), "equipment") == {
+        "created": 1, "unchanged": 1}
+    assert (road.held(), known(road)) == ([], ["1|a|x", "1|a|y"])
