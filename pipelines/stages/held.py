@@ -135,8 +135,8 @@ def hold(connection: Connection, run_id: int, plan: IntoPlan, rows: Table, sourc
     `answers` (row_no of the source, held, mark): a row that answers a held one stays that one, also under another
     identity.
 
-    A damaged line of an export that nobody filled in keeps its place and its cause. A row that somebody dismissed, and
-    that comes again as it was, stays dismissed.
+    A damaged line of an export that nobody filled in keeps its place, cause and text. A row that somebody dismissed,
+    and that comes again as it was, stays dismissed.
     """
     feed = plan.feed
     content = func.md5(func.coalesce(rows.c.raw_text, cast(rows.c.raw, String), ""))
@@ -157,7 +157,7 @@ def hold(connection: Connection, run_id: int, plan: IntoPlan, rows: Table, sourc
     new = insert(hub.held).from_select(["feed", "run_id", "source", "identity", *NAMES], picked)
     fresh = new.excluded
     untouched = fresh.code == "uncorrected"
-    place = ("source", "line", "code", "field", "causes")
+    place = ("source", "line", "code", "field", "causes", "raw_text")
     connection.execute(
         new.on_conflict_do_update(
             # Not as a parameter: a plan that is made for every value of it could not tell the index.

@@ -33,6 +33,12 @@ system: erp
 read: {{format: {{csv: {{header: [CODE, NAME, SIREN]}}}}}}
 into: {{entity: company, key: CODE, fields: {FIELDS}}}
 """,
+    "unquoted": f"""
+flow: unquoted
+system: erp
+read: {{format: {{csv: {{delimiter: "|", quote: null}}}}}}
+into: {{entity: company, key: CODE, fields: {FIELDS}}}
+""",
     "fixed": f"""
 flow: fixed
 system: erp
@@ -117,6 +123,14 @@ def test_a_damaged_line_that_was_filled_in_is_closed_by_its_row(road: Road) -> N
     assert [row[0] for row in road.hub_sees("SELECT raw_text FROM sync.held WHERE state = 'open'")] == ["3;short"]
     assert correct(road, "plain", swap((";;;the line has", "3;Three;;the line has"))) == {"created": 1}
     assert (road.held(), road.names()) == ([], ["One", "Three", "Two"])
+
+
+def test_a_damaged_line_of_a_file_without_quotes_keeps_its_text_until_it_is_filled_in(road: Road) -> None:
+    road.run("unquoted", "CODE|NAME|SIREN", f"1|One|{GOOD}|more")
+    (written,) = export_held(road.hub, "unquoted", road.root / "files" / "unquoted_back.csv")
+    road.run("unquoted", *written.path.read_text().splitlines(), name="unquoted_again.csv")
+    assert road.hub_sees("SELECT raw_text, code FROM sync.held WHERE state = 'open'") == [
+        (f"1|One|{GOOD}|more", "columns")]
 
 
 def test_a_damaged_line_that_nobody_filled_in_stays_the_reject_it_was(road: Road) -> None:
