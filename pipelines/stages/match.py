@@ -104,7 +104,8 @@ def match_rows(  # noqa: PLR0912, PLR0915 - the ladder of classes is read as one
             staged.is_not(None), lookup.c.found.is_(None))
         waiting = comes(reference) if comes and reference.otherwise == "blank" else true()
         if not (lenient or (reference.otherwise == "blank" and comes is None)):
-            waits.append((and_(func.coalesce(missing, false()), waiting), reference, awaited(reference, staged, lookup)))
+            lacks = and_(func.coalesce(missing, false()), waiting)
+            waits.append((lacks, reference, awaited(reference, staged, lookup)))
 
     free = linked.is_(None)
     fits: list[tuple[MatchRule, LateralFromClause]] = []
