@@ -85,7 +85,7 @@ def absent_entries(plan: IntoPlan, full: bool, pairs: Pairs, mark: int | None) -
         where.append(or_(x.c.mark.is_(None), x.c.mark <= mark))
     if not full:
         where.append(_owner_named(plan, record, pairs))
-    archive = and_(masters_archived(plan, record), ~other_here, ~moved)
+    archive = and_(masters_archived(plan, record), ~moved, ~other_here)  # the dear question last
     return (
         select(x.c.key, x.c.record_id, archive.label("archive"), moved.label("moved"))
         .join_from(x, record, record.c.id == x.c.record_id).where(*where)
