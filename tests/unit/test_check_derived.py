@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mappings.check.project import check_project
-from tests.check_desk import flow_told, lay, told
+from tests.check_desk import FLOW, flow_told, lay, told
 
 HEAD = "flow: customers\nsystem: erp\n"
 INTO = "into: {entity: company, key: id, fields: {name: NOM}}\n"
@@ -149,3 +149,10 @@ def test_derived_columns_are_inherited_line_by_line(tmp_path: Path):
     heir = ("flow: heir\nlike: customers\nread: {files: h.csv, derive: {id: {first: [A, B]}, site: null, tail: {from: id}}}\n"
             "into: {entity: company, key: [id, tail], fields: {name: NOM}}\n")
     assert told(tmp_path, {"flows/customers.yaml": model, "flows/heir.yaml": heir}) == []
+
+
+@pytest.mark.parametrize(("each", "written", "most"), [("lines", "^^id", "^"), ("lines.0.lots", "^^^id", "^^")])
+def test_no_more_holders_than_an_element_can_have(tmp_path: Path, each: str, written: str, most: str):
+    text = FLOW.replace("key: CODE\n", f"key: [{written}, n]\n    each: {each}\n").replace("read: {", "read: {format: jsonl, ")
+    said = f"6:11: {written}: nothing stands so far above an element of {each}; write {most} at most"
+    assert said in flow_told(tmp_path, text)

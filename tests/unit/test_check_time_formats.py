@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mappings.check.time_formats import time_format_problem, written_format_problem
+from tests.check_desk import FLOW, flow_told
 
 
 @pytest.mark.parametrize(("form", "meant"), [
@@ -37,3 +40,9 @@ def test_offsets_belong_to_times_and_names_of_zones_to_nothing():
         "'%d/%m/%Y %H:%M %z': a date has no offset: leave out the time, which is cut off where it stands behind a date")
     assert time_format_problem("%d/%m/%Y %H:%M %Z") == (
         "'%d/%m/%Y %H:%M %Z': what %Z stands for is not the same everywhere; read offsets, with %z")
+
+
+def test_a_century_is_of_years_with_two_digits(tmp_path: Path):
+    text = FLOW.replace("{name: NOM}", "{name: NOM, since: {from: A, format: '%d/%m/%Y', century: past}}")
+    said = "since: century is of years with two digits, and no `format` has %y"
+    assert [problem.partition(" ")[2] for problem in flow_told(tmp_path, text)] == [said]
