@@ -27,24 +27,34 @@ mapping is about it. The word joiner behind it is not seen; only the reader of s
 ODD_SPACES = "\u00a0\u2007\u2009\u202f"  # no-break, figure, thin and narrow no-break space: what exports put in numbers
 
 _EDGES = INVISIBLE + "".join(filter(str.isspace, map(chr, range(0x3001))))
+_NOT_PLAIN = np.array([sign <= 0x20 or sign >= 0x7F for sign in range(256)])
 
 
 def cells_of(series: pd.Series) -> Cells:
     """The column as one contiguous array, without a copy where pandas already holds Arrow text."""
-    held = pa.array(series.array, from_pandas=True)
-    if isinstance(held, pa.ChunkedArray):
-        held = held.combine_chunks()
+    held = contiguous(pa.array(series.array, from_pandas=True))
     return held if held.type == TEXT else held.cast(TEXT)
 
 
 def trimmed(cells: Any) -> Any:
     """Without white space and what is invisible at either end."""
-    return pc.utf8_trim(cells, characters=_EDGES)
+    cells = contiguous(cells)
+    return pc.utf8_trim(cells, characters=_EDGES) if _may_be_edged(cells) else cells
+
+
+def _may_be_edged(cells: Cells) -> bool:
+    """Whether some cell begins or ends with what is not a plain ASCII sign; asked much faster than trimmed."""
+    ends, text = offsets_of(cells), bytes_of(cells)
+    filled = ends[1:] > ends[:-1]
+    starts, stops = (ends[:-1], ends[1:]) if filled.all() else (ends[:-1][filled], ends[1:][filled])
+    return bool(_NOT_PLAIN[text[starts]].any() or _NOT_PLAIN[text[stops - 1]].any())
 
 
 def contiguous(values: Any) -> Any:
     """One array of what may be chunked."""
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if not isinstance(values, pa.ChunkedArray):
+        return values
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()  # which copies also a single one
 
 
 def repeat(text: str | None, rows: int) -> Cells:
@@ -53,7 +63,8 @@ def repeat(text: str | None, rows: int) -> Cells:
 
 def mask_of(truths: Any) -> Mask:
     """An Arrow boolean array as a mask; null counts as false."""
-    found: Mask = contiguous(truths).fill_null(False).to_numpy(zero_copy_only=False)
+    truths = contiguous(truths)
+    found: Mask = (truths.fill_null(False) if truths.null_count else truths).to_numpy(zero_copy_only=False)
     return found
 
 
@@ -79,6 +90,13 @@ def bytes_of(cells: Cells) -> NDArray[np.uint8]:
     """The text of all cells, end to end; positions are those of `offsets_of`."""
     buffer = cells.buffers()[2]
     return np.zeros(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+
+
+def is_ascii(cells: Cells) -> bool:
+    """Whether every sign of the column is: then it is text, and has none of the signs beyond."""
+    ends = offsets_of(cells)
+    text = bytes_of(cells)[ends[0] : ends[-1]]
+    return not len(text) or int(text.max()) < 0x80
 
 
 def holds(cells: Cells, *sequences: bytes) -> bool:
@@ -152,7 +170,7 @@ def cells_from(matrix: NDArray[np.uint8]) -> Cells:
 
 
 def blank_to_null(cells: Cells) -> Cells:
-    return nulled(cells, mask_of(pc.equal(cells, "")))
+    return nulled(cells, lengths_of(cells) == 0)
 
 
 def picked(values: Any, where: Mask) -> Any:

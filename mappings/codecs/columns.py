@@ -9,7 +9,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mappings.codecs.cells import TEXT, Cells, cells_of, holds, judged, mask_of, placed, pointed, repeat, trimmed
+from mappings.codecs.cells import (
+    TEXT,
+    Cells,
+    cells_of,
+    holds,
+    is_ascii,
+    judged,
+    mask_of,
+    placed,
+    pointed,
+    repeat,
+    trimmed,
+)
 from mappings.codecs.formula import names_in
 from mappings.errors import ConfigurationError
 from mappings.language.derived import Derived, is_part, roots
@@ -89,7 +101,10 @@ def raw_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str],
         return repeat(variables[name], len(frame))
     there = isinstance(column, str) and column in frame.columns  # asked first: listing all names costs more
     found = column if there else resolve_column(tuple(frame.columns), column)
-    return repeat(None, len(frame)) if found is None else pointed(_readable(cells_of(frame[found])), sign)
+    if found is None:
+        return repeat(None, len(frame))
+    cells = cells_of(frame[found])
+    return cells if is_ascii(cells) else pointed(_readable(cells), sign)
 
 
 def trimmed_cells(frame: pd.DataFrame, column: Column, variables: Mapping[str, str], sign: str = ".") -> Cells:

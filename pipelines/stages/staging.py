@@ -335,7 +335,8 @@ def _array_literals(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def pack(frame: pd.DataFrame, row_numbers: pd.Index[int]) -> bytes:
     """Raw rows as one compressed Arrow table, the row number in column `#row`."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).append_column("#row", pa.array(row_numbers, pa.int64()))
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)  # more would begin threads for each page
+    table = table.append_column("#row", pa.array(row_numbers, pa.int64()))
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(table)
