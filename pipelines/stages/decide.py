@@ -314,9 +314,11 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
             if not links:
                 continue
             # What it waits for is what does not come, and not the first link that is not there yet.
-            field = case(*[(hopeless, literal(reference.column)) for reference, hopeless in links])
-            params = case(*[(hopeless, awaited(reference, s.c[f"k_{reference.column}"]))
-                            for reference, hopeless in links])
+            said = or_(*[and_(fate.c.field == reference.column, hopeless) for reference, hopeless in links])
+            field = case((said, fate.c.field), *[
+                (hopeless, literal(reference.column)) for reference, hopeless in links])
+            params = case((said, fate.c.params), *[
+                (hopeless, awaited(reference, s.c[f"k_{reference.column}"])) for reference, hopeless in links])
             dropped = connection.execute(
                 update(fate).where(fate.c["class"] == "waits", s.c.row_no == fate.c.row_no,
                                    or_(*[hopeless for _, hopeless in links]))

@@ -213,8 +213,8 @@ def awaited(reference: Reference, key: ColumnElement[Any], lookup: FromClause | 
         told = {"entity": reference.entity, "spaces": cast(list(reference.spaces), ARRAY(Integer))}
     elif lookup is not None and not reference.many:
         told |= {"count": lookup.c.count, "several": func.array_to_string(lookup.c.several, ", ")}
-    lacking = None if lookup is None or not reference.many else func.array_to_string(lookup.c.missing, ", ")
-    told["value"] = cast(key, String) if lacking is None else lacking
+    lacking = key if lookup is None or not reference.many else lookup.c.missing
+    told["value"] = func.array_to_string(lacking, ", ") if reference.many else cast(key, String)
     pairs = [part for name, value in told.items() for part in (literal(name, Text), value)]
     return func.jsonb_strip_nulls(func.jsonb_build_object(*pairs))
 
