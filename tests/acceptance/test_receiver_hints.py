@@ -16,6 +16,8 @@ from tests.acceptance.test_live import eventually
 from tests.both_ways_desk import SIRETS, Both, both
 from tests.http_desk import SECRET, serving
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 

@@ -20,6 +20,8 @@ from pipelines.runs.intake import run_flow
 from tests.http_desk import Answer, Caller, caller, module_caller, module_road, road
 from tests.road_desk import Road
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["caller", "module_caller", "module_road", "road"]
 
 

@@ -28,6 +28,8 @@ from tests.acceptance.test_dagster_runs import House, house, read
 from tests.file_desk import FLOW, FileDesk, desk
 from tests.road_desk import COMPANIES, Road, roads
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk", "house", "read"]
 
 INTO = "into: {{entity: company, key: CODE, fields: {{name: NAME, {0}}}}}\n"

@@ -18,6 +18,8 @@ from pipelines.runs.replay import replay
 from pipelines.runs.settling import settle_run
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FIELDS = '{name: {from: NAME, required: true}, siren: {from: SIREN}}'
 FLOWS = {
     "plain": f"""

@@ -10,6 +10,8 @@ import pytest
 from pipelines.ops.rejects import open_causes
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 AS_WRITTEN = {
     "siret": ("73282932000074", "732 829 320 00074"), "phone": ("0199006616", "01 99 00 66 16"),
     "vat_number": ("FR71635574122", "fr 71 635574122"), "iban": ("FR1420041010050500013M02606",

@@ -12,6 +12,8 @@ from pipelines.ops.reviews import reviews
 from pipelines.runs.settling import settle_run
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FLOWS = {
     "orders": """
 flow: orders

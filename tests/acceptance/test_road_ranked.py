@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from crm_store.store import Store
 from mappings.language.project import Project
 from tests.road_desk import Road, roads
+
+pytestmark = pytest.mark.slow
 
 FIELDS = "{registration: REG, vat_number: {from: VAT, as: text}}"
 INTO = f"{{entity: company, key: CODE, match: [registration], create: false, fields: {FIELDS}}}"
