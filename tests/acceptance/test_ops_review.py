@@ -23,6 +23,8 @@ from pipelines.runs.lines import result_of
 from pipelines.runs.settling import settle_row, settle_run
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def desk(tmp_path: Path, new_store: Callable[[Project], Store]) -> OpsDesk:

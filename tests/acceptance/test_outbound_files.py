@@ -18,6 +18,8 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.preview import preview_flow
 from tests.file_desk import FLOW, FileDesk, desk
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["desk"]
 
 for group in (running, sending, telling):

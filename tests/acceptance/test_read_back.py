@@ -11,6 +11,8 @@ import pytest
 from tests.memory_desk import Three, module_three, siret, three
 from tests.memory_systems import MemoryRemote
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 

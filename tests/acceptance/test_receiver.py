@@ -23,6 +23,8 @@ from tests.acceptance.test_live import eventually
 from tests.http_desk import ENV, OLD_SECRET, SECRET, Caller, caller, module_road, road, serving, signed
 from tests.road_desk import Road, told
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["caller", "module_road", "road"]
 
 ROW = {"id": 7, "version": 1, "name": "Ateliers Réunis", "siret": "73282932000074", "address": {"city": "Lyon"}}

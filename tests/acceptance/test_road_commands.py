@@ -12,6 +12,8 @@ from pipelines.runs import patience
 from pipelines.runs.lock import flow_lock
 from tests.road_desk import COMPANIES, OUTCOME_NAMES, Road, roads
 
+pytestmark = pytest.mark.slow
+
 module_road, road = roads({
     "companies": COMPANIES + "guard: {archives: 10%}\n",
     "asked": COMPANIES.replace("flow: companies", "flow: asked").replace("absent: archive", "absent: review"),

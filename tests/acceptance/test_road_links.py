@@ -12,6 +12,8 @@ from pipelines.runs import applying
 from pipelines.runs.replay import admit_again
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FLOWS = {
     "groups": """
 flow: groups

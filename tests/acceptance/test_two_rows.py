@@ -13,6 +13,8 @@ from pipelines.runs.reconcile import reconcile_flow
 from tests.memory_desk import FLOWS, Three, module_three, siret, three
 from tests.memory_systems import MemorySystem
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 EACH = ["erp", *(pytest.param(flow, marks=pytest.mark.slow) for flow in FLOWS[1:])]
