@@ -51,11 +51,6 @@ flow: vat_cmms
 system: cmms
 into: {entity: company, ids: cmms, key: CODE, match: [registration], create: false, fields: {registration: REG, vat_number: {from: VAT, as: text}}}
 """,
-    "words_cmms": """
-flow: words_cmms
-system: cmms
-into: {entity: company, key: CODE, match: [registration], fields: {registration: REG, name: NAME, language: LANG}}
-""",
     "sets": """
 flow: sets
 system: erp
@@ -251,18 +246,6 @@ def test_of_ranked_masters_the_first_that_has_a_value_wins(road: Road) -> None:
     road.run("vat_erp", "CODE;REG;VAT", "e;R1;")
     road.run("vat_cmms", "CODE;REG;VAT", "c;R1;newest cmms")
     assert vat() == "newest cmms"
-
-
-def test_what_its_master_says_is_blank_no_other_system_fills(road: Road) -> None:
-    head, erp = "CODE;REG;NAME;LANG", [HEAD, line("1", language="fr"), line("2", language="fr")]
-    road.run("words_cmms", head, "m1;R1;One;")
-    road.run("erp", *erp)
-    assert (values(road, "1")["language"], values(road, "2")["language"]) == (None, "fr"), "nobody else has the second"
-    assert conflicts(road, "1")["language"][2:] == ("fr", "crm", "logged"), "what lost stays readable"
-    assert road.counts("words_cmms", head, "m1;R1;One;") == {"unchanged": 1}
-    assert road.counts("erp", *erp) == {"unchanged": 2}
-    road.run("words_cmms", head, "m1;R1;One;de", "m2;R2;Two;")
-    assert (values(road, "1")["language"], values(road, "2")["language"]) == ("de", None)
 
 
 def test_a_blank_cell_clears_unless_the_mapping_keeps_and_an_absent_column_says_nothing(road: Road) -> None:
