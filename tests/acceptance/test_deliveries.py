@@ -13,6 +13,8 @@ from connectors.remote import RemoteDown
 from tests.memory_desk import Three, module_three, siret, three
 from tests.memory_systems import MemoryRemote, cutting
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 

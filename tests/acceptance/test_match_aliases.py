@@ -12,6 +12,8 @@ from pipelines.runs.unfinished import finish_unfinished
 from pipelines.stages import land
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FLOW = """
 flow: accounts
 system: erp

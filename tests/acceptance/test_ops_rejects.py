@@ -18,6 +18,8 @@ from pipelines.ops.rejects import dismiss, open_causes, open_counts, open_rows, 
 from pipelines.runs.replay import replay
 from tests.acceptance.ops_desk import HEADER, OpsDesk, customer, make_desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def desk(tmp_path: Path, new_store: Callable[[Project], Store]) -> OpsDesk:

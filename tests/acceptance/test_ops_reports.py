@@ -18,6 +18,8 @@ from pipelines.runs.replay import replay
 from pipelines.runs.settling import settle_row
 from tests.acceptance.ops_desk import OpsDesk, customer, make_desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def desk(tmp_path: Path, new_store: Callable[[Project], Store]) -> OpsDesk:

@@ -15,6 +15,8 @@ from tests.acceptance.test_live import eventually
 from tests.http_desk import ENV, SYSTEMS, Caller, caller, module_road, road, serving
 from tests.road_desk import Road
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["caller", "module_road", "road"]
 inbox.register(app)
 

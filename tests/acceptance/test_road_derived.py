@@ -10,6 +10,8 @@ from pipelines.ops.export import export_held
 from pipelines.runs.intake import run_flow
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FLOWS = {
     "accounts": """
 flow: accounts

@@ -10,6 +10,8 @@ import pytest
 from pipelines.stages import land
 from tests.road_desk import COMPANIES, Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 module_road, road = roads({"companies": COMPANIES})
 HEAD = "CODE;NAME;ZIP;NOTES"
 

@@ -7,6 +7,8 @@ import pytest
 from pipelines.runs.intake import run_flow
 from tests.road_desk import Road, roads, told
 
+pytestmark = pytest.mark.slow
+
 FLOWS = {
     "branches": """
 flow: branches

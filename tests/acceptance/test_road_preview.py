@@ -15,6 +15,8 @@ from pipelines.runs.intake import run_flow
 from pipelines.runs.preview import Preview, preview_flow
 from tests.road_desk import Road, roads
 
+pytestmark = pytest.mark.slow
+
 module_road, road = roads({
     "first_look": """
 flow: first_look
