@@ -19,6 +19,7 @@ from sqlalchemy import (
     BigInteger,
     CompoundSelect,
     Connection,
+    Index,
     Select,
     Update,
     bindparam,
@@ -45,6 +46,7 @@ from pipelines.runs.position import position_kept
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED
+from pipelines.stages.first_load import analyze, write_fates
 from pipelines.stages.moment import Moment
 from pipelines.stages.staging import in_transaction
 from pipelines.stages.waiting import hopeless_rows, still_waiting
@@ -143,10 +145,12 @@ class Apply:
             if number > self.cursor.into:
                 self._transaction(lambda number=number: self.cursor.move("first", number, 0))  # type: ignore[misc]
             self._fill_gap(number)
-            fate = into.tables.fate
+            fate, every = into.tables.fate, self._all_new(number)
             mine = select(fate.c.row_no).where(fate.c["class"].in_(APPLIED), ~fate.c.waits)
+            if every:
+                mine = select(into.tables.rows.c.row_no)
             counts, ends = self.cursor.intos[number], None
-            if self._all_new(number) and counts.staged == counts.last_row:
+            if every and counts.staged == counts.last_row:
                 ends = [end for end in (*range(BATCH_ROWS, counts.last_row, BATCH_ROWS), counts.last_row)
                         if end > self.cursor.row]
             for high in self._in_lanes(number, self._ends(mine, self.cursor.row, number) if ends is None else ends):
@@ -158,10 +162,11 @@ class Apply:
         lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings,
                       self._all_new(number))
         fit = lanes.fit(self.connection, self.cursor.row)
-        while fit and len(ends) >= LANES:
+        least = LANES
+        while fit and len(ends) >= least:
             fit = lanes.create(self.connection, [self.cursor.row, *ends[:ROUND]], self.cursor, self._ours_since)
             self._fill_gap(number)
-            ends = [end for end in ends if end > self.cursor.row]
+            ends, least = [end for end in ends if end > self.cursor.row], 1
             self._tell()
         return ends
 
@@ -192,6 +197,8 @@ class Apply:
     def _rows(self, number: int, low: int, high: int, *, waiting: bool = False) -> None:
         """One batch; where the store refuses it, its halves, down to the one row that is refused."""
         into = self.intos[number]
+        if self.cursor.intos[number].unwritten:
+            self._transaction(lambda: self._write_fates(number))
 
         def batch() -> None:
             self._as_feed(into)
@@ -217,6 +224,15 @@ class Apply:
                 self._rows(number, middle, high, waiting=waiting)
                 return
             self._refuse(number, high, error, waiting=waiting)
+
+    def _write_fates(self, number: int) -> None:
+        """Those of a first load that goes on row by row."""
+        tables = self.intos[number].tables
+        write_fates(self.connection, tables)
+        if not self.what.staging.small:
+            Index(None, tables.fate.c.row_no).create(self.connection)
+            analyze(self.connection, tables)
+        self.cursor.intos[number].unwritten = False
 
     def _as_feed(self, into: IntoApply) -> None:
         """What is written from here on came from the into's feed."""

@@ -22,6 +22,7 @@ class IntoCursor(BaseModel):
     rows_read: int = 0
     last_row: int = 0
     staged: int = 0
+    unwritten: bool = False  # every staged row is new, and no `fate` says so
     held: int = 0
     same: int = 0
     absent: int = 0
@@ -35,6 +36,11 @@ class IntoCursor(BaseModel):
     undecided: int = 0  # of applied reviews, those whose record was linked but for an open conflict
     archived: int = 0
     unlinked: int = 0
+
+    @property
+    def fates(self) -> int:
+        """How many rows `fate` has."""
+        return 0 if self.unwritten else self.staged
 
     def count(self, outcomes: Counter[Outcome], undecided: int = 0) -> None:
         """Adds what one batch came to."""

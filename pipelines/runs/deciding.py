@@ -20,6 +20,7 @@ from pipelines.runs.position import reached, stage_gone
 from pipelines.stages.absent import absent_entries, action_of, entries_of, gone_entries, is_older
 from pipelines.stages.active import columns_unread
 from pipelines.stages.decide import Decided, decide, expected, match_all, tell_changes
+from pipelines.stages.first_load import none_meet, write_fates
 from pipelines.stages.guard import MOST_ENTRIES, Tripped, check_guard, enough_entries
 from pipelines.stages.land import Landed, Landing
 from pipelines.stages.leaving import let_follow
@@ -46,8 +47,14 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
     alone = staging.small and max(landed.last_row, default=0) <= 1
     # To find out what would change costs half of what changing it does: only for who asks.
     changes = told or (order.guarded and order.flow.guard.updates is not None)
-    decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes,
-                     unlike=[into.unlike for into in landed.intos])
+    unwritten = not told and all(into.all_new and none_meet(plan, into.unlike)
+                                 for plan, into in zip(plans, landed.intos, strict=True))
+    if unwritten:
+        decided = [Decided(Counter(), Counter[Outcome]({"created": into.staged}), 0, 0) for into in landed.intos]
+    else:
+        _write_out(connection, staging, landed)
+        decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes,
+                         unlike=[into.unlike for into in landed.intos])
     cursor = Cursor(
         intos=[_counted(connection if not staging.small else None, *each) for each in
                zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
@@ -55,14 +62,25 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
         position=reached(order.source), adopting=order.adopting, rebasing=order.rebasing,
         read_now=order.read_now,
     )
+    tripped = _guard(connection, order, plans, cursor, decided, going) if order.guarded else []
+    if unwritten and tripped:  # a person is to look at it
+        _write_out(connection, staging, landed)
+    for now in cursor.intos:
+        now.unwritten = unwritten and not tripped
     for now, then in zip(cursor.intos, before.intos if before else (), strict=before is not None):
         now.applied, now.undecided = then.recounted(), then.undecided
-    tripped = _guard(connection, order, plans, cursor, decided, going) if order.guarded else []
     if tripped and not changes:
         tell_changes(connection, plans, staging)
         for counts, would in zip(cursor.intos, expected(connection, staging), strict=True):
             counts.expected = dict(would)
     return LandedRun(plans, staging, cursor, tripped, _notices(order, plans, landed, cursor))
+
+
+def _write_out(connection: Connection, staging: Staging, landed: Landed) -> None:
+    """The fates that landing left unwritten."""
+    for into, tables in zip(landed.intos, staging.intos, strict=True):
+        if into.all_new:
+            write_fates(connection, tables)
 
 
 def _notices(order: Order, plans: tuple[IntoPlan, ...], landed: Landed, cursor: Cursor) -> list[dict[str, Any]]:
@@ -112,7 +130,7 @@ def _counted(connection: Connection | None, plan: IntoPlan, staged: Any, landed:
     may have to be told from a staging that was lost: `connection` is None for a small run, which is never resumed."""
     return IntoCursor(
         label=plan.label, fields=[item.name for item in plan.fields], rows_read=landed.rows_read, last_row=last_row,
-        staged=_count(connection, staged.rows), held=_count(connection, staged.held),
+        staged=landed.staged if connection is not None else 0, held=_count(connection, staged.held),
         same=_count(connection, staged.same),
         unread_keys=landed.unread_keys, read=dict(landed.outcomes),
         landed=dict(+_settled(Counter(landed.outcomes), decided)), expected=dict(decided.expected),

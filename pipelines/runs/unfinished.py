@@ -139,7 +139,7 @@ def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
             return False
         return all(
             connection.scalar(select(func.count()).select_from(into.rows)) == counted.staged
-            and connection.scalar(select(func.count()).select_from(into.fate)) == counted.staged
+            and connection.scalar(select(func.count()).select_from(into.fate)) == counted.fates
             and connection.scalar(select(func.count()).select_from(into.held)) == counted.held
             and connection.scalar(select(func.count()).select_from(into.same)) == counted.same
             for into, counted in zip(staging.intos, cursor.intos, strict=True)

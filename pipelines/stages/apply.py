@@ -162,9 +162,12 @@ class IntoApply:
     def create_decided(self, connection: Connection, low: int, high: int, *, every: bool = False) -> Counter[Outcome]:
         """Makes what the landing found new in (low, high], without a second look; nothing there is linked. `every`:
         each staged row is new."""
-        fate = self.tables.fate
+        fate, rows = self.tables.fate, self.tables.rows
         created = create_as_decided(connection, self.plan, self.tables, self.run[0], low, high, every=every)
-        self._close_refusals(connection, fate, fate.c.row_no > low, fate.c.row_no <= high, ~fate.c.waits)
+        if every:
+            self._close_refusals(connection, None, rows.c.row_no > low, rows.c.row_no <= high)
+        else:
+            self._close_refusals(connection, fate, fate.c.row_no > low, fate.c.row_no <= high, ~fate.c.waits)
         return +Counter[Outcome]({"created": created})
 
     def refuse(self, connection: Connection, row_no: int, detail: str) -> Counter[Outcome]:
@@ -335,14 +338,14 @@ class IntoApply:
         # Written out: a parameter is served by no index on what is open.
         return exists().where(held.c.feed == self.plan.feed, held.c.state == literal_column("'open'"))
 
-    def _close_refusals(self, connection: Connection, m: Table, *where: ColumnElement[bool]) -> None:
+    def _close_refusals(self, connection: Connection, m: Table | None, *where: ColumnElement[bool]) -> None:
+        """Of the rows that `m` says are applied, or of every staged one."""
         s = self.tables.rows
         if self.any_refusals(connection):
-            good = (
-                select(s.c.key, s.c.row_no, s.c.mark).join_from(m, s, s.c.row_no == m.c.row_no)
-                .where(m.c["class"].in_(APPLIED), *where).subquery()
-            )
-            close_held(connection, self.run[0], self.plan, good)
+            good = select(s.c.key, s.c.row_no, s.c.mark).where(*where)
+            if m is not None:
+                good = good.join_from(s, m, s.c.row_no == m.c.row_no).where(m.c["class"].in_(APPLIED))
+            close_held(connection, self.run[0], self.plan, good.subquery())
 
 
 def _by_class(rows: FromClause) -> Select[Any]:

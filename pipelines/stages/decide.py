@@ -34,16 +34,15 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     union_all,
     update,
 )
 from sqlalchemy.sql.selectable import FromClause
 
-from crm_store.named_ddl import ddl_on
 from mappings.words import Outcome
+from pipelines.stages.first_load import analyze, is_first_load, write_fates
 from pipelines.stages.later_twins import let_twins_wait
-from pipelines.stages.match import HIGH, LOW, awaited, match_rows, of_run
+from pipelines.stages.match import awaited, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED, resolve_rows
 from pipelines.stages.staging import IntoStaging, Staging, index_lookups
@@ -73,8 +72,7 @@ class Decided:
 class Matching:
     """Matches the staged rows of a range: one line of `fate` for each. Made once for a run and an into.
 
-    Into an empty entity every row is new, and nothing is looked up. A record that somebody makes meanwhile is found as
-    ever: apply takes no decision over that is older than a change. A small run does not ask.
+    Of a first load (pipelines.stages.first_load) it writes none. A small run does not ask whether it is one.
     """
 
     def __init__(self, plan: IntoPlan, tables: IntoStaging, run: tuple[int, int | None], *, small: bool = False
@@ -89,34 +87,20 @@ class Matching:
 
     def __call__(self, connection: Connection, low: int, high: int) -> None:
         if self.all_new is None:
-            self.all_new = self._is_first_load(connection)
-        if self.all_new:
-            connection.execute(self.tables.once("all new", lambda: _all_new(self.tables)), {"low": low, "high": high})
-            return
-        with index_lookups(connection):
-            connection.execute(self.statement, {"low": low, "high": high} | of_run(self.plan, self.run))
-
-
-    def _is_first_load(self, connection: Connection) -> bool:
-        """Whether there is no record or entry that a row could be about, and nothing that it could wait for."""
-        plan, x = self.plan, self.plan.crosswalk
-        if plan.references or plan.writes or not plan.into.create:
-            return False
-        there = or_(exists(select(plan.record.c.id)), exists().where(x.c.id_space == plan.id_space))
-        return not (of_run(plan, self.run)["outdated"] or connection.scalar(select(there)))
-
-
-def _all_new(tables: IntoStaging) -> Insert:
-    s = tables.rows
-    mine = select(s.c.row_no, literal("new"), false()).where(s.c.row_no > LOW, s.c.row_no <= HIGH)
-    return insert(tables.fate).from_select(["row_no", "class", "waits"], mine)
+            self.all_new = is_first_load(connection, self.plan, self.run)
+        if not self.all_new:
+            with index_lookups(connection):
+                connection.execute(self.statement, {"low": low, "high": high} | of_run(self.plan, self.run))
 
 
 def match_all(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None]
               ) -> None:
     """Matches what landing matches page by page: every staged row."""
     for plan, tables in zip(plans, staging.intos, strict=True):
-        Matching(plan, tables, run)(connection, **EVERYTHING)
+        matching = Matching(plan, tables, run)
+        matching(connection, **EVERYTHING)
+        if matching.all_new:
+            write_fates(connection, tables)
 
 
 def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging, run: tuple[int, int | None], *,
@@ -198,10 +182,7 @@ def _index(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, 
     for index in value_indexes(plan, tables, plans):
         index.create(connection, checkfirst=True)
     Index(None, tables.fate.c.row_no).create(connection)
-    # How many rows there are matters, and which columns are all alike; not the most common values of each.
-    connection.execute(text("SET LOCAL default_statistics_target = 10"))
-    for table in (tables.rows, tables.fate):
-        connection.execute(ddl_on("ANALYZE %(fullname)s", table))
+    analyze(connection, tables)
 
 
 def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: bool, twins: list[Answer]) -> int:

@@ -64,6 +64,8 @@ class IntoLanded:
     outcomes: Counter[str] = field(default_factory=Counter)  # rejected, skipped, unchanged: decided while landing
     unread_keys: int = 0  # rows whose key could not be read: absence does not count then
     unlike: Unlike = field(default_factory=Unlike)
+    staged: int = 0
+    all_new: bool = False  # a first load, of whose staged rows no `fate` was written
 
 
 @dataclass
@@ -170,6 +172,8 @@ def land(what: Landing, progress: Progress) -> Landed:
                                               none_same=not into.outcomes["unchanged"])
             for same in told:
                 same.close()
+    for worker, into in zip(workers, landed.intos, strict=True):
+        into.all_new = bool(worker.matching.all_new)  # told when the last page was written
     judge_runs(what, workers, landed)
     return landed
 
@@ -350,6 +354,7 @@ class _IntoLanding:
         if len(good):
             staged = self._staged(page, decoded, good, keys, marks, stamps, hashes, lines)
             self.meeting.meet(staged)
+            landed.staged += len(staged)
             writer.copy(self.tables.rows, staged)
             low, high = int(good.min()) - 1, int(good.max())
             writer.do(lambda connection: self.matching(connection, low, high))
