@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, MetaData, Table
-from sqlalchemy.schema import ExecutableDDLElement
+from collections.abc import Iterable
+
+import psycopg
+from sqlalchemy import DDL, Connection, MetaData, Table
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 
 def named(schema: str | None, name: str) -> Table:
@@ -17,3 +20,25 @@ def named(schema: str | None, name: str) -> Table:
 def ddl_on(statement: str, table: Table) -> ExecutableDDLElement:
     """`statement` with %(fullname)s standing for the quoted name of `table`, its schema included."""
     return DDL(statement).against(table)  # type: ignore[no-untyped-call]
+
+
+def create_tables(connection: Connection, tables: Iterable[Table]) -> None:
+    """Makes the tables, with their indexes, in one journey to the server."""
+    made: list[ExecutableDDLElement] = []
+    for table in tables:
+        made += [CreateTable(table), *map(CreateIndex, table.indexes)]
+    _run(connection, "; ".join(str(statement.compile(dialect=connection.dialect)) for statement in made))
+
+
+def drop_tables(connection: Connection, tables: Iterable[Table]) -> None:
+    """Drops those of the tables that there are, and views on them that a killed process left."""
+    names = [connection.dialect.identifier_preparer.format_table(table) for table in tables]
+    if names:
+        _run(connection, f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE")
+
+
+def _run(connection: Connection, script: str) -> None:
+    """SQLAlchemy sends one statement at a time, and asks before each whether the table is there."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    raw.execute(script.encode())

@@ -41,7 +41,7 @@ from mappings.errors import ConfigurationError, StoreError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided
 from pipelines.ops.records import field_columns, shown_records
-from pipelines.runs.attempt import attempt
+from pipelines.runs.attempt import attempt, say
 from pipelines.stages.outbox import queue_anew
 
 Side = Literal["ours", "theirs"]
@@ -115,8 +115,7 @@ def settle_conflict(hub: Hub, conflict_id: int, side: Side, why: str | None = No
 def _settle(hub: Hub, connection: Connection, conflict_id: int, side: Side, why: str | None) -> OpenConflict:
     row = _locked(connection, conflict_id)
     told = next(one for one in open_conflicts(hub, connection) if one.id == conflict_id)
-    for name, value in (("navette.system", row["system"]), ("navette.run", str(row["run_id"]))):
-        connection.execute(select(func.set_config(name, value, True)))
+    say(connection, {"navette.system": row["system"], "navette.run": str(row["run_id"])})
     record, x = hub.tables.record[row["entity"]], hub.tables.crosswalk[row["entity"]]
     columns = field_columns(hub, row["entity"], row["field"])
     if not columns:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Select, Text, bindparam, func, select
+from sqlalchemy import CompoundSelect, Connection, Select
 from sqlalchemy.exc import DBAPIError
 
 from pipelines.runs.applying import Apply
+from pipelines.runs.attempt import say
 from pipelines.runs.closing import Into
 from pipelines.runs.landed import Applying
 from pipelines.stages.apply import IntoApply
@@ -34,8 +34,7 @@ class _SmallApply(Apply):
             into.may_create = count.expected.get("created", 0) > 0
         if len(self.intos) == 1:
             self.settings["navette.feed"] = str(self.intos[0].plan.feed)
-        said = {f"to_{name}": value for name, value in self.settings.items()}
-        self.connection.execute(_set(tuple(self.settings)), said)
+        say(self.connection, self.settings)
         self._prepare()
         if any(into.landed.get(outcome) for into in counts for outcome in ("rejected", "review", "parked")):
             self._held()
@@ -64,9 +63,3 @@ class _SmallApply(Apply):
     def _close(self, told: dict[str, Any]) -> None:
         super()._close(told | {"cursor": self.cursor.model_dump(mode="json"), "rows_read": self.what.rows_read,
                                "detected": self.what.detected, "notices": self.what.notices})
-
-
-@lru_cache(16)
-def _set(names: tuple[str, ...]) -> Select[Any]:
-    """Settings of the transaction, in one statement."""
-    return select(*[func.set_config(name, bindparam(f"to_{name}", type_=Text), True) for name in names])

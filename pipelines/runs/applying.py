@@ -37,7 +37,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError
 
 from crm_store import hub_tables as hub
 from crm_store.store_faults import sqlstate
-from pipelines.runs.attempt import attempt, durable
+from pipelines.runs.attempt import attempt, durable, say
 from pipelines.runs.closing import Into, close_intos
 from pipelines.runs.cursor import Phase
 from pipelines.runs.landed import Applying
@@ -108,8 +108,7 @@ class Apply:
         def inside() -> None:
             # A try that the database undid must not be counted.
             self.cursor.become(before)
-            for name, value in self.settings.items():
-                self.connection.execute(select(func.set_config(name, value, True)))
+            say(self.connection, self.settings)
             work()
             self.cursor.save(self.connection, self.what.run_id)
 
@@ -236,7 +235,7 @@ class Apply:
 
     def _as_feed(self, into: IntoApply) -> None:
         """What is written from here on came from the into's feed."""
-        self.connection.execute(select(func.set_config("navette.feed", str(into.plan.feed), True)))
+        say(self.connection, {"navette.feed": str(into.plan.feed)})
 
     def _may_halve(self, error: DBAPIError) -> bool:
         """Whether parts of the batch may be tried that the store has just refused."""

@@ -1,13 +1,14 @@
-"""One transaction, tried again when the database says that trying again helps."""
+"""One transaction, tried again when the database says that trying again helps, and what it says of itself."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, Text, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store.store_faults import sqlstate
@@ -35,6 +36,16 @@ def attempt(connection: Connection, work: Callable[[], T]) -> T:
             # Two runs that met here must not meet again at once.
             time.sleep(random.uniform(0, 0.05 * 2 ** min(turn, 6)))  # noqa: S311
     raise AssertionError("not reached")
+
+
+def say(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Settings of the transaction, in one statement."""
+    connection.execute(_said(tuple(settings)), {f"to_{name}": value for name, value in settings.items()})
+
+
+@lru_cache(32)
+def _said(names: tuple[str, ...]) -> Select[Any]:
+    return select(*[func.set_config(name, bindparam(f"to_{name}", type_=Text), True) for name in names])
 
 
 def durable(connection: Connection) -> None:

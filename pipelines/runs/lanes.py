@@ -18,10 +18,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sqlalchemy import Connection, Engine, exists, func, select
+from sqlalchemy import Connection, Engine, exists, select
 from sqlalchemy.exc import DBAPIError
 
 from crm_store.store_faults import is_lost
+from pipelines.runs.attempt import say
 from pipelines.runs.cursor import Cursor
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.resolve import LINKED
@@ -94,8 +95,7 @@ class Lanes:
         try:
             with self.engine.begin() as connection:
                 mine = {"navette.feed": str(self.into.plan.feed), "lock_timeout": LOCK_TIMEOUT}
-                for name, value in (*self.settings.items(), *mine.items()):
-                    connection.execute(select(func.set_config(name, value, True)))
+                say(connection, {**self.settings, **mine})
                 share_turn(connection, self.into.plan.record)
                 outcomes = self.into.create_decided(connection, low, high, every=self.every)
                 # Both lanes move one cursor: the second to come here waits for the first one's commit.

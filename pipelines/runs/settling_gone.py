@@ -10,7 +10,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import decided
-from pipelines.runs.attempt import attempt
+from pipelines.runs.attempt import attempt, say
 from pipelines.runs.lock import mending_lock
 from pipelines.runs.settling import open_row
 from pipelines.stages.absent import archive_entries, keep_entries, masters_archived, unlink_entries
@@ -42,8 +42,7 @@ def _settle(hub: Hub, connection: Connection, held_id: int, choice: Choice) -> s
         raise ConfigurationError(f"flow {row['flow']} no longer has the into that row {held_id} is of",
                                  todo=f"navette review row {held_id} --dismiss")
     record_id = _record(connection, plan, row)
-    for name, value in (("navette.system", plan.system), ("navette.run", str(row["run_id"]))):
-        connection.execute(select(func.set_config(name, value, True)))
+    say(connection, {"navette.system": plan.system, "navette.run": str(row["run_id"])})
     if choice == "archive":
         _must_be_ours(connection, plan, record_id)
         _must_be_gone(connection, plan, record_id, row["key"])

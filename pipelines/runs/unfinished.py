@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from connectors.file.folder import content_digest
 from connectors.page import Source
 from crm_store import hub_tables as tables
+from crm_store.named_ddl import drop_tables, named
 from crm_store.store_faults import is_lost, store_error
 from mappings.errors import NavetteError, RunStopped
 from mappings.language.flow import Flow
@@ -149,15 +150,8 @@ def staging_is_whole(hub: Hub, staging: Staging, cursor: Cursor) -> bool:
 def drop_staging(hub: Hub, run_id: int) -> None:
     """Drops whatever tables the run has in staging."""
     with hub.engine.begin() as connection:
-        for name in inspect(connection).get_table_names(schema="staging"):
-            if name.startswith(f"r{run_id}_"):
-                _drop(connection, name)
-
-
-def _drop(connection: Connection, name: str) -> None:
-    from sqlalchemy import MetaData, Table
-
-    Table(name, MetaData(schema="staging")).drop(connection, checkfirst=True)
+        there = inspect(connection).get_table_names(schema="staging")
+        drop_tables(connection, [named("staging", name) for name in there if name.startswith(f"r{run_id}_")])
 
 
 def close_run(connection: Connection, run_id: int, state: str) -> None:

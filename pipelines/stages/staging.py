@@ -50,7 +50,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 from sqlalchemy.schema import CreateView, DropView
 
-from crm_store.named_ddl import ddl_on
+from crm_store.named_ddl import create_tables, ddl_on, drop_tables
 from crm_store.store import INDEX_ONLY
 from pipelines.stages.plan import IntoPlan
 
@@ -114,15 +114,14 @@ class Staging:
 
     def create(self, connection: Connection) -> None:
         self.drop(connection)
-        self.metadata.create_all(connection)
+        create_tables(connection, self.metadata.sorted_tables)
 
     def drop(self, connection: Connection) -> None:
-        self.metadata.drop_all(connection)
+        drop_tables(connection, self.metadata.sorted_tables)
 
     def create_temporary(self, connection: Connection) -> None:
         """Makes the tables of small runs, which their connection keeps."""
-        for table in self.temporary:
-            table.create(connection, checkfirst=False)
+        create_tables(connection, self.temporary)
 
     @property
     def temporary(self) -> list[Table]:
@@ -193,7 +192,8 @@ def _into(metadata: MetaData, prefix: str, plan: IntoPlan, kind: _Kind) -> IntoS
         metadata, f"{prefix}_fate", *match_columns(plan),
         Column("waits", Boolean), Column("changed", Boolean), Column("open", Boolean),
     )
-    wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind.keyed))
+    wait = kind.table(metadata, f"{prefix}_wait", Column("row_no", BigInteger, primary_key=kind.keyed,
+                                                        autoincrement=False))
     leaving = kind.table(metadata, f"{prefix}_leaving", Column("key", Text), Column("record_id", BigInteger),
                          Column("row_no", BigInteger))
     probe = (_TEMPORARY if kind is _UNLOGGED else kind).table(

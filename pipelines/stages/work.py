@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.schema import CreateTable, DropTable
 
-from crm_store.named_ddl import named
+from crm_store.named_ddl import create_tables, drop_tables, named
 from pipelines.stages.held import json_text, raw_rows
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.staging import Staging, held_columns, match_columns, staged_type
@@ -30,9 +29,8 @@ class Work:
 
     def create(self, connection: Connection) -> None:
         """Makes them, anew where the connection has them already."""
-        for table in self.tables:
-            connection.execute(DropTable(named("pg_temp", table.name), if_exists=True))
-            connection.execute(CreateTable(table))
+        drop_tables(connection, [named("pg_temp", table.name) for table in self.tables])
+        create_tables(connection, self.tables)
 
 
 def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: list[Any]) -> pd.DataFrame:
@@ -89,7 +87,7 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "", *, keyed: bool = 
                      postgresql_on_commit=on_commit)
 
     z: list[Column[Any]] = [
-        Column("row_no", BigInteger, primary_key=keyed), Column("record_id", BigInteger),
+        Column("row_no", BigInteger, primary_key=keyed, autoincrement=False), Column("record_id", BigInteger),
         Column("changed", Boolean), Column("back", Boolean), Column("open", Boolean), Column("base_set", Integer),
         Column("base_fields", ARRAY(Text)), Column("remote", JSONB), Column("pending", ARRAY(Text)),
     ]
@@ -100,5 +98,5 @@ def work_tables(plan: IntoPlan, number: int, prefix: str = "", *, keyed: bool = 
         z.append(Column(f"w_{field.name}", Text))
     if plan.shared_space:
         z.append(Column("agreed", ARRAY(Text)))
-    matched = [Column("row_no", BigInteger, primary_key=keyed), *match_columns(plan)[1:]]
+    matched = [Column("row_no", BigInteger, primary_key=keyed, autoincrement=False), *match_columns(plan)[1:]]
     return Work(temporary("m", *matched), temporary("z", *z), temporary("h", *held_columns()))
