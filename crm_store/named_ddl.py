@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import psycopg
 from sqlalchemy import DDL, Connection, MetaData, Table
@@ -27,18 +27,16 @@ def create_tables(connection: Connection, tables: Iterable[Table]) -> None:
     made: list[ExecutableDDLElement] = []
     for table in tables:
         made += [CreateTable(table), *map(CreateIndex, table.indexes)]
-    _run(connection, "; ".join(str(statement.compile(dialect=connection.dialect)) for statement in made))
+    _run(connection, made)
 
 
 def drop_tables(connection: Connection, tables: Iterable[Table]) -> None:
     """Drops those of the tables that there are, and views on them that a killed process left."""
-    names = [connection.dialect.identifier_preparer.format_table(table) for table in tables]
-    if names:
-        _run(connection, f"DROP TABLE IF EXISTS {', '.join(names)} CASCADE")
+    _run(connection, [ddl_on("DROP TABLE IF EXISTS %(fullname)s CASCADE", table) for table in tables])
 
 
-def _run(connection: Connection, script: str) -> None:
+def _run(connection: Connection, statements: Sequence[ExecutableDDLElement]) -> None:
     """SQLAlchemy sends one statement at a time, and asks before each whether the table is there."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
-    raw.execute(script.encode())
+    raw.execute(";\n".join(str(statement.compile(dialect=connection.dialect)) for statement in statements).encode())

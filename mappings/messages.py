@@ -90,7 +90,12 @@ REASONS: dict[str, str] = {
 
 VARIANTS: dict[str, dict[str, str]] = {
     "not_decimal": {
-        "scale": "{field}: {value!r} is not a number without a decimal sign, which `scale: {scale}` asks for"},
+        "scale": "{field}: {value!r} is not a number without a decimal sign, which `scale: {scale}` asks for",
+        "either": "{field}: {value!r} is two numbers, with the comma before decimals or between thousands, and the file"
+        " does not show which: say `decimal`"},
+    "not_integer": {
+        "either": "{field}: {value!r} is two numbers, with the comma before decimals or between thousands, and the file"
+        " does not show which: say `decimal`"},
     "waits_for": {
         "several": "{field}: waits for {value!r} to be the {by} of one {entity} alone; {count} records have it:"
         " {several}",

@@ -22,6 +22,8 @@ from mappings.language.read import CsvFormat, Each, Read, Records
 
 DELIMITERS = (b";", b"\t", b"|", b",")  # the first wins where two fit equally
 _COMMA = re.compile(rb"[+-]?(\d+|\d{1,3}(( |\.|\xc2\xa0|\xe2\x80\xaf)\d{3})+),\d+")
+_EITHER = re.compile(rb"[+-]?[1-9]\d{0,2}([.,])\d{3}")
+_THOUSANDS = re.compile(rb"[+-]?[1-9]\d{0,2}(,\d{3}){2,}")
 _POINT = re.compile(rb"[+-]?(\d+|\d{1,3}(( |,|\xc2\xa0|\xe2\x80\xaf)\d{3})+)\.\d+")
 
 
@@ -220,17 +222,25 @@ def find_delimiter(
 
 
 def find_decimal(rows: Iterable[list[bytes]]) -> str | None:
-    """The decimal sign, if every number with decimals in the sample has the same."""
-    commas = points = 0
+    """The decimal sign, if every number of the sample that shows one shows the same.
+
+    `1,500` and `1.500` show none: the sign may be between thousands. Where there is nothing else, the point is how
+    machines write decimals; a comma alone leaves it open.
+    """
+    shown, either = set[str](), set[str]()
     for cells in rows:
         for cell in cells:
-            if b"," in cell and _COMMA.fullmatch(cell.strip()):
-                commas += 1
-            elif b"." in cell and _POINT.fullmatch(cell.strip()):
-                points += 1
-    if bool(commas) == bool(points):
-        return None
-    return "," if commas else "."
+            if b"," not in cell and b"." not in cell:
+                continue
+            number = cell.strip()
+            if found := _EITHER.fullmatch(number):
+                either.add(found[1].decode())
+            elif _COMMA.fullmatch(number):
+                shown.add(",")
+            elif _POINT.fullmatch(number) or _THOUSANDS.fullmatch(number):
+                shown.add(".")
+    signs = shown or (either if either == {"."} else set())
+    return signs.pop() if len(signs) == 1 else None
 
 
 def _headers(header: bool | int | tuple[str, ...], records: Records | None) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 ::
 
-    1:30   01:30:00   26:00:00   2h30   1 h 05 min   45 min   PT1H30M   7,5     a plain number is one of the unit
+    1:30   01:30:00   26:00:00   2h30   1 h 05 min   1,5 h   2 days   1d 4h   1 day, 2:00:00   1.02:00:00   PT1H30M
+    7,5    a plain number is one of the unit
 """
 
 from __future__ import annotations
@@ -18,11 +19,20 @@ from mappings.codecs.reading import Reading, Refusal, Rule
 SECONDS = {"d": 86_400, "j": 86_400, "h": 3_600, "min": 60, "mn": 60, "s": 1}
 """Seconds of the units that a duration may be counted in; without a unit it is counted in hours."""
 
-_CLOCK = re.compile(r"(?P<sign>-?)(?P<h>\d{1,6}):(?P<m>[0-5]?\d)(?::(?P<s>[0-5]?\d)(?:[.,]\d{1,9})?)?")
+_DAYS = r"(?P<d>\d{1,6})(?: ?(?:d|j|days?|jours?)\.?,?"
+_CLOCK = re.compile(
+    rf"(?P<sign>-?)(?:{_DAYS} ?|\.))?(?P<h>\d{{1,6}}):(?P<m>[0-5]?\d)(?::(?P<s>[0-5]?\d)(?:[.,]\d{{1,9}})?)?",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(
-    r"(?P<sign>-?)(?=\d)(?:(?P<h>\d{1,6}) ?(?:h|hrs?|heures?|hours?)\.?)? ?"
-    r"(?:(?P<m>\d{1,6}) ?(?:m|mn|min|mins|minutes?)\.?|(?<=[hrsHRSeE. ])(?P<bare>[0-5]?\d))? ?"
+    rf"(?P<sign>-?)(?=\d)(?:{_DAYS}))? ?(?:(?P<h>\d{{1,6}}) ?(?:h|hrs?|heures?|hours?)\.?)? ?"
+    r"(?:(?P<m>\d{1,6}) ?(?:m|mn|min|mins|minutes?)\.?|(?(h)(?<=[hrsHRSeE. ])(?P<bare>[0-5]?\d)|(?!)))? ?"
     r"(?:(?P<s>\d{1,6}) ?(?:s|sec|secondes?|seconds?)\.?)?",
+    re.IGNORECASE,
+)
+_PART = re.compile(
+    r"(?P<sign>-?)(?P<number>\d{1,6}[.,]\d{1,9}) ?(?:(?P<d>d|j|days?|jours?)|(?P<h>h|hrs?|heures?|hours?)|"
+    r"(?P<m>m|mn|min|mins|minutes?)|(?P<s>s|sec|secondes?|seconds?))\.?",
     re.IGNORECASE,
 )
 _ISO = re.compile(
@@ -53,11 +63,15 @@ def unit_of(rule: Rule) -> str:
 
 def _counted(text: str, seconds: int, scale: int) -> str | None:
     found = _CLOCK.fullmatch(text) or _ISO.fullmatch(text) or _WORDS.fullmatch(text)
-    if found is None:
+    if found is not None:
+        parts = {name: int(value) for name, value in found.groupdict().items() if value and name != "sign"}
+        whole = Decimal(sum(_UNITS[name] * value for name, value in parts.items()))
+    elif (found := _PART.fullmatch(text)) is not None:
+        unit = next(name for name in ("d", "h", "m", "s") if found[name])
+        whole = Decimal(found["number"].replace(",", ".")) * _UNITS[unit]
+    else:
         return None
-    parts = {name: int(value) for name, value in found.groupdict().items() if value and name != "sign"}
-    whole = sum(_UNITS[name] * value for name, value in parts.items())
-    count = (Decimal(whole) / seconds).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+    count = (whole / seconds).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
     return f"{'-' if found['sign'] and count else ''}{count:f}"
 
 

@@ -5,8 +5,9 @@
     345016.68   345 016,68   1.234.567,89   1,234,567.89   12'345.60   (150,00)   150,00-   150,00+   1E+05
 
 Spaces and apostrophes between groups of three are always read past; so is the sign that is not the decimal sign. Where
-neither the mapping nor the file says which sign is the decimal one, a single comma or point is (`1,234` is a little
-more than one), two different ones are told apart by which comes last, and a repeated one parts thousands.
+neither the mapping nor the file says which sign is the decimal one, a single comma or point is, two different ones are
+told apart by which comes last, and a repeated one parts thousands; `1,234` is refused then, since it may be either. A
+point alone is how machines write decimals.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ from mappings.codecs.cells import (
 )
 from mappings.codecs.reading import PRECISION, Reading, Refusal, Rule
 
-_SIMPLE = {",": r"^-?\d+(?:,\d*)?$", ".": r"^-?\d+(?:\.\d*)?$", None: r"^-?\d+(?:[.,]\d*)?$"}
+_SIMPLE = {
+    ",": r"^-?\d+(?:,\d*)?$", ".": r"^-?\d+(?:\.\d*)?$",
+    None: r"^-?(?:\d+(?:\.\d*)?|\d+,(?:\d{0,2}|\d{4,})|(?:0\d*|\d{4,}),\d{3})$",
+}
+_EITHER = r"^-?[1-9]\d{0,2},\d{3}$"
 _COMMA = r"^-?(?:\d+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d{1,3}(?:\.\d{3})+)?(?:,\d*)?$"
 _POINT = r"^-?(?:\d+|\d{1,3}(?: \d{3})+|\d{1,3}(?:'\d{3})+|\d{1,3}(?:,\d{3})+)?(?:\.\d*)?$"
 _POWER = r"^-?\d+(?:[.,]\d+)?[eE][+-]?\d{1,2}$"
@@ -59,7 +64,7 @@ def decode_decimal(cells: Cells, rule: Rule) -> Reading:
     if rule.map.scale is not None:
         numbers, params = _shifted(numbers, rule.map.scale), {"scale": str(rule.map.scale)}
     strange = present(cells) & ~present(numbers)
-    refusals = [Refusal(strange, "not_decimal", params)] if strange.any() else []
+    refusals = _refused(cells, strange, rule, "not_decimal", params)
     fitted = to_decimal(numbers, scale, round_=rule.map.round)
     return Reading(fitted.values, (*refusals, *fitted.refusals))
 
@@ -84,10 +89,21 @@ def decode_integer(cells: Cells, rule: Rule) -> Reading:
     strange = present(cells) & ~whole
     digits = pc.replace_substring_regex(nulled(numbers, ~whole), r"\.0*$", "")
     far = ~strange & mask_of(judged(digits, _is_far, pa.bool_()))
-    refusals = [Refusal(strange, "not_integer")] if strange.any() else []
+    refusals = _refused(cells, strange, rule, "not_integer", {})
     if far.any():
         refusals.append(Refusal(far, "out_of_range", dict(zip(("min", "max"), INTEGER_RANGE, strict=True))))
     return Reading(nulled(digits, far).cast(pa.int64()), tuple(refusals))
+
+
+def _refused(cells: Cells, strange: Mask, rule: Rule, code: str, params: dict[str, str]) -> list[Refusal]:
+    """What is no number, or may be either of two."""
+    if not strange.any():
+        return []
+    if rule.sign is not None or not holds(cells, b","):
+        return [Refusal(strange, code, params)]
+    either = strange & matches(_plain(cells), _EITHER)
+    told = [(strange & ~either, params), (either, params | {"either": "yes"})]
+    return [Refusal(where, code, said) for where, said in told if where.any()]
 
 
 def encode_integer(values: Any, rule: Rule) -> Cells:
@@ -105,17 +121,14 @@ def canonical(cells: Cells, sign: str | None) -> Cells:
 
 def _odd(cells: Cells, sign: str | None) -> Cells:
     """Numbers with groups, brackets, signs behind or powers of ten: the slower look at what the first one left."""
-    text = plain_spaces(cells)
-    for bytes_, pattern, instead in _SIGNS:
-        if holds(text, *bytes_):
-            text = pc.replace_substring_regex(text, pattern, instead)
+    text = _plain(cells)
     digit = matches(text, r"\d")
     comma = matches(text, _COMMA) & digit
     point = matches(text, _POINT) & digit
     if sign is None:
-        # Both forms fit 1,234 and 1.234: one separator alone is the decimal sign.
+        # Both forms fit 1,23 and 1.234: one separator alone is the decimal sign.
         point &= ~(comma & matches(text, r"^[^.]*,[^.,]*$"))
-        comma &= ~point
+        comma &= ~point & ~matches(text, _EITHER)
     else:
         comma, point = comma & (sign == ","), point & (sign == ".")
     numbers = pa.nulls(len(text), TEXT)
@@ -123,6 +136,15 @@ def _odd(cells: Cells, sign: str | None) -> Cells:
     numbers = placed(numbers, point, _bare(text, point, b" ',", comma_is_point=False))
     power = matches(text, _POWER)
     return placed(numbers, power, judged(picked(text, power), _from_power)) if power.any() else numbers
+
+
+def _plain(cells: Cells) -> Cells:
+    """Spaces, apostrophes and signs as they are usually written."""
+    text = plain_spaces(cells)
+    for bytes_, pattern, instead in _SIGNS:
+        if holds(text, *bytes_):
+            text = pc.replace_substring_regex(text, pattern, instead)
+    return text
 
 
 def _bare(text: Cells, where: Mask, groups: bytes, *, comma_is_point: bool) -> Cells:

@@ -37,10 +37,11 @@ def decode_url(cells: Cells, rule: Rule) -> Reading:
 
 
 def url(text: str) -> str | None:
-    """One web address; None where it is none (another scheme, no host, spaces inside)."""
+    """One web address; None where it is none (another scheme, no host, spaces inside, a mail address)."""
     if len(text) > _LONGEST_URL or re.search(r"\s", text):
         return None
-    written = text if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) else f"https://{text}"
+    bare = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is None
+    written = f"https://{text}" if bare else text
     try:
         parts = urlsplit(written)
         port = parts.port
@@ -51,6 +52,8 @@ def url(text: str) -> str | None:
     if parts.scheme.lower() not in ("http", "https") or not _HOST.fullmatch(shown):
         return None
     login = parts.netloc.rpartition("@")[0]
+    if bare and "@" in parts.netloc:
+        return None
     place = f"{login}@{shown}" if login else shown
     return urlunsplit((
         parts.scheme.lower(), place if port is None else f"{place}:{port}", parts.path, parts.query, parts.fragment

@@ -201,10 +201,12 @@ def test_currencies():
 def test_web_addresses():
     cells = ["https://www.a-b.example/x?y=1#z", "HTTP://WWW.A.FR/Path", "www.a.fr", "a.fr", "a.fr:8080/x",
              "ftp://a.fr", "a b.fr",
-             "http://", "http://société.fr", "http://a.fr:99999", "javascript:alert(1)"]  # fmt: skip
+             "http://", "http://société.fr", "http://a.fr:99999", "javascript:alert(1)",
+             "mailto:a@b.fr", "a@b.fr", "https://user@b.fr/x"]  # fmt: skip
     assert read(cells, {"type": "url"}) == [
         "https://www.a-b.example/x?y=1#z", "http://www.a.fr/Path", "https://www.a.fr", "https://a.fr",
         "https://a.fr:8080/x", "NOT_URL", "NOT_URL", "NOT_URL", "http://société.fr", "NOT_URL", "NOT_URL",
+        "NOT_URL", "NOT_URL", "https://user@b.fr/x",
     ]  # fmt: skip
 
 

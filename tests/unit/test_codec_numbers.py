@@ -28,13 +28,31 @@ def test_one_number_in_many_forms(written):
 
 
 def test_a_single_separator_is_the_decimal_sign_where_nothing_says_which_is():
-    assert read(["1,234", "1.234", "1,234,567", "1.234.567", "12 345,678"], {"type": "decimal", "scale": 3}) == [
-        D("1.234"),
+    assert read(["1,23", "1.234", "1,234,567", "1.234.567", "12 345,678"], {"type": "decimal", "scale": 3}) == [
+        D("1.23"),
         D("1.234"),
         D("1234567"),
         D("1234567"),
         D("12345.678"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["decimal", "number", "money", "quantity"])
+@pytest.mark.parametrize("written", ["1,500", "-12,500", "(999,000)", "1,500-", "+1,500"])
+def test_a_comma_that_may_be_either_is_refused_where_nothing_says_which(kind, written):
+    said = {"money": {"currency": "EUR"}, "quantity": {"unit": "kg"}}.get(kind, {})
+    fields, specs = {"f": {"from": "X", **said}}, {"f": {"type": kind}}
+    fault = decode({"X": [written]}, fields, specs).faults.frame.iloc[0]
+    assert "say `decimal`" in render(fault.code, {"field": "f", "value": written, **json.loads(fault.params)})
+    assert decode({"X": [written]}, fields, specs, decimal=".").faults.frame.empty
+
+
+@pytest.mark.parametrize(("written", "value"), [
+    ("0,500", "0.500"), ("1234,500", "1234.500"), ("1,5", "1.5"), ("1,5000", "1.5"), ("00,120", "0.12"),
+    ("1 234,500", "1234.5"), ("-0,500", "-0.5"),
+])  # fmt: skip
+def test_a_comma_that_cannot_part_thousands_is_the_decimal_sign(written, value):
+    assert read([written], DECIMAL) == [D(value)]
 
 
 def test_a_decimal_sign_that_is_known_makes_the_other_a_separator_of_thousands():
@@ -215,6 +233,17 @@ def test_formulas_name_columns_with_spaces_paths_and_repeated_headers():
 def test_formulas_can_do_nothing_else(expression):
     with pytest.raises(ConfigurationError, match="the formula"):
         names_in(expression)
+
+
+@pytest.mark.parametrize(("written", "hours"), [
+    ("1.5h", "1.5"), ("1,5 h", "1.5"), ("8.5 hours", "8.5"), ("-0,5 h", "-0.5"), ("90.5 min", "1.5083"),
+    ("1d 4h", "28"), ("2 days", "48"), ("2 jours", "48"), ("1 day, 2:00:00", "26"), ("1 days 02:00:00", "26"),
+    ("1.02:00:00", "26"), ("1j 2:00", "26"), ("1 d 30 min", "24.5"), ("0.5 d", "12"),
+    ("2 days 5", "NOT_DURATION"), ("1.5.2h", "NOT_DURATION"), ("1,5 h 20", "NOT_DURATION"), ("d", "NOT_DURATION"),
+])  # fmt: skip
+def test_days_and_parts_of_a_unit_are_durations(written, hours):
+    found = read([written], {"type": "quantity", "scale": 4}, **{"as": "duration", "unit": "h"})
+    assert found == [hours if hours == "NOT_DURATION" else D(hours)]
 
 
 def test_durations_are_counted_in_the_unit_and_rounded_to_the_fields_digits():
