@@ -49,7 +49,15 @@ from pipelines.stages.staging import IntoStaging, Staging, index_lookups
 from pipelines.stages.superseded import Aside, older_rows, set_elements_aside
 from pipelines.stages.twins import set_twins_aside, some_alike
 from pipelines.stages.unlike import Unlike
-from pipelines.stages.waiting import Pairs, as_linked, comes_in, hopeless_links, refuse_for_links, value_indexes
+from pipelines.stages.waiting import (
+    Pairs,
+    as_linked,
+    by_field_of_run,
+    comes_in,
+    hopeless_links,
+    refuse_for_links,
+    value_indexes,
+)
 
 APPLIED = ("new", *LINKED)
 EVERYTHING = {"low": -1, "high": 1 << 62}
@@ -128,7 +136,7 @@ def decide(connection: Connection, plans: tuple[IntoPlan, ...], staging: Staging
             aside.append(set_elements_aside(connection, plan, tables, pairs, twice, run) if elements else Aside())
             twice.append(not alone and again())
             repeated.append(0 if alone else _set_aside(connection, plan, tables, twice[-1], twins))
-    if any(_may_wait(connection, *pair) for pair in pairs):
+    if any(_may_wait(connection, *pair, pairs) for pair in pairs):
         _waiting(connection, plans, staging, run)
         for (plan, tables), twins in zip(pairs, alike, strict=True):
             if plan.into.match and not plan.into.aliases and not alone and _any_wait(connection, tables):
@@ -245,11 +253,11 @@ def _fates(tables: IntoStaging, matched: Select[Any], *, waits: bool) -> Insert:
     return insert(fate).from_select([*names, "waits"], select(*inner.c, waiting))
 
 
-def _may_wait(connection: Connection, plan: IntoPlan, tables: IntoStaging) -> bool:
+def _may_wait(connection: Connection, plan: IntoPlan, tables: IntoStaging, pairs: Pairs) -> bool:
     """Whether some row could wait for another of the run."""
     if not plan.references:
         return False
-    if any(reference.otherwise == "blank" for reference in plan.references):
+    if any(reference.otherwise == "blank" for reference in plan.references) or by_field_of_run(plan, pairs):
         return True
     fate = tables.fate
     parked = tables.once("any parked", lambda: select(exists().where(fate.c["class"] == "parked")))
@@ -262,7 +270,8 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
 
     Starts from all that could, and drops those that hang on a row which is not taken in, until nothing moves: what
     is left hangs on rows that are taken in, or on each other (a cycle of parents). Rows with links that may stay blank
-    wait as well, but are never dropped.
+    wait as well, but are never dropped; and so do rows whose link by a field names a value that a new row brings: it
+    may be the second record that has it.
     """
     pairs = list(zip(plans, staging.intos, strict=True))
     for plan, tables in pairs:
@@ -278,8 +287,9 @@ def _waiting(connection: Connection, plans: tuple[IntoPlan, ...], staging: Stagi
     for plan, tables in pairs:
         s, fate = tables.rows, tables.fate
         blank = [reference for reference in plan.references if reference.otherwise == "blank"]
-        if blank:
-            comes = [and_(_missing(fate, s, r), comes_in(r, s, pairs, taken_in)) for r in blank]
+        comes = [and_(_missing(fate, s, r), comes_in(r, s, pairs, taken_in)) for r in blank]
+        comes += [comes_in(r, s, pairs, _is_new) for r in by_field_of_run(plan, pairs)]
+        if comes:
             connection.execute(
                 update(fate).where(fate.c["class"].in_(APPLIED), s.c.row_no == fate.c.row_no, or_(*comes))
                 .values({"class": "waits"})
@@ -327,6 +337,12 @@ def taken_in(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
     """The landed row is taken in, or waits to be."""
     fate = tables.fate.alias()
     return exists().where(fate.c.row_no == row.c.row_no, fate.c["class"].in_((*APPLIED, "waits")))
+
+
+def _is_new(tables: IntoStaging, row: FromClause) -> ColumnElement[bool]:
+    """The landed row makes a record."""
+    fate = tables.fate.alias()
+    return exists().where(fate.c.row_no == row.c.row_no, fate.c["class"] == "new")
 
 
 def _changes(connection: Connection, plan: IntoPlan, tables: IntoStaging, pairs: Pairs) -> None:

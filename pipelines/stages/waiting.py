@@ -54,7 +54,7 @@ def hopeless_links(plan: IntoPlan, tables: IntoStaging, pairs: Pairs, alive: Ali
     return [
         (reference, _hopeless(reference, tables, plan, pairs, alive))
         for reference in plan.references
-        if reference.otherwise == "reject" or (reference.otherwise == "park" and reference.by is None)
+        if reference.otherwise != "blank"
     ]
 
 
@@ -145,12 +145,17 @@ def _on_a_row(reference: Reference, key: ColumnElement[Any], pairs: Pairs, alive
 
 
 def value_indexes(plan: IntoPlan, tables: IntoStaging, plans: Sequence[IntoPlan]) -> Iterator[Index]:
-    """For links by a field that may stay blank or are refused: rows that bring the field are looked up one by one."""
-    blank = {r.by: r for each in plans for r in each.references if r.by is not None and r.otherwise != "park"}
-    for number, (by, reference) in enumerate(blank.items()):
+    """For links by a field: rows that bring the field are looked up one by one."""
+    fields = {r.by: r for each in plans for r in each.references if r.by is not None}
+    for number, (by, reference) in enumerate(fields.items()):
         if _brings(plan, reference):
             value = match_expression(tables.rows.c[f"v_{by}"], plan.specs(reference.entity, by))
             yield Index(f"{tables.rows.name}_by{number}", value)
+
+
+def by_field_of_run(plan: IntoPlan, pairs: Pairs) -> list[Reference]:
+    """The links by a field that rows of this run bring."""
+    return [r for r in plan.references if r.by is not None and any(_brings(other, r) for other, _ in pairs)]
 
 
 def _brings(plan: IntoPlan, reference: Reference) -> bool:

@@ -65,6 +65,25 @@ into:
   key: CODE
   fields: {name: CODE, siret: SIRET, parent: {from: GROUP, refers: {entity: company, by: siret, else: reject}}}
 """,
+    "people": """
+flow: people
+system: cmms
+into:
+  entity: contact
+  key: CODE
+  fields: {last_name: CODE, full_name: NAME, manager: {from: BOSS, refers: {entity: contact, by: full_name}}}
+""",
+    "people_blank": """
+flow: people_blank
+system: cmms
+into:
+  entity: contact
+  key: CODE
+  fields:
+    last_name: CODE
+    full_name: NAME
+    manager: {from: BOSS, refers: {entity: contact, by: full_name, else: blank}}
+""",
     "things": """
 flow: things
 system: erp
@@ -88,6 +107,11 @@ into:
 module_road, road = roads(FLOWS)
 SIRET, SPACED = AS_WRITTEN["siret"]
 OTHER, OTHER_SPACED = "55203253400646", "552 032 534 00646"
+
+
+def managers(road: Road) -> list[tuple[str, str]]:
+    """Contacts with their managers."""
+    return road.hub_sees("SELECT a.full_name, b.full_name FROM crm.contact a JOIN crm.contact b ON b.id = a.manager")
 
 
 def contacts(road: Road) -> dict[str, str | None]:
@@ -181,3 +205,24 @@ def test_elements_of_nested_lists_are_read_alike(road: Road) -> None:
     road.run("siret", "CODE;VALUE", f"firm;{SIRET}")
     road.run("nested", json.dumps({"no": 1, "people": [{"name": "p", "firm": SPACED}]}), name="one.jsonl")
     assert contacts(road) == {"p": "firm"}
+
+
+PEOPLE = "CODE;NAME;BOSS"
+
+
+@pytest.mark.parametrize("rows", [("b1;Jean;", "b2;Anne;Jean"), ("b2;Anne;Jean", "b1;Jean;")])
+@pytest.mark.parametrize("flow", ["people", "people_blank"])
+def test_a_new_row_of_the_run_may_be_the_second_that_has_the_value(road: Road, rows: tuple[str, ...], flow: str) -> None:
+    """It had led to the one record that was there, without a word; the next day the row was parked."""
+    assert road.counts("people", PEOPLE, "a1;Jean;", into="contact") == {"created": 1}
+    assert told(road.run(flow, PEOPLE, *rows), "contact") == (
+        {"created": 1, "parked": 1} if flow == "people" else {"created": 2})
+    assert managers(road) == []
+    if flow == "people":
+        assert [cause.sentence.split(";")[0] for cause in open_causes(road.hub, flow, ("parked",))] == [
+            "manager: waits for 'Jean' to be the full_name of one contact alone"]
+
+
+def test_a_value_that_only_rows_of_the_run_bring_is_found_in_it(road: Road) -> None:
+    assert road.counts("people_blank", PEOPLE, "b2;Anne;Jean", "b1;Jean;", into="contact") == {"created": 2}
+    assert managers(road) == [("Anne", "Jean")]
