@@ -37,6 +37,8 @@ def drop_tables(connection: Connection, tables: Iterable[Table]) -> None:
 
 def _run(connection: Connection, statements: Sequence[ExecutableDDLElement]) -> None:
     """SQLAlchemy sends one statement at a time, and asks before each whether the table is there."""
+    if not statements:
+        return
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     raw.execute(";\n".join(str(statement.compile(dialect=connection.dialect)) for statement in statements).encode())

@@ -11,7 +11,7 @@ applied before its staging was lost is known by its entry's run and row number, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -48,6 +48,7 @@ from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED
 from pipelines.stages.first_load import analyze, write_fates
 from pipelines.stages.moment import Moment
+from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import in_transaction
 from pipelines.stages.waiting import hopeless_rows, still_waiting
 
@@ -82,6 +83,8 @@ class Apply:
             IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number, work)
             for number, work in enumerate(what.works)
         ]
+        # Whether nothing that an earlier into makes or changes bears on what was decided of this one's rows.
+        self.untouched = [_untouched(plan, what.plans[:number]) for number, plan in enumerate(what.plans)]
         self.told: Into = {}  # what was counted, once the run is done
 
     def all(self) -> None:
@@ -160,7 +163,7 @@ class Apply:
         """Creates two batches at a time where there is nothing but creating to do; returns the ends that are left."""
         lanes = Lanes(self.what.hub.engine, self.what.run_id, number, self.intos[number], self.settings,
                       self._all_new(number))
-        fit = lanes.fit(self.connection, self.cursor.row)
+        fit = self.untouched[number] and lanes.fit(self.connection, self.cursor.row)
         least = LANES
         while fit and len(ends) >= least:
             fit = lanes.create(self.connection, [self.cursor.row, *ends[:ROUND]], self.cursor, self._ours_since)
@@ -205,9 +208,8 @@ class Apply:
                 self.cursor.intos[number].count(into.waiting_pass(self.connection, low, high), into.undecided)
                 return
             before = self.cursor.journal
-            self.cursor.intos[number].count(
-                into.first_pass(self.connection, low, high, stands=self._stands), into.undecided
-            )
+            stands = self._stands if self.untouched[number] else None
+            self.cursor.intos[number].count(into.first_pass(self.connection, low, high, stands=stands), into.undecided)
             # Our own lines of the journal change nothing that we have not decided ourselves.
             self.cursor.journal = self._ours_since(before) if into.took_over else -1
             self.cursor.move("first", number, high)
@@ -372,6 +374,12 @@ def _ended(names: tuple[str, ...], *, moves: bool) -> Update:
         {"state": "done", "landed_at": func.coalesce(run.c.landed_at, func.now()), "ended_at": func.now(),
          "problem": null()} | told)
     return ended.add_cte(position_kept(its, bindparam("reached", type_=JSONB))) if moves else ended
+
+
+def _untouched(plan: IntoPlan, before: Sequence[IntoPlan]) -> bool:
+    made = {other.into.entity for other in before}
+    asked = {reference.entity for reference in plan.references if reference.by is not None}
+    return not made & (asked | ({plan.into.entity} if plan.into.match else set()))
 
 
 def _held_rows(into: IntoApply) -> CompoundSelect[Any]:

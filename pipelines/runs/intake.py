@@ -36,7 +36,7 @@ from pipelines.runs.remote import read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked
 from pipelines.runs.result import RunResult, not_run
 from pipelines.runs.sources import must_be_there, named, open_named, seconds
-from pipelines.runs.unfinished import close_run, drop_staging, finish_unfinished
+from pipelines.runs.unfinished import close_run, drop_left_over, drop_staging, finish_unfinished
 from pipelines.runs.waiting import folder_of, waiting
 
 
@@ -63,6 +63,7 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
         must_be_there(hub, flow, file)
     with flow_lock(hub, name):
         results = finish_unfinished(hub, flow, progress)
+        drop_left_over(hub, name)
         held_back(hub, flow, supersede)
         taken = take_in(hub, flow, trigger, progress, dagster_run) if file is None else []
         results += taken
@@ -83,8 +84,8 @@ def run_flow(hub: Hub, name: str, *, file: Path | None = None, full: bool | None
             result.report = str(write_report(hub, result.run_id))
         if flow.direction == "two-way" and results and results[-1].state == "done":
             _send(hub, flow, results[-1], progress)
-    # Also for rows parked here: what they wait for may have come with another flow's run meanwhile.
-    if retry and any(result.changed or result.total("parked") for result in results):
+    # Also where nothing changed: a run that brought what rows wait for may have been killed before it came to this.
+    if retry and results:
         retry_parked(hub, progress)
     elif retry and flow.direction != "in":
         retry_after_creates(hub, progress)

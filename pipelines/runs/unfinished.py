@@ -5,7 +5,21 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, exists, func, inspect, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    cast,
+    column,
+    exists,
+    func,
+    inspect,
+    literal_column,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from connectors.file.folder import content_digest
@@ -152,6 +166,17 @@ def drop_staging(hub: Hub, run_id: int) -> None:
     with hub.engine.begin() as connection:
         there = inspect(connection).get_table_names(schema="staging")
         drop_tables(connection, [named("staging", name) for name in there if name.startswith(f"r{run_id}_")])
+
+
+def drop_left_over(hub: Hub, flow: str) -> None:
+    """Drops what is left in staging of runs of the flow that have ended: of a process that was killed just then."""
+    there, run = table("pg_tables", column("schemaname"), column("tablename")), tables.run
+    number = cast(func.substring(there.c.tablename, literal_column("'^r([0-9]+)_'")), BigInteger)
+    ended = select(run.c.id).where(run.c.flow == flow, run.c.state.in_(["done", "failed", "refused"]))
+    with hub.engine.begin() as connection:
+        left = connection.scalars(
+            select(there.c.tablename).where(there.c.schemaname == "staging", number.in_(ended))).all()
+        drop_tables(connection, [named("staging", name) for name in left])
 
 
 def close_run(connection: Connection, run_id: int, state: str) -> None:

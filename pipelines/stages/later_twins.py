@@ -24,12 +24,13 @@ from pipelines.stages.twins import compared, not_strangers
 def let_twins_wait(connection: Connection, plan: IntoPlan, tables: IntoStaging, alike: Sequence[Callable[[], bool]]
                    ) -> None:
     """Of the rows that are new and fit each other all but the first are to be linked, to a record that is not there
-    yet. `alike`: for each rule, the answer to `some_alike`."""
-    fate, wait = tables.fate, tables.wait
+    yet. `alike`: for each rule, the answer to `some_alike`. And a row that fits the record of another row of the run
+    sees first what that one makes of it: the value that both have in common may be the one that it gives up."""
+    fate, wait, known = tables.fate, tables.wait, tables.fate.alias("known")
     rules = [rule for rule, some in zip(plan.into.match, alike, strict=True) if some()]
-    if not rules:
-        return
-    later = union(*[later_twins(plan, tables, fate, rule) for rule in rules]).cte("later")
+    fitting = select(fate.c.row_no).where(fate.c["class"] == "link", exists().where(
+        known.c.record_id == fate.c.record_id, known.c["class"].in_(["entry", "sibling"])))
+    later = union(fitting, *[later_twins(plan, tables, fate, rule) for rule in rules]).cte("later")
     waiting = insert(wait).from_select(["row_no"], select(later.c.row_no).where(
         ~exists().where(wait.c.row_no == later.c.row_no))).cte("waiting")
     connection.execute(

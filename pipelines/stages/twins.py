@@ -70,8 +70,9 @@ def set_twins_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging,
         new = (
             select(s.c.row_no, s.c.key, since.label("since"), *values, *others)
             .join(fate, fate.c.row_no == s.c.row_no)
-            # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new.
-            .where(or_(fate.c["class"] == "new", fate.c.code == "twins", since)).subquery()
+            # Twins of an earlier rule are still somebody's twins, or the order of the rules would tell who is new. And
+            # a row that is known by its key may bring its record the very value that would have told the other's.
+            .where(or_(fate.c["class"].in_(["new", "entry", "sibling"]), fate.c.code == "twins", since)).subquery()
         )
         parts = [new.c[value.name] for value in values]
         groups = (
