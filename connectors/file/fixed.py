@@ -194,7 +194,7 @@ def _mended(value: bytes) -> str | None:
 
 
 def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
-    """ConfigurationError if the mapping tells no columns, or places that cannot be."""
+    """ConfigurationError if the mapping tells no columns."""
     form = read.format.fixed if read.format and read.format.fixed else FixedFormat()
     own = read.records.columns if read.records and isinstance(read.records.columns, dict) else None
     layout = own or form.columns
@@ -211,11 +211,6 @@ def open_fixed(path: Path, read: Read, _: tuple[str, ...] = ()) -> FixedSource:
         if isinstance(spot, tuple):
             hidden.setdefault(spot, len(layout) + len(hidden))
     spots = (*layout.values(), *hidden)
-    for start, width in spots:
-        if start < 1 or width < 1:
-            raise ConfigurationError(
-                f"[{start}, {width}] is no place in a line", where=str(path), todo="start and width count from 1"
-            )
     encoding, mark = settle(path, form.encoding)
     if form.bytes and encoding != "utf-8" and not one_byte(encoding):
         raise ConfigurationError(f"bytes: true cannot be with {encoding}", where=str(path), todo="count characters")

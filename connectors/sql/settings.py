@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from mappings.language.strict import Strict
+from mappings.language.strict import NUMBER, Position, Strict
 
 SslMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 _IN_URL = frozenset({"host", "port"})  # a socket's folder cannot stand before the path
@@ -35,8 +35,9 @@ class SqlSettings(Strict):
     sslmode: SslMode | None = None  # default: verify-full, and prefer on loopback and sockets
     root_certificates: Path | None = None  # certificates of those who may vouch for the server; default: the machine's
     schema_name: Annotated[str, Field(alias="schema")] = "public"  # where names without a schema are looked for
-    statement_timeout: Annotated[float, Field(ge=0)] = 60.0  # seconds; for all but streamed reads; 0: none
-    connect_timeout: Annotated[int, Field(ge=1)] = 10  # seconds
+    # seconds; for all but streamed reads; 0: none
+    statement_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False), NUMBER] = 60.0
+    connect_timeout: Position = 10  # seconds
     archived: Mapping[str, Archived] = Field(default_factory=dict)  # by resource
 
     @field_validator("url")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from mappings.errors import ConfigurationError
-from mappings.language.strict import Strict
+from mappings.language.strict import NUMBER, Positive, Strict
 
 
 class TrytonSettings(Strict):
@@ -21,11 +21,11 @@ class TrytonSettings(Strict):
     password: SecretStr | None = None
     password_file: Path | None = None  # its first line is the password
     language: str | None = None  # of translated names; none: the user's own
-    timeout: Annotated[float, Field(gt=0)] = 60.0  # seconds without a byte from the server
+    timeout: Positive = 60.0  # seconds without a byte from the server
     verify: bool | Path = True  # TLS: the system's authorities, or a file with those to trust
-    batch: Annotated[int, Field(ge=1, le=5000)] = 500  # changes in one call
-    page: Annotated[int, Field(ge=1, le=50_000)] = 2000  # rows in one answer
-    largest_answer: Annotated[int, Field(ge=1 << 10)] = 64 << 20  # bytes, unpacked
+    batch: Annotated[int, Field(ge=1, le=5000), NUMBER] = 500  # changes in one call
+    page: Annotated[int, Field(ge=1, le=50_000), NUMBER] = 2000  # rows in one answer
+    largest_answer: Annotated[int, Field(ge=1 << 10), NUMBER] = 64 << 20  # bytes, unpacked
 
     @field_validator("base_url")
     @classmethod

@@ -109,8 +109,6 @@ def _parts(place: IntoPlace, name: str, line: FieldMap, spec: FieldSpec) -> Prob
 def _patterns(place: IntoPlace, name: str, line: FieldMap) -> Problems:
     if line.pattern is not None and (problem := regex_problem(line.pattern)):
         yield place.value("fields", name, "pattern").problem(f"{name}: {problem}")
-    if line.scale is not None and line.scale < 0:
-        yield place.value("fields", name, "scale").problem(f"{name}.scale: expected 0 or more, not {line.scale}")
     yield from check_text(place, ("fields", name), line)
     if line.cut and line.max is None and _spec_max(place, name) is None:
         yield place.key("fields", name, "cut").problem(f"{name}: cut at which length? Write `max`")
@@ -123,8 +121,6 @@ def check_text(place: FlowPlace, path: tuple[Step, ...], text: Text) -> Problems
         yield place.value(*path, "extract").problem(f"{name}: {problem}")
     if text.replace is not None and "" in text.replace:
         yield place.value(*path, "replace").problem(f"{name}: replace: what is replaced cannot be empty")
-    if text.max is not None and text.max < 1:
-        yield place.value(*path, "max").problem(f"{name}.max: expected 1 or more, not {text.max}")
     if text.split == "":
         yield place.value(*path, "split").problem(f"{name}: split: which separator?")
     if text.part is not None and text.split is None:

@@ -96,9 +96,6 @@ def _csv(place: FlowPlace, csv: CsvFormat, part: str) -> Problems:
 
 
 def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[str, ...]) -> Problems:
-    for name, (start, width) in columns.items():
-        if start < 1 or width < 1:
-            yield place.value(*path, name).problem(f"{name}: [start, width] both count from 1, not [{start}, {width}]")
     placed = sorted((start, width, name) for name, (start, width) in columns.items())
     for (start, width, name), (after, _, other) in pairwise(placed):
         if start + width > after:

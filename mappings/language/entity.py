@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mappings.language.strict import Names, OneOrMore, Strict
+from mappings.language.strict import NUMBER, Names, OneOrMore, Position, Strict
 from mappings.words import FieldType
 
 Format = Literal["siren", "siret", "vat", "iban", "phone", "email", "postal_code", "country", "currency"]
@@ -19,8 +19,8 @@ class FieldSpec(Strict):
     label: str = ""  # what people call it
     values: tuple[str, ...] = ()  # choice, choices: the allowed values
     to: str = ""  # link, links: the entity linked to
-    scale: Annotated[int, Field(ge=0, le=12)] = 2  # decimal, money, quantity: digits kept after the point
-    max: Annotated[int | None, Field(gt=0)] = None  # text: longest value, in characters
+    scale: Annotated[int, Field(ge=0, le=12), NUMBER] = 2  # decimal, money, quantity: digits kept after the point
+    max: Position | None = None  # text: longest value, in characters
     format: Format | None = None  # text that has a canonical form; stored canonical
     compare: Literal["text", "company"] = "text"  # matching: company names also without legal form, words in any order
     required: bool = False  # a record cannot exist without it (NOT NULL)

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from mappings.codecs.formula import formula
 from mappings.errors import ConfigurationError
-from mappings.language.strict import TEXT, Column, OneOrMore, ShortForm, Strict
+from mappings.language.strict import NUMBER, TEXT, Column, OneOrMore, ShortForm, Strict
 from mappings.language.text import Text, from_only
 
 SOURCES = (*Text.sources, "compute")
@@ -83,7 +83,8 @@ class FieldMap(Text):
     format: Annotated[tuple[str, ...], OneOrMore] | None = None  # date, datetime: strptime, iso, epoch, …
     century: Literal["past"] | None = None  # what two digits of a year (%y) put after today is a hundred years earlier
     decimal: Literal[".", ","] | None = None  # decimal sign; default: the file's, else both are told apart
-    scale: int | None = None  # digits after the point in a number written without one: 000034501668 with 2
+    # digits after the point in a number written without one: 000034501668 with 2
+    scale: Annotated[int, Field(ge=0, le=30), NUMBER] | None = None
     round: bool = False  # more digits than the field keeps: round half up instead of rejecting
     # phone, postal_code, vat: ISO country of numbers without prefix; FR for all rows, or {from: PAYS, blank: FR}
     region: Annotated[str | Part | None, Field(union_mode="left_to_right")] = None

@@ -10,7 +10,7 @@ from mappings.language.cron import cron_problem, zone_problem
 from mappings.language.derived import derived_columns, with_derived
 from mappings.language.field import AnyFieldMap
 from mappings.language.read import Read
-from mappings.language.strict import TEXT, Column, Columns, Expected, Names, OneOrMore, ShortForm, Strict
+from mappings.language.strict import NUMBER, TEXT, Column, Columns, Expected, Names, OneOrMore, ShortForm, Strict
 from mappings.language.write import Key, Live, Write, key_form, live_form
 from mappings.words import Direction
 
@@ -128,6 +128,7 @@ def _percent(value: Any) -> Any:
 Share = Annotated[
     float,
     Field(ge=0, le=1),
+    NUMBER,
     ShortForm(_percent, ({"type": "string", "pattern": r"^\d+([.]\d+)?%$"},)),
     Expected("a share such as 5% or 0.05"),
 ]

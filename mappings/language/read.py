@@ -7,9 +7,22 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Columns, Duration, Expected, Names, ShortForm, Strict
+from mappings.language.strict import (
+    OTHER,
+    Column,
+    Columns,
+    Count,
+    Duration,
+    Expected,
+    Names,
+    Place,
+    Position,
+    ShortForm,
+    Strict,
+)
 from mappings.language.text import AnyText
 
+Switch = Annotated[bool, OTHER]
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
@@ -21,8 +34,11 @@ class CsvFormat(Strict):
     escape: str | None = None  # e.g. "\\"; a doubled quote always counts
     encoding: str | None = None  # utf-8, cp1252, iso-8859-1, iso-8859-15, cp850, utf-16 …
     decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
-    header: bool | int | tuple[str, ...] = True  # true: first line | line number from 1 | false: none | the names
-    skip: int = 0  # lines before the header
+    # true: first line | line number from 1 | false: none | the names
+    header: Annotated[
+        Switch | Position | tuple[str, ...], Expected("true, false, the header's line (from 1) or a list of the names")
+    ] = True
+    skip: Count = 0  # lines before the header
     comment: Names | None = None  # lines that begin with this, or with one of several such texts, are left out
     html: bool = False  # HTML entities become characters before lines are split (the `;` of &eacute; is no delimiter)
 
@@ -30,10 +46,10 @@ class CsvFormat(Strict):
 class FixedFormat(Strict):
     """Fixed width: name to [start, width], start counts from 1 and widths count characters (bytes: true: bytes)."""
 
-    columns: dict[str, tuple[int, int]] = Field(default={})  # name to [start, width]; start counts from 1
+    columns: dict[str, Place] = Field(default={})  # name to [start, width]; start counts from 1
     encoding: str | None = None  # as for csv
     decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
-    skip: int = 0  # lines before the first row
+    skip: Count = 0  # lines before the first row
     bytes: bool = False  # start and width count bytes, not characters
     short: Literal["pad", "reject"] = "pad"  # a line shorter than the last column
 
@@ -41,9 +57,11 @@ class FixedFormat(Strict):
 class ExcelFormat(Strict):
     """xlsx, xls or ods."""
 
-    sheet: str | int | None = None  # name, or position from 1; None: the first that has rows, a visible one if any has
-    header: int | bool = 1  # row of the headers, from 1; false: none
-    skip: int = 0  # rows between header and data
+    # name, or position from 1; None: the first that has rows, a visible one if any has
+    sheet: Annotated[Annotated[str, OTHER] | Position, Expected("a sheet's name, or its position from 1")] | None = None
+    # row of the headers, from 1; false: none
+    header: Annotated[Switch | Position, Expected("the header's row (from 1), or false")] = 1
+    skip: Count = 0  # rows between header and data
     range: str | None = None  # only these cells: A1:F200
     decimal: Literal[".", ","] | None = None  # decimal sign of numbers that stand as text
 
@@ -95,18 +113,18 @@ KINDS = {"enum": list(Format.model_fields)}
 class Records(Strict):
     """Several record types in one file: only lines whose column `by` is `use` are this flow's rows."""
 
-    by: Column | tuple[int, int]  # a column, or [start, width] in fixed width
+    by: Column | Place  # a column, or [start, width] in fixed width
     use: str | tuple[str, ...]  # the record type, or several
-    columns: dict[str, tuple[int, int]] | tuple[str, ...] | None = None  # the layout of this type
+    columns: dict[str, Place] | tuple[str, ...] | None = None  # the layout of this type
 
 
 class Trailer(Strict):
     """A last line that tells a row count or a sum; the file is refused when they differ."""
 
-    by: Column | tuple[int, int]  # where the line's kind stands: a column, or [start, width]
+    by: Column | Place  # where the line's kind stands: a column, or [start, width]
     is_: Annotated[str, Field(alias="is")]  # what stands there on a trailer
-    rows: Column | tuple[int, int] | None = None  # where the trailer has the number of rows
-    sum: dict[str, Column | tuple[int, int]] = Field(default={})  # column of the rows: where the trailer has its sum
+    rows: Column | Place | None = None  # where the trailer has the number of rows
+    sum: dict[str, Column | Place] = Field(default={})  # column of the rows: where the trailer has its sum
 
 
 class Each(Strict):

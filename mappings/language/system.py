@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Duration, Expected, OneOrMore, Strict
+from mappings.language.strict import NUMBER, Duration, Expected, OneOrMore, Positive, Strict
 
 # as Dagster takes them
 _OWNER = r"^(team:\S+|[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z]{2,7})$"
@@ -21,8 +21,8 @@ FOLDER_KEYS = frozenset({"folder", "done", "failed", "stable_for", "marker", "ou
 class Limits(Strict):
     """How hard a system may be worked."""
 
-    requests_per_second: Annotated[float, Field(gt=0)] | None = None  # calls; default: as fast as it answers
-    parallel_writes: Annotated[int, Field(ge=1, le=32)] = 1  # writes under way at once
+    requests_per_second: Positive | None = None  # calls; default: as fast as it answers
+    parallel_writes: Annotated[int, Field(ge=1, le=32), NUMBER] = 1  # writes under way at once
 
 
 class Hooks(Strict):
@@ -34,7 +34,7 @@ class Hooks(Strict):
     secret: Annotated[tuple[Annotated[SecretStr, Field(min_length=16)], ...], OneOrMore] = ()
     secret_file: str | None = None  # or the file that holds it, one a line; relative to the project
     window: Duration = "5m"  # a call that was signed longer ago, or further ahead, is refused
-    rate: Annotated[float, Field(gt=0)] = 50.0  # calls in a second; twice as many at once
+    rate: Positive = 50.0  # calls in a second; twice as many at once
     keep: Duration = "30d"  # how long the body of a call stays readable after it was taken in
 
     @model_validator(mode="after")

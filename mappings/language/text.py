@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mappings.language.strict import Column, Columns, ShortForm, Strict
+from mappings.language.strict import Column, Columns, Position, ShortForm, Strict, Whole
 from mappings.language.words import listed
 
 
@@ -40,11 +40,11 @@ class Text(Strict):
     replace: dict[str, str] | None = None  # text: literal replacements, in order ('\\n' to a line break)
     # separator of several values in one cell (choices, links, `part`); '\\' + separator is literal
     split: str | None = None
-    part: int | None = None  # with split: take only this part (from 1; -1 is the last)
+    part: Whole | None = None  # with split: take only this part (from 1; -1 is the last)
     extract: str | None = None  # a regular expression; its first group, or all of it, is the value (no match: blank)
     collapse: bool = False  # runs of white space become one space
     case: Literal["upper", "lower", "title"] | None = None  # text: change the letters
-    max: int | None = None  # text: longest value
+    max: Position | None = None  # text: longest value
     cut: bool = False  # text: cut at max instead of rejecting
 
     @model_validator(mode="after")

@@ -7,7 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from mappings.language.read import KINDS, Format, Records, Trailer, format_form
-from mappings.language.strict import Column, Columns, Expected, Interval, Names, OneOrMore, ShortForm, Strict
+from mappings.language.strict import (
+    NUMBER,
+    Column,
+    Columns,
+    Expected,
+    Interval,
+    Names,
+    OneOrMore,
+    ShortForm,
+    Strict,
+)
 
 
 class Key(Strict):
@@ -46,7 +56,8 @@ class Write(Strict):
     # which records are sent: a field of the record, or of one that it links to (company.type), to stored values
     when: dict[str, Sent] = Field(default={})
     reference: Column | None = None  # the column where our id is put, and looked for after a lost answer
-    batch: Annotated[int, Field(ge=1, le=10_000)] | None = None  # rows in one call; default: what the system takes
+    # rows in one call; default: what the system takes
+    batch: Annotated[int, Field(ge=1, le=10_000), NUMBER] | None = None
     # files: to a system that is a folder
     files: str | None = None  # the name of each file: {number:06d} counts them, {day:%Y%m%d}, {kind} is full or changes
     format: Annotated[Format, ShortForm(format_form, (KINDS,))] | None = None  # as in `read`; default: csv

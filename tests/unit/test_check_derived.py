@@ -42,7 +42,7 @@ def test_a_derived_column_stands_wherever_a_column_stands(tmp_path: Path, into: 
     ("id: {from: A, extract: '('}", "6:28: id: "),
     ("id: {from: A, max: 3}", "6:19: id: a derived column refuses nothing; write cut: true beside max"),
     ("id: {from: A, cut: true}", "6:19: id: cut at which length? Write `max`"),
-    ("id: {from: A, max: 0, cut: true}", "6:24: id.max: expected 1 or more, not 0"),
+    ("id: {from: A, max: 0, cut: true}", "6:24: read.derive.id.max: expected a whole number, 1 or more, not 0"),
     ("id: {from: A, split: ','}", "6:19: id is one text, and split gives several; say which with `part`"),
     ("id: {from: A, part: 2}", "6:19: id: part of what? Write `split`, the separator"),
     ("id: {constant: ''}", "6:9: id: constant: which text?"),

@@ -213,8 +213,6 @@ def test_a_short_line_is_padded_unless_the_mapping_rejects_it(tmp_path: Path):
 def test_fixed_width_without_columns_is_a_mistake_of_the_mapping(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="needs its columns"):
         opened(tmp_path, "abc\n", "a.txt", format="fixed")
-    with pytest.raises(ConfigurationError, match="no place in a line"):
-        opened(tmp_path, "abc\n", "a.txt", format={"fixed": {"columns": {"a": [0, 3]}}})
 
 
 def test_html_entities_are_characters_before_lines_are_split(tmp_path: Path):

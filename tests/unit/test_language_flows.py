@@ -119,8 +119,8 @@ def test_an_abstract_flow_may_be_incomplete_but_not_wrong(tmp_path: Path):
         ("read: {format: cvs}", "read.format: there is no 'cvs'; did you mean 'csv'?"),
         ("read: {format: {csv: {delimter: x}}}", "read.format.csv: unknown key 'delimter'; did you mean 'delimiter'?"),
         ("read: {format: {csv: {}, fec: {}}}", "read.format: a file has one format, not csv and fec"),
-        ("read: {format: {csv: {header: {}}}}", "read.format.csv.header: expected true or false, a whole number or a list, "
-         "not a mapping"),
+        ("read: {format: {csv: {header: {}}}}", "read.format.csv.header: expected true, false, the header's line (from 1) "
+         "or a list of the names, not a mapping"),
         ("read: {expected_by: 6h}", "read.expected_by: expected a time such as \"06:00\", not '6h'"),
         ("after: custmers", "there is no flow 'custmers'; did you mean 'customers'?"),
         ("read: {records: {by: 1}}", "read.records: 'use' is missing"),
