@@ -37,7 +37,7 @@ def fields_judged(name: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
     judged: list[str] = []
     for parameter in KNOWN[name].columns:
         given = arguments.get(parameter)
-        several = given if isinstance(given, list | tuple) else [given] if given else []
+        several = given if isinstance(given, list | tuple) else [] if given is None else [given]
         judged += [str(column) for column in several]
     return tuple(dict.fromkeys(judged))
 
