@@ -17,7 +17,7 @@ from connectors.file.lines import too_long
 from connectors.file.neutral import KEPT, MARK, OWN_PREFIX, REASONS
 from connectors.file.record import Grammar, Verdict, each_line_is_whole, judge, line_end
 from connectors.page import distinct_headers, place_of
-from mappings.errors import ConfigurationError, SourceUnreadable
+from mappings.errors import SourceUnreadable
 from mappings.language.read import CsvFormat, Each, Read, Records
 
 DELIMITERS = (b";", b"\t", b"|", b",")  # the first wins where two fit equally
@@ -50,7 +50,7 @@ class Layout:
 
 
 def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
-    """The layout of `path`; SourceUnreadable if there is nothing in it, ConfigurationError if the mapping cannot be."""
+    """The layout of `path`; SourceUnreadable if there is nothing in it."""
     encoding, mark = settle(path, form.encoding)
     detected = {} if form.encoding else {"encoding": encoding}
     skipped = max(form.skip, form.header - 1 if _is_line(form.header) else 0)
@@ -59,8 +59,8 @@ def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
     for _ in range(skipped):
         start = line_end(text, start)[1]
     comments = tuple(begin.encode() for begin in form.comment or () if begin)
-    delimiter = _one_byte(form.delimiter, "delimiter", path)
-    quote, escape = _one_byte(form.quote, "quote", path), _one_byte(form.escape, "escape", path)
+    signs = (form.delimiter, form.quote, form.escape)
+    delimiter, quote, escape = (None if sign is None else sign.encode() for sign in signs)
     if delimiter is None:
         delimiter = find_delimiter(text[start:], quote, escape, comments, final=final)
         detected["delimiter"] = delimiter.decode()
@@ -102,17 +102,6 @@ def lay_out(path: Path, form: CsvFormat, read: Read) -> Layout:
 
 def _is_line(header: bool | int | tuple[str, ...]) -> TypeGuard[int]:
     return isinstance(header, int) and not isinstance(header, bool)
-
-
-def _one_byte(value: str | None, key: str, path: Path) -> bytes | None:
-    if value is None:
-        return None
-    if len(value) != 1 or not value.isascii() or value in "\r\n\0":
-        raise ConfigurationError(
-            f"`{key}: {value!r}` is not one ASCII character", where=str(path),
-            todo='give one character, such as ";" or "\\t"',
-        )
-    return value.encode()
 
 
 def _stream(path: Path, encoding: str, mark: int, size: int, *, html: bool) -> Iterator[bytes]:

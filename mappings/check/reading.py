@@ -81,18 +81,14 @@ def check_format(place: FlowPlace, form: Format, records: Records | None, part: 
 
 
 def _csv(place: FlowPlace, csv: CsvFormat, part: str) -> Problems:
-    for key in ("delimiter", "quote", "escape"):
-        value = getattr(csv, key)
-        if value is not None and len(value) != 1:
-            spot = place.value(part, "format", "csv", key)
-            yield spot.problem(f"{part}.format.csv.{key}: expected one character, not {value!r}")
     for number, begin in enumerate(csv.comment or ()):
         if not begin:
             spot = place.value(part, "format", "csv", "comment", number)
             yield spot.problem(f"{part}.format.csv.comment: every line begins with an empty text")
-    if csv.delimiter is not None and csv.delimiter == csv.quote:
-        spot = place.value(part, "format", "csv", "delimiter")
-        yield spot.problem(f"{part}.format.csv: delimiter and quote are the same character")
+    for key in ("quote", "escape"):
+        if csv.delimiter is not None and csv.delimiter == getattr(csv, key):
+            spot = place.value(part, "format", "csv", "delimiter")
+            yield spot.problem(f"{part}.format.csv: delimiter and {key} are the same character")
 
 
 def _layout(place: FlowPlace, columns: dict[str, tuple[int, int]], path: tuple[str, ...]) -> Problems:

@@ -23,15 +23,18 @@ from mappings.language.strict import (
 from mappings.language.text import AnyText
 
 Switch = Annotated[bool, OTHER]
+Sign = Annotated[str, Field(pattern=r"^[\x01-\x09\x0B\x0C\x0E-\x7F]$"),
+                 Expected('one character of ASCII that ends no line, such as ";" or "\\t"')]
+"""What stands between or around cells: text is taken apart byte by byte, and line by line."""
 TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class CsvFormat(Strict):
     """Delimited text. What is None is detected, shown in the run, and can be pinned here."""
 
-    delimiter: str | None = None  # one character; "\t" for a tab
-    quote: str | None = '"'  # null: quotes are ordinary characters
-    escape: str | None = None  # e.g. "\\"; a doubled quote always counts
+    delimiter: Sign | None = None  # one character; "\t" for a tab
+    quote: Sign | None = '"'  # null: quotes are ordinary characters
+    escape: Sign | None = None  # e.g. "\\"; a doubled quote always counts
     encoding: str | None = None  # utf-8, cp1252, iso-8859-1, iso-8859-15, cp850, utf-16 …
     decimal: Literal[".", ","] | None = None  # decimal sign of its numbers
     # true: first line | line number from 1 | false: none | the names
@@ -76,7 +79,7 @@ class FecFormat(Strict):
     """The French accounting file: 18 columns by law, more are kept; separator and encoding are detected."""
 
     encoding: str | None = None  # as for csv; default: detected
-    delimiter: str | None = None  # a tab or |; default: detected
+    delimiter: Sign | None = None  # a tab or |; default: detected
 
 
 class Format(Strict):
