@@ -12,7 +12,7 @@ from mappings.language.field import FieldMap, Part
 from mappings.language.file_pattern import FilePattern
 from mappings.language.flow import Into
 from mappings.language.read import Read
-from mappings.language.strict import Column
+from mappings.language.strict import Column, Place
 from mappings.language.text import Text
 from mappings.language.words import did_you_mean, listed
 
@@ -120,10 +120,25 @@ def _read_by(read: Read) -> Iterator[tuple[tuple[Step, ...], Column]]:
     for key, asked in (("version", read.version), ("stamp", read.stamp)):
         if asked is not None:
             yield (key,), asked
+    for path, spot in _told_by(read):
+        if spot is not None and not isinstance(spot, tuple) and spot not in read.derive:
+            yield path, spot
     if read.continues is not None:
         for key, columns in (("blank", read.continues.blank), ("fill", read.continues.fill)):
             for position, column in enumerate(columns):
                 yield ("continues", key, position), column
+
+
+def _told_by(read: Read) -> Iterator[tuple[tuple[Step, ...], Column | Place | None]]:
+    """What tells the kinds of lines apart, and what a trailer counts and adds up: columns of the flow's own rows."""
+    if read.records is not None:
+        yield ("records", "by"), read.records.by
+    if read.trailer is not None:
+        yield ("trailer", "by"), read.trailer.by
+        yield ("trailer", "rows"), read.trailer.rows
+        for name, at in read.trailer.sum.items():
+            yield ("trailer", "sum", name), name
+            yield ("trailer", "sum", name), at
 
 
 def text_columns(text: Text) -> Iterator[tuple[tuple[Step, ...], Column]]:
