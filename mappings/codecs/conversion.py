@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mappings.codecs.cells import TEXT, contiguous, mask_of, nulled
-from mappings.codecs.dates import zone_of
+from mappings.codecs.dates import in_calendar, in_utc, refuse_lost, zone_of
 from mappings.codecs.numbers import to_decimal
 from mappings.codecs.reading import Gives, Reading, Rule, arrow_type, refuse
 from mappings.errors import ConfigurationError
@@ -37,8 +37,8 @@ def conversion_problem(gives: Gives, field_type: FieldType) -> str | None:
 
 
 def day_in(moments: Any, zone: str) -> Any:
-    """The day that a calendar in the zone shows at each moment."""
-    return pc.local_timestamp(moments.cast(pa.timestamp("us", zone))).cast(pa.date32(), safe=False)
+    """The day that a calendar in the zone shows at each moment; null where it shows no year from 1 to 9999."""
+    return pc.local_timestamp(in_calendar(moments.cast(pa.timestamp("us", zone)))).cast(pa.date32(), safe=False)
 
 
 def converted(values: Any, gives: Gives, rule: Rule) -> Reading:  # noqa: PLR0911 - one return for each way
@@ -56,8 +56,8 @@ def converted(values: Any, gives: Gives, rule: Rule) -> Reading:  # noqa: PLR091
         broken = mask_of(pc.not_equal(values, pc.floor(values)))
         return refuse(nulled(values, broken).cast(pa.int64()), broken, "not_integer")
     if gives == "datetime":
-        return Reading(day_in(values, zone_of(rule)))
+        return refuse_lost(day_in(values, zone_of(rule)), values, "datetime", rule)
     if wants == "datetime":
-        local = pc.assume_timezone(values.cast(pa.timestamp("us")), zone_of(rule), nonexistent="latest")
-        return Reading(local.cast(arrow_type("datetime")))
+        moments = in_calendar(in_utc(values.cast(pa.timestamp("us")), zone_of(rule)))
+        return refuse_lost(moments, values, "date", rule)
     return Reading(values.cast(arrow_type(wants)))

@@ -122,9 +122,9 @@ def _century(year: NDArray[np.int64]) -> NDArray[np.int64]:
 def _strptime(text: str, form: str, latest: datetime | None) -> datetime | None:
     try:
         moment = datetime.strptime(text, form)
-    except ValueError:
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):  # the first day of year 1, east of Greenwich; the last of 9999, west of it
         return None
-    moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     if latest is None or moment <= latest or "%y" not in form.replace("%%", ""):
         return moment
     return moment - timedelta(days=int(_CENTURY.astype(int)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from mappings.codecs.cells import (
     Cells,
     contiguous,
     judged,
+    mask_of,
     matches,
     nulled,
     picked,
@@ -37,6 +38,8 @@ _TIME = r"[T ]\s*(?:[01]?\d|2[0-3])[:hH][0-5]\d(?:[:mM][0-5]\d(?:[.,]\d+)?)?\s*(
 _ZONE = r"(?:Z|[+-]\d{2}(?::?\d{2}(?::\d{2})?)?)$"  # seconds: the zones of before 1911
 _YEAR = re.compile(r"(?<!%)((?:%%)*)%Y")
 _UTC, _LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+_EVERYWHERE = (-62_135_510_400_000_000, 253_402_214_400_000_000)  # years 1 to 9999 in any zone: less a day at each end
+_PLAIN_FORMS = {"date": "YYYY-MM-DD", "datetime": "YYYY-MM-DD HH:MM:SS"}
 _ZONED = "zoned"
 _EPOCH = Decimal(0)
 _SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets, in seconds
@@ -51,8 +54,13 @@ def decode_date(cells: Cells, rule: Rule) -> Reading:
     """date32. A time behind the date is cut off as it stands: the day is the one that is written."""
     forms = [part for form in rule.map.format or (ISO,) for part in (ISO_DATES if form == ISO else (form,))]
     moments = _read(plain_spaces(cells), tuple(forms), dated=True, latest=_latest(rule))
-    strange = present(cells) & ~present(moments)
-    return refuse(moments.cast(pa.date32(), safe=False), strange, "not_date", format=_shown(rule, "YYYY-MM-DD"))
+    return refuse_lost(moments.cast(pa.date32(), safe=False), cells, "date", rule)
+
+
+def refuse_lost(values: Any, given: Any, what: Literal["date", "datetime"], rule: Rule) -> Reading:
+    """`values`, and a refusal where something was given, read as a date or a moment, and nothing came of it."""
+    form = " or ".join(rule.map.format) if rule.map.format else _PLAIN_FORMS[what]
+    return refuse(values, present(given) & ~present(values), f"not_{what}", format=form)
 
 
 def encode_date(values: Any, rule: Rule) -> Cells:
@@ -70,17 +78,18 @@ def decode_datetime(cells: Cells, rule: Rule) -> Reading:
     """
     text = plain_spaces(cells)
     zone = zone_of(rule)
-    moments = _iso(text, zone) if rule.map.format is None else _in_forms(text, rule, rule.map.format, zone)
-    strange = present(cells) & ~present(moments)
-    return refuse(moments, strange, "not_datetime", format=_shown(rule, "YYYY-MM-DD HH:MM:SS"))
+    moments = in_calendar(
+        _iso(text, zone) if rule.map.format is None else _in_forms(text, rule, rule.map.format, zone))
+    return refuse_lost(moments, cells, "datetime", rule)
 
 
 def encode_datetime(values: Any, rule: Rule) -> Cells:
-    """In the first of the mapping's formats, else ISO with the offset; in the field's `timezone`."""
+    """In the first of the mapping's formats, else ISO with the offset; in the field's `timezone`. Null where its
+    calendar does not reach."""
     form = (rule.map.format or (ISO,))[0]
     if form in _COUNTED:
         return _counted(values.cast(_LOCAL), form)
-    local = values.cast(pa.timestamp("us", tz=zone_of(rule)))
+    local = in_calendar(in_calendar(values).cast(pa.timestamp("us", tz=zone_of(rule))))
     if "%f" in form or form == ISO:
         return judged_moments(local, _written(form, precise=form == ISO))
     # Arrow writes the fraction of the array's own unit into %S.
@@ -122,7 +131,7 @@ def _in_forms(cells: Cells, rule: Rule, forms: Sequence[str], zone: str) -> Any:
     for kind, alike in groupby(forms, _kind):
         open_ = present(cells) & ~present(found)
         chosen = picked(cells, open_)
-        moments = _iso(chosen, zone) if kind == ISO else _in_utc(
+        moments = _iso(chosen, zone) if kind == ISO else in_utc(
             _read(chosen, tuple(alike), latest=_latest(rule)), "UTC" if kind == _ZONED else zone)
         found = placed(found, open_, moments)
     return found
@@ -159,9 +168,9 @@ def _iso(cells: Cells, zone: str) -> Any:
     zoned = matches(cells, r":\d{2}(?:[.,]\d+)?\s*" + _ZONE)
     local = nulled(cells, zoned)
     try:
-        naive = _in_utc(local.cast(_LOCAL), zone)
+        naive = in_utc(local.cast(_LOCAL), zone)
     except pa.ArrowInvalid:
-        naive = _in_utc(judged(local, _naive_iso, _LOCAL), zone)
+        naive = in_utc(judged(local, _naive_iso, _LOCAL), zone)
     if not zoned.any():
         return naive
     chosen = picked(cells, zoned)
@@ -171,10 +180,21 @@ def _iso(cells: Cells, zone: str) -> Any:
         return placed(naive, zoned, judged(chosen, _zoned_iso, _UTC))
 
 
-def _in_utc(moments: Any, zone: str) -> Any:
+def in_utc(moments: Any, zone: str) -> Any:
+    """timestamp[us, UTC] of what the clocks of a zone show; may be beyond the calendar (see `in_calendar`)."""
     if zone == "UTC":
         return moments.cast(_UTC) if moments.type == _UTC else pc.assume_timezone(moments, "UTC")
     return contiguous(pc.assume_timezone(moments, zone, ambiguous="earliest", nonexistent="latest").cast(_UTC))
+
+
+def in_calendar(moments: Any) -> Any:
+    """timestamp[us], of a zone or none: null where the clocks there show no year from 1 to 9999. Neither Python nor
+    what reads the store knows any other, and local time may be beyond where UTC is not, and the other way round."""
+    ends = pc.min_max(moments.cast(pa.int64())).as_py()
+    if ends["min"] is None or (ends["min"] >= _EVERYWHERE[0] and ends["max"] < _EVERYWHERE[1]):
+        return moments
+    years = pc.year(moments)
+    return nulled(moments, mask_of(pc.or_(pc.less(years, 1), pc.greater(years, 9999))))
 
 
 def _naive_iso(text: str) -> datetime | None:
@@ -218,7 +238,3 @@ def _counted(moments: Any, form: str) -> Cells:
         return format(((Decimal(micros) / 1_000_000 - zero) / unit).normalize(), "f")
 
     return pa.array([None if m is None else write(m) for m in moments.cast(pa.int64()).to_pylist()], TEXT)
-
-
-def _shown(rule: Rule, iso: str) -> str:
-    return " or ".join(rule.map.format) if rule.map.format else iso

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from mappings.codecs.cells import TEXT, Cells, contiguous, judged, mask_of, picked, placed, present, repeat
 from mappings.codecs.conversion import HOLDS, day_in
-from mappings.codecs.dates import zone_of
+from mappings.codecs.dates import in_utc, zone_of
 from mappings.codecs.keys import parts_of
 from mappings.codecs.literals import literals
 from mappings.codecs.reading import PLAIN, Codec, Refusal, Rule, arrow_type
@@ -108,7 +108,7 @@ def _as_codec_gives(values: Any, codec: Codec, rule: Rule) -> Any:
     if holds == "text":  # a date or number that the field keeps as text, in plain form
         return codec.decode(values, Rule(PLAIN, rule.spec, ".")).values
     if codec.gives == "datetime":
-        return pc.assume_timezone(values.cast(pa.timestamp("us")), zone_of(rule), nonexistent="latest")
+        return in_utc(values.cast(pa.timestamp("us")), zone_of(rule))
     if codec.gives == "date":
         return day_in(values, zone_of(rule))
     return values.cast(arrow_type(codec.gives, rule.spec.scale))

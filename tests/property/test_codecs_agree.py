@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
 
 import email_validator
 import phonenumbers
@@ -273,6 +274,29 @@ def test_dates_as_strptime_reads_them(cells):
 
     found = verdicts(cells, "date", format="%d/%m/%Y")
     assert [None if value == "NOT_DATE" else value for value in found] == [expected(text) for text in cells]
+
+
+ENDS = st.one_of(
+    st.datetimes(datetime(1, 1, 1), datetime(1, 1, 2)), st.datetimes(datetime(9999, 12, 31)),
+    st.datetimes(datetime(2026, 7, 1), datetime(2026, 7, 2)),
+)
+
+
+@FEW
+@given(
+    st.lists(st.builds("{}{}".format, ENDS, st.sampled_from(["", "", "Z", "+14:00", "+00:09:21", "-05:00"])), **LISTS),
+    st.sampled_from(["UTC", "Europe/Paris", "America/New_York", "Pacific/Kiritimati"]),
+)
+def test_moments_at_the_ends_of_the_calendar_as_python_reads_them(cells, zone):
+    def expected(text):
+        moment = datetime.fromisoformat(text)
+        try:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+        except OverflowError:
+            return "NOT_DATETIME"
+
+    found = verdicts(cells, "datetime", timezone=zone)
+    assert found == [expected(text) for text in cells] == [verdicts([text], "datetime", timezone=zone)[0] for text in cells]
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pyarrow as pa
 import pytest
 
 from mappings.codecs.date_formats import template
+from mappings.codecs.encode import encode_field
+from mappings.codecs.reading import arrow_type
 from mappings.errors import ConfigurationError
+from mappings.language.entity import FieldSpec
+from mappings.language.field import FieldMap
 from tests.codec_pages import read
 
 DATE, MOMENT = {"type": "date"}, {"type": "datetime"}
@@ -143,3 +148,56 @@ def test_two_digits_of_a_year_may_always_be_past():
     assert read(cells, DATE, format="%d/%m/%y", century="past") == said
     assert read(["12/12/2060"], DATE, format=["%d/%m/%y", "%d/%m/%Y"], century="past") == [date(2060, 12, 12)]
     assert read(["12/12/60 10:00 +0200"], MOMENT, format="%d/%m/%y %H:%M %z", century="past") == [at(1960, 12, 12, 8)]
+
+
+LAST = at(9999, 12, 31, 22, 59, 59)
+
+
+@pytest.mark.parametrize(("written", "mapping"), [
+    ("0001-01-01 00:00:00", {"timezone": "Europe/Paris"}), ("0001-01-01", {"timezone": "Europe/Paris"}),
+    ("0001-01-01 00:00:00+02:00", {}), ("9999-12-31 23:59:59-05:00", {}), ("9999-12-31T23:59:59.5-05:00:00", {}),
+    ("9999-12-31 23:59:59", {"timezone": "America/New_York"}), ("0000-01-01 00:00:00", {}),
+    ("01/01/0001 00:00", {"format": "%d/%m/%Y %H:%M", "timezone": "Europe/Paris"}),
+    ("1 Jan 0001 00:00", {"format": "%d %b %Y %H:%M", "timezone": "Europe/Paris"}),
+    ("31/12/9999 23:59 -0500", {"format": "%d/%m/%Y %H:%M %z"}), ("01/01/0001 00:00 +0200", {"format": "%d/%m/%Y %H:%M %z"}),
+    ("253402300800", {"format": "epoch"}), ("-62135596801", {"format": "epoch"}), ("2958466", {"format": "excel"}),
+])
+def test_a_moment_that_is_in_no_year_from_1_to_9999_in_utc_is_none(written, mapping):
+    assert read([written], MOMENT, **mapping) == ["NOT_DATETIME"]
+    usual = {"%d/%m/%Y %H:%M": "22/11/2026 10:00", "%d %b %Y %H:%M": "22 Nov 2026 10:00", "epoch": "1795311852",
+             "%d/%m/%Y %H:%M %z": "22/11/2026 10:00 +0000", "excel": "46348"}  # fmt: skip
+    beside = read([usual.get(mapping.get("format"), "2026-11-22 10:00"), written], MOMENT, **mapping)
+    assert isinstance(beside[0], datetime)
+    assert beside[1] == "NOT_DATETIME"
+
+
+def test_the_last_moments_of_the_calendar_are_moments_where_utc_has_them():
+    assert read(["9999-12-31 23:59:59", "9999-12-31 23:59:59-05:00"], MOMENT, timezone="Europe/Paris") == [LAST, "NOT_DATETIME"]
+    assert read(["0001-01-01", "0001-01-01 00:00:00Z"], MOMENT) == [at(1, 1, 1)] * 2
+    assert read(["9999-12-31", "9999-12-31 23:59:59-05:00", "0001-01-01"], DATE) == [date(9999, 12, 31)] * 2 + [date(1, 1, 1)]
+
+
+def test_a_day_that_the_calendar_of_the_time_zone_does_not_have_is_none():
+    assert read(["9999-12-31T23:30:00Z", "2026-11-22T10:00:00Z"], DATE, as_="datetime", timezone="Europe/Paris") == ["NOT_DATETIME", DAY]
+    assert read(["0001-01-01", "2026-11-22"], MOMENT, as_="date", timezone="Asia/Tokyo") == ["NOT_DATE", at(2026, 11, 21, 15)]
+
+
+def test_a_midnight_that_clocks_show_twice_is_the_earlier_one():
+    assert read(["2026-11-01"], MOMENT, as_="date", timezone="America/Havana") == [at(2026, 11, 1, 4)]
+
+
+def written(values, gives, spec, **mapping):
+    field_map, held = FieldMap.model_validate({"from": "X", **mapping}), pa.array(values, arrow_type(gives))
+    return encode_field("f", field_map, FieldSpec.model_validate(spec), {"f": held}, codes={})[0]["X"].to_pylist()
+
+
+@pytest.mark.parametrize("form", [None, "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S.%f%z"])
+def test_a_moment_that_the_clocks_of_the_time_zone_do_not_show_cannot_be_written(form):
+    mapping = {"timezone": "Europe/Paris"} if form is None else {"timezone": "Europe/Paris", "format": form}
+    cells = written([at(2026, 11, 22, 10), LAST, at(9999, 12, 31, 23)], "datetime", MOMENT, **mapping)
+    assert cells[2] is None
+    assert [cell[:19] for cell in cells[:2] if cell] == [f"2026-11-22{cells[0][10]}11:00:00", f"9999-12-31{cells[0][10]}23:59:59"]
+
+
+def test_nor_can_its_day():
+    assert written([LAST, at(9999, 12, 31, 23)], "datetime", MOMENT, as_="date", timezone="Europe/Paris") == ["9999-12-31", None]
