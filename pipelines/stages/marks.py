@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mappings.codecs.cells import POINT, Cells, Mask, cells_of, matches, pointed, present
+from mappings.codecs.cells import POINT, Cells, Mask, cells_of, mask_of, matches, picked, placed, pointed, present
+from mappings.codecs.dates import in_calendar, in_utc
 from mappings.codecs.into import resolve_column
 from mappings.language.read import Read
 
@@ -134,9 +135,9 @@ def _times(frame: pd.DataFrame, column: int | str, read: Read) -> pd.Series:
         return pd.Series(pd.NA, index=frame.index, dtype="int64[pyarrow]")
     raw = frame[name].str.replace(POINT, ".").str.replace("\u00a0", " ").str.replace("  ", " ").str.strip()
     form = read.stamp_format or "ISO8601"
-    times = pd.to_datetime(raw.astype(object), format=form, errors="coerce", utc=True)
+    read_as_utc = pd.to_datetime(raw.astype(object), format=form, errors="coerce", utc=True).dt.as_unit("us")
+    times = pa.array(read_as_utc)
     if read.timezone not in (None, "UTC") and "%z" not in form:
-        local = times.dt.tz_localize(None).dt.tz_localize(read.timezone, ambiguous=True, nonexistent="shift_forward")
-        times = times.where(raw.str.contains(_OFFSET).fillna(False), local.dt.tz_convert("UTC"))
-    micros = times.dt.as_unit("us").astype("int64")
-    return micros.where(times.notna()).astype("int64[pyarrow]")
+        offset = mask_of(pa.array(raw.str.contains(_OFFSET)))
+        times = placed(in_utc(times.cast(pa.timestamp("us")), read.timezone), offset, picked(times, offset))
+    return pd.Series(in_calendar(times).cast(pa.int64()), index=frame.index, dtype="int64[pyarrow]")

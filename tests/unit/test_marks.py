@@ -89,3 +89,18 @@ def test_times_of_several_offsets_and_of_none_are_in_one_order(zone: str | None,
         "28 09:00", "30 08:00", "30 10:00", f"30 {local}", None, None]
     single = [marks_of(frame.iloc[[row]], Read(stamp="at", timezone=zone), None)[1].iloc[0] for row in range(4)]
     assert single == stamps.tolist()[:4]
+
+
+ENDS = ["9999-12-31 23:59:59-05:00", "0001-01-01 00:00:00+02:00", "9999-12-31 23:59:59", "0001-01-01 00:00:00", "2026-01-05 08:00:00"]
+
+
+@pytest.mark.parametrize(("said", "read"), [
+    ({}, ENDS[2:]), ({"timezone": "Europe/Paris"}, [ENDS[2], ENDS[4]]), ({"timezone": "America/New_York"}, ENDS[3:]),
+    ({"stamp_format": "%Y-%m-%d %H:%M:%S%z"}, []), ({"stamp_format": "%Y-%m-%d %H:%M:%S", "timezone": "America/New_York"}, ENDS[3:]),
+])
+def test_times_beyond_the_calendar_are_no_marks_as_what_cannot_be_read(said: dict[str, str], read: list[str]) -> None:
+    frame = pd.DataFrame({"at": ENDS}, dtype="string[pyarrow]")
+    pages = [frame, *(frame.iloc[[row]] for row in range(len(ENDS)))]
+    for column in ({"stamp": "at"}, {"version": "at"}):
+        whole, *single = [page["at"][marks_of(page, Read(**column, **said), None)[0].notna()].tolist() for page in pages]
+        assert whole == [cell for found in single for cell in found] == read
