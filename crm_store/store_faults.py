@@ -30,13 +30,14 @@ _MEANT: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 
 def is_lost(error: DBAPIError | psycopg.Error) -> bool:
-    """Whether the server went away, rather than refused."""
+    """Whether the server went away, rather than refused, or said what the driver cannot read."""
     state = sqlstate(error)
-    return getattr(error, "connection_invalidated", False) or not state or state.startswith(("08", "57P"))
+    silent = not state and isinstance(_cause(error), psycopg.OperationalError | psycopg.InterfaceError)
+    return getattr(error, "connection_invalidated", False) or silent or state.startswith(("08", "57P"))
 
 
 def sqlstate(error: DBAPIError | psycopg.Error) -> str:
-    """The five characters that say what kind of error it is; '' when the connection itself failed."""
+    """The five characters that say what kind of error it is; '' when the connection itself failed, or the driver."""
     return str(getattr(_cause(error), "sqlstate", None) or "")
 
 
@@ -47,6 +48,11 @@ def store_error(error: DBAPIError | psycopg.Error, where: str = "") -> StoreErro
     if is_lost(error):
         return StoreError(f"the connection to the store was lost ({said})", where=where,
                           todo=f"see that its server runs, then {AGAIN}")
+    if isinstance(cause, psycopg.DataError) and not sqlstate(error):
+        kind = str(cause).partition(":")[0]  # behind it stands the value
+        return StoreHindered(
+            f"the store holds a value that Navette cannot read ({kind})", where=where,
+            todo="dates and times of records have to be in the years 1 to 9999: correct what is not, infinity too")
     for states, message, todo in _MEANT:
         if sqlstate(error).startswith(states):
             return StoreHindered(message.format(said=said), where=where, todo=todo)

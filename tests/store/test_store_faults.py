@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 import typer
 from sqlalchemy import make_url, text
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from crm_store.migrate import migrate, migrate_if_needed
 from crm_store.store import Store
-from crm_store.store_faults import store_error
+from crm_store.store_faults import is_lost, store_error
 from mappings.errors import ConfigurationError, RetryLater, StoreError
 from pipelines.cli.console import errors_told
 from tests.conftest import write_files
@@ -49,6 +50,25 @@ def test_a_connection_that_is_cut_is_told_as_such(desk: Desk) -> None:
     error = refused(desk.store, "SELECT pg_terminate_backend(pg_backend_pid())")
     assert error.message.startswith("the connection to the store was lost (")
     assert error.todo == "see that its server runs, then run it again; it goes on where it stopped"
+
+
+@pytest.mark.parametrize(("value", "kind"), [
+    ("timestamptz 'infinity'", "timestamp too large (after year 10K)"), ("date '-infinity'", "date too small (before year 1)"),
+    ("timestamptz '10000-01-01'", "timestamp too large (after year 10K)"),
+])
+def test_what_the_driver_cannot_read_is_no_lost_connection_and_its_value_is_not_told(desk: Desk, value: str, kind: str) -> None:
+    with pytest.raises((DBAPIError, psycopg.Error)) as caught, desk.store.hub().begin() as connection:
+        connection.execute(text(f"SELECT {value}")).all()
+    assert not is_lost(caught.value)
+    error = store_error(caught.value)
+    assert error.message == f"the store holds a value that Navette cannot read ({kind})"
+    assert "years 1 to 9999" in error.todo
+
+
+@pytest.mark.parametrize("fault", [psycopg.OperationalError("x"), psycopg.InterfaceError("x")])
+def test_an_error_of_the_connection_without_a_state_is_a_lost_one(fault: psycopg.Error) -> None:
+    assert is_lost(fault)
+    assert is_lost(DBAPIError("", {}, fault))
 
 
 def test_no_driver_s_error_ends_a_command_in_a_traceback(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
