@@ -42,11 +42,12 @@ _EVERYWHERE = (-62_135_510_400_000_000, 253_402_214_400_000_000)  # years 1 to 9
 _PLAIN_FORMS = {"date": "YYYY-MM-DD", "datetime": "YYYY-MM-DD HH:MM:SS"}
 _ZONED = "zoned"
 _EPOCH = Decimal(0)
-_SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets, in seconds
+_SPREADSHEET_EPOCH = Decimal(-25569 * 86400)  # day 0 of spreadsheets after their day that never was, in seconds
+_EXCEL, _NEVER = "excel", 60  # the number of 29 February 1900 in spreadsheets: what is before it is counted one too few
 _COUNTED = {  # numbers instead of dates: the moment of 0, and seconds per unit
     "epoch": (_EPOCH, Decimal(1)),
     "epoch_ms": (_EPOCH, Decimal("0.001")),
-    "excel": (_SPREADSHEET_EPOCH, Decimal(86400)),
+    _EXCEL: (_SPREADSHEET_EPOCH, Decimal(86400)),
 }
 
 
@@ -222,7 +223,12 @@ def _counter(form: str) -> Callable[[str], int | None]:
 
     def read(text: str) -> int | None:
         try:
-            seconds = zero + Decimal(text.replace(",", ".")) * unit
+            count = Decimal(text.replace(",", "."))
+            if form == _EXCEL and count < _NEVER + 1:
+                if not 1 <= count < _NEVER:
+                    return None
+                count += 1
+            seconds = zero + count * unit
             # Years 1 to 9999, as everywhere else.
             return int(seconds * 1_000_000) if -62_135_596_800 <= seconds < 253_402_300_800 else None
         except ArithmeticError:
@@ -234,7 +240,12 @@ def _counter(form: str) -> Callable[[str], int | None]:
 def _counted(moments: Any, form: str) -> Cells:
     zero, unit = _COUNTED[form]
 
-    def write(micros: int) -> str:
-        return format(((Decimal(micros) / 1_000_000 - zero) / unit).normalize(), "f")
+    def write(micros: int) -> str | None:
+        count = (Decimal(micros) / 1_000_000 - zero) / unit
+        if form == _EXCEL and count < _NEVER + 1:
+            if count < 2:  # before 1900
+                return None
+            count -= 1
+        return format(count.normalize(), "f")
 
     return pa.array([None if m is None else write(m) for m in moments.cast(pa.int64()).to_pylist()], TEXT)

@@ -57,6 +57,12 @@ def test_dates(values, form):
 
 
 @MANY
+@given(st.lists(st.none() | st.dates(date(1900, 1, 1), date(9999, 12, 31)) | st.dates(date(1900, 1, 1), date(1900, 4, 1))))
+def test_dates_as_the_numbers_of_a_spreadsheet(values):
+    there_and_back(values, "date", {"format": "excel"}, {"type": "date"})
+
+
+@MANY
 @given(
     st.lists(st.none() | st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)).map(lambda d: d.replace(tzinfo=UTC))),
     st.sampled_from(

@@ -73,12 +73,23 @@ def test_formats_without_a_fixed_width_are_left_to_python():
 
 
 def test_counted_days_and_seconds():
-    assert read(["46348", "46348.5", "1", "x"], DATE, format="excel") == [DAY, DAY, date(1899, 12, 31), "NOT_DATE"]
+    assert read(["46348", "46348.5", "2958465", "x"], DATE, format="excel") == [DAY, DAY, date(9999, 12, 31), "NOT_DATE"]
     assert read(["1795311852"], MOMENT, format="epoch") == [at(2026, 11, 22, 1, 44, 12)]
     assert read(["1795311852951", "1E+99999999"], MOMENT, format="epoch_ms") == [
         at(2026, 11, 22, 1, 44, 12, 951000),
         "NOT_DATETIME",
     ]
+
+
+def test_the_days_of_spreadsheets_are_those_that_excel_shows():
+    """60 is the 29 February that 1900 did not have, and 0 no day."""
+    days = {"1": date(1900, 1, 1), "59": date(1900, 2, 28), "61": date(1900, 3, 1), "62": date(1900, 3, 2)}
+    assert read([*days, "59.75", "61.25"], DATE, format="excel") == [*days.values(), days["59"], days["61"]]
+    assert read(["1.25", "59.5", "61.5"], MOMENT, format="excel") == [at(1900, 1, 1, 6), at(1900, 2, 28, 12), at(1900, 3, 1, 12)]
+    assert read(["60", "60.5", "0", "0.5", "-1", "2958466", "NaN"], DATE, format="excel") == ["NOT_DATE"] * 7
+    assert written(list(days.values()), "date", DATE, format="excel") == list(days)
+    assert written([date(1899, 12, 31), DAY], "date", DATE, format="excel") == [None, "46348"]
+    assert written([at(1900, 2, 28, 12), at(1900, 3, 1, 6)], "datetime", MOMENT, format="excel") == ["59.5", "61.25"]
 
 
 def test_moments_without_an_offset_are_of_the_fields_time_zone():
