@@ -6,6 +6,7 @@ Why a row is held is told by mappings.messages; here is what is told about runs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -172,7 +173,9 @@ def shown(value: Any) -> Any:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+        with suppress(OverflowError, ValueError):  # in the first and last hours of the calendar, where clocks here end
+            value = value.astimezone()
+        return value.strftime("%Y-%m-%d %H:%M")
     return value
 
 
