@@ -131,7 +131,8 @@ def outbox(
 def adopt(flow: str, json: JsonFlag = False) -> None:
     """Link everything that the flow's system has with what the CRM has; write nothing on either side.
 
-    What fits no record waits (parked) until the next run; what differs is decided by the next run, as the masters say.
+    What fits no record waits (in review) for the next run, which reads everything and decides what differs, as the
+    masters say.
 
     Example:
 

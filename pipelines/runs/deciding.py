@@ -55,12 +55,13 @@ def decide_landed(connection: Connection, order: Order, what: Landing, landed: L
         _write_out(connection, staging, landed)
         decided = decide(connection, plans, staging, what.run, alone=alone, changes=changes,
                          unlike=[into.unlike for into in landed.intos])
+    # What an adoption has seen is still to be decided: to the next run it is as if nobody had read it.
+    position = None if order.adopting else reached(order.source)
     cursor = Cursor(
         intos=[_counted(connection if not staging.small else None, *each) for each in
                zip(plans, staging.intos, landed.intos, landed.last_row, decided, strict=True)],
         variables=dict(order.variables), journal=moment.journal, quiet=moment.quiet, gone=gone,
-        position=reached(order.source), adopting=order.adopting, rebasing=order.rebasing,
-        read_now=order.read_now,
+        position=position, adopting=order.adopting, rebasing=order.rebasing, read_now=order.read_now,
     )
     tripped = _guard(connection, order, plans, cursor, decided, going) if order.guarded else []
     if unwritten and tripped:  # a person is to look at it

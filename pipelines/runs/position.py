@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import CTE, BindParameter, Connection, ScalarSelect, func, select, update
+from sqlalchemy import CTE, BindParameter, Connection, ScalarSelect, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from connectors.page import Source
@@ -32,6 +32,11 @@ def move_position(connection: Connection, flow: str, position: Position) -> None
     """Where a read ended that brought no news."""
     connection.execute(update(hub.position).where(hub.position.c.flow == flow).values(
         mark=dict(position.mark), at=func.now()))
+
+
+def forget_position(connection: Connection, flow: str) -> None:
+    """The next run, or the next read of a live that is running, reads everything."""
+    connection.execute(delete(hub.position).where(hub.position.c.flow == flow))
 
 
 def reached(source: Source) -> dict[str, Any] | None:

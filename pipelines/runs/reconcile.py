@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Table, func, select, update
 
-from crm_store import hub_tables as tables
 from crm_store.named_ddl import ddl_on
 from mappings.errors import ConfigurationError
 from mappings.language.flow import Flow
@@ -15,6 +14,7 @@ from mappings.messages import noticed, render
 from pipelines.hub import Hub
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.orders import LandedRun, Progress, quiet
+from pipelines.runs.position import forget_position
 from pipelines.runs.remote import read_remote
 from pipelines.runs.result import RunResult
 from pipelines.runs.unfinished import finish_unfinished
@@ -109,4 +109,4 @@ def _repair(connection: Connection, flow: Flow, plans: tuple[IntoPlan, ...], tab
             connection.execute(update(x).where(x.c.feed == plan.feed, x.c.id_space == plan.id_space, x.c.key.in_(keys))
                                .values(fingerprint=None))
     if found.taken:
-        connection.execute(delete(tables.position).where(tables.position.c.flow == flow.flow))
+        forget_position(connection, flow.flow)

@@ -22,7 +22,7 @@ from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress
 from pipelines.runs.paced import Pace, Paced
 from pipelines.runs.planning import kept_plan
-from pipelines.runs.position import position_of
+from pipelines.runs.position import forget_position, position_of
 from pipelines.runs.result import RunResult
 from pipelines.runs.sources import columns_wanted, seconds
 from pipelines.runs.standing import Standing, answering
@@ -168,7 +168,9 @@ def read_remote(hub: Hub, flow: Flow, *, full: bool, trigger: str, progress: Pro
         remote.capabilities(resource)
         if preview is None and not comparing:
             settle_before_reading(hub, flow, remote, resource)
-        with hub.engine.connect() as connection:
+        with hub.engine.begin() as connection:
+            if adopting:
+                forget_position(connection, flow.flow)
             since = None if full else position_of(connection, flow.flow)
         source = remote.read(resource, since)
         whole = since is None
