@@ -20,7 +20,7 @@ _LOST = ("08", "57P")
 _PASSES = ("40", "53", "55", "57014")  # deadlock, full, locked, out of time
 _READ_ONLY = "25006"  # to a write: a standby answers, as after a failover
 _NO_RIGHT = "42501"
-_NOT_NOW = ("too many", "starting up", "shutting down", "recovery mode", "connection slots", "not accept",
+_NOT_NOW = ("too many", "starting up", "shutting down", "recovery mode", "connection slots", "accepting connections",
             "terminating")
 
 

@@ -346,6 +346,24 @@ def test_a_system_that_refuses_the_login_waits_for_a_person_and_the_others_go_on
     assert sum("refused the login" in what for what in problems(told)) == 2, "when it began, and when it was over"
 
 
+def test_a_database_that_is_closed_or_away_for_a_while_is_tried_again_by_itself(both: Both, server: Any) -> None:
+    filled(both)
+    why = "SELECT why FROM sync.system_state WHERE system = 'books' AND state = 'down'"
+    with closing(server.superuser("postgres")) as admin, living(both) as told:
+        eventually(lambda: both.books.one("SELECT count(*) FROM debtor"), len(SIRETS))
+        admin.execute("ALTER DATABASE out_books ALLOW_CONNECTIONS false")
+        admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'out_books'")
+        eventually(lambda: "not currently accepting connections" in str(both.one(why)), True)
+        admin.execute("ALTER DATABASE out_books RENAME TO out_books_away")
+        try:
+            eventually(lambda: any("no such database" in what for what in problems(told)), True)
+        finally:
+            admin.execute("ALTER DATABASE out_books_away RENAME TO out_books")
+            admin.execute("ALTER DATABASE out_books ALLOW_CONNECTIONS true")
+        both.crm("UPDATE crm.company SET city = 'Lyon' WHERE siret = %s", SIRETS[0])
+        eventually(lambda: both.books.one("SELECT town FROM debtor WHERE siret = %s", SIRETS[0]), "Lyon")
+
+
 def test_a_system_without_live_flows_is_refused(both: Both) -> None:
     with pytest.raises(NavetteError, match="no flow of this system is live"):
         keep_live(both.hub, "nobody", Event(), lambda *_: None)

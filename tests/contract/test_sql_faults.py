@@ -72,6 +72,17 @@ def test_a_full_server_is_down_for_now(books: Books) -> None:
         books.remote()
 
 
+def test_a_database_that_is_closed_for_a_while_is_down_for_now(books: Books) -> None:
+    with books.server.superuser("postgres") as closer:
+        closer.execute(f"ALTER DATABASE {books.database} ALLOW_CONNECTIONS false")
+        try:
+            with pytest.raises(RemoteDown, match="not currently accepting connections"):
+                books.remote()
+        finally:
+            closer.execute(f"ALTER DATABASE {books.database} ALLOW_CONNECTIONS true")
+    books.remote()
+
+
 def test_a_backend_killed_during_a_read_moves_no_position_and_the_next_read_works(books: Books) -> None:
     books.make(DEBTOR, MANY)
     remote = books.remote()
