@@ -115,7 +115,7 @@ def unlink(hub: Hub, name: str, key: str, *, into: str | None = None, why: str |
         marker = _marker(connection, plan.feed, record_id)
         connection.execute(delete(x).where(this))
         before = {"entry": entry["whole"], "promoted": look_again(connection, plan, [record_id]),
-                  "conflicts": _settle_conflicts(connection, plan, key), "marker": marker}
+                  "conflicts": settle_astray(connection, x, plan.into.entity, record_id), "marker": marker}
         box = tables.outbox
         connection.execute(delete(box).where(box.c.feed == plan.feed, box.c.record_id == record_id,
                                              ~exists().where(x.c.record_id == record_id, x.c.feed == plan.feed)))
@@ -252,10 +252,13 @@ def _settle_creates(connection: Connection, plan: IntoPlan, record_id: int, key:
         .values(state="delivered", code="linked", key=key, answered_at=func.now()).returning(intent.c.id)))
 
 
-def _settle_conflicts(connection: Connection, plan: IntoPlan, key: str) -> list[int]:
+def settle_astray(connection: Connection, x: Table, entity: str, record_id: int) -> list[int]:
+    """Settles open conflicts of the record with rows that are not, or no longer, linked to it; returns their ids."""
     conflict = tables.conflict
+    linked = exists().where(x.c.record_id == record_id, x.c.feed == conflict.c.feed, x.c.key == conflict.c.key)
     return list(connection.scalars(
-        update(conflict).where(conflict.c.feed == plan.feed, conflict.c.key == key, conflict.c.state == "open")
+        update(conflict).where(conflict.c.entity == entity, conflict.c.record_id == record_id,
+                               conflict.c.state == "open", ~linked)
         .values(state="settled", decision=decided("unlinked")).returning(conflict.c.id)))
 
 

@@ -29,7 +29,7 @@ from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from pipelines.hub import Hub
 from pipelines.ops.decisions import person
-from pipelines.ops.mending import Mended, held, restore, told_of, whole
+from pipelines.ops.mending import Mended, held, restore, settle_astray, told_of, whole
 from pipelines.ops.merging import all_held, entries_among, keep_unclear, writing
 from pipelines.stages.outbox import queue_anew
 from pipelines.stages.plan import field_set
@@ -80,6 +80,7 @@ def _undo_link(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
     if not gone:
         raise ConfigurationError(f"{row['key']!r} is not linked to {row['entity']} {row['record_id']} any more",
                                  todo="there is nothing to undo")
+    settle_astray(connection, x, row["entity"], row["record_id"])
     connection.execute(update(intent).where(intent.c.id.in_(before["intents"])).values(
         state="unclear", code=None, key=None))
     mine = (box.c.feed == row["feed"]) & (box.c.record_id == row["record_id"])
@@ -133,6 +134,7 @@ def _undo_merge(connection: Connection, hub: Hub, row: dict[str, Any]) -> None:
     for table, ids in ((tables.conflict, before["conflicts"]), (tables.intent, before["intents"])):
         connection.execute(update(table).where(table.c.id.in_(ids), table.c.record_id == winner)
                            .values(record_id=loser))
+    settle_astray(connection, x, row["entity"], winner)  # of the loser's rows, opened since
     for feed in before["markers"]:
         queue_anew(connection, feed, select(literal(loser)))
     for each in (winner, loser):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from mappings.errors import ConfigurationError, RetryLater
 from pipelines.cli import mending
 from pipelines.cli.app import app
+from pipelines.ops.conflicts import settle_conflict
 from pipelines.ops.mending import link, mended, unlink
 from pipelines.ops.merging import merge
 from pipelines.ops.undoing import undo
@@ -206,6 +207,41 @@ def test_what_a_row_of_the_loser_said_while_merged_is_the_losers_when_that_is_un
     assert desk.books("SELECT siret, town, credit FROM debtor ORDER BY no") == [
         (SIRETS[0], "City 1", 100), (SIRETS[1], "City 2", 77)]
     assert [reconcile_flow(desk.hub, flow).totals for flow in desk.project.flows] == [{}, {}]
+
+
+def open_conflicts(both: Both) -> list[tuple[Any, ...]]:
+    return both.sees("SELECT key, record_id, field FROM sync.conflict WHERE state = 'open'")
+
+
+def test_a_conflict_with_a_row_of_the_loser_ends_when_the_merge_is_undone(both: Both) -> None:
+    filled(both, 2)
+    winner, loser = (record_of(both, siret) for siret in SIRETS[:2])
+    key = key_of(both, SIRETS[1])
+    told = merge(both.hub, "company", loser, winner)
+    both.rounds()
+    both.erp("UPDATE customer SET city = 'Brest' WHERE id = %s", key)
+    both.crm("UPDATE crm.company SET city = 'Metz' WHERE id = %s", winner)
+    both.run("erp_companies")
+    assert open_conflicts(both) == [(key, winner, "city")]
+    undo(both.hub, told.id)
+    assert open_conflicts(both) == []
+    both.rounds()
+    assert open_conflicts(both) == [(key, loser, "city")]  # the loser's own city is to go back to its row, edited since
+    settle_conflict(both.hub, both.one("SELECT id FROM sync.conflict WHERE state = 'open'"), "theirs")
+    both.rounds()
+    assert (open_conflicts(both), reconcile_flow(both.hub, "erp_companies").totals) == ([], {})
+    assert both.sees("SELECT city FROM crm.company ORDER BY id") == [("Metz",), ("Brest",)]
+
+
+def test_a_conflict_with_a_row_ends_when_its_link_is_undone(both: Both) -> None:
+    both.crm("INSERT INTO crm.company (name, type, city) VALUES ('Ours', 'prospect', 'Nice')")
+    both.erp("INSERT INTO customer (name, city) VALUES ('Theirs', 'Lyon')")
+    record, key = both.one("SELECT id FROM crm.company"), str(both.erp.one("SELECT id FROM customer"))
+    told = link(both.hub, "erp_companies", key, record)
+    both.run("erp_companies")
+    assert open_conflicts(both) == [(key, record, "city")]
+    undo(both.hub, told.id)
+    assert open_conflicts(both) == []
 
 
 def test_sets_of_links_follow_a_merge_and_come_back(both: Both) -> None:
