@@ -81,7 +81,7 @@ def _show(results: list[PushResult], *, everything: bool) -> None:
             line(f"{result.flow}: {result.problem}")
         if result.files is not None:
             line(f"{result.flow}: " + (f"wrote {', '.join(result.files)}" if result.files else "wrote no file"))
-        for why in guard_lines([trip.told() for trip in result.tripped], sent=True):
+        for why in guard_lines([trip.told() for trip in result.tripped], "sent" if result.files is None else "file"):
             line(said("guard_sends_none", flow=result.flow, why=why))
         if result.tripped:
             unseen = any(trip.what == "unseen" for trip in result.tripped)

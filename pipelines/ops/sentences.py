@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 SENTENCES: dict[str, str] = {
     # the guard
@@ -30,10 +30,13 @@ SENTENCES: dict[str, str] = {
     "run_notice": "{flow} run {run}: {notice}",
     "guard_updates_sent": "{into}: {count} records would change there, beside {of} known; the guard allows {limit}.",
     "guard_creates_sent": "{into}: {count} records would be made there, beside {of} known; the guard allows {limit}.",
-    "guard_rejects_sent": "{into}: {count} of {of} records cannot be written; the guard allows {limit}.",
-    "guard_archives_sent": "{into}: the file would hold {count} records fewer than the {of} of the last one that held"
+    "guard_archives_sent": "{into}: {count} of {of} records would be archived or deleted there; the guard allows"
+    " {limit}.",
+    "guard_updates_file": "{into}: {count} records would change there, beside {of} known; the guard allows {limit}.",
+    "guard_rejects_file": "{into}: {count} of {of} records cannot be written; the guard allows {limit}.",
+    "guard_archives_file": "{into}: the file would hold {count} records fewer than the {of} of the last one that held"
     " everything; the guard allows {limit}.",
-    "guard_empty_sent": "{into}: the file would hold no record at all, and the last one that held everything had {of}.",
+    "guard_empty_file": "{into}: the file would hold no record at all, and the last one that held everything had {of}.",
     "guard_unseen_sent": "{into}: {count} records would be made there, and this flow has not read yet what is there.",
     "guard_sends_none": "{flow}: nothing was sent: {why}",
     "guard_look": "navette run {flow} reads it, and navette adopt {flow} only links it; navette push {flow} --approve"
@@ -179,10 +182,12 @@ def shown(value: Any) -> Any:
     return value
 
 
-def guard_lines(tripped: Sequence[Mapping[str, Any]], *, sent: bool = False) -> list[str]:
-    """A sentence for each thing that the guard tripped on (`sync.run.problem`, key `tripped`); `sent`: of a push."""
+def guard_lines(tripped: Sequence[Mapping[str, Any]], of: Literal["run", "sent", "file"] = "run") -> list[str]:
+    """A sentence for each thing that the guard tripped on (`sync.run.problem`, key `tripped`); `of`: a run that reads,
+    a push to a system, or one that writes a file."""
+    suffix = "" if of == "run" else f"_{of}"
     return [
-        said(f"guard_{trip['what']}_sent" if sent else f"guard_{trip['what']}", into=trip["into"], count=trip["count"],
-             of=trip["of"], limit=f"{trip['limit'] * 100:.6g}%" if trip["limit"] else said("guard_none"))
+        said(f"guard_{trip['what']}{suffix}", into=trip["into"], count=trip["count"], of=trip["of"],
+             limit=f"{trip['limit'] * 100:.6g}%" if trip["limit"] else said("guard_none"))
         for trip in tripped
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ARRAY, ScalarSelect, Select, Text, any_, exists, func, literal, select
+from sqlalchemy import ARRAY, Connection, ScalarSelect, Select, Text, and_, any_, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from crm_store import hub_tables as tables
@@ -15,25 +15,47 @@ from mappings.language.flow import Flow
 from mappings.words import Outcome
 from pipelines.hub import Hub
 from pipelines.stages.absent import entries_of
-from pipelines.stages.guard import Tripped, check_guard, enough_entries
+from pipelines.stages.guard import Tripped, check_guard, enough_entries, most_let_pass
 from pipelines.stages.plan import IntoPlan
-from pipelines.stages.sending import unknown_there
+from pipelines.stages.sending import allowed, unknown_there
 
 
-def beyond(hub: Hub, flow: Flow, plan: IntoPlan) -> list[Tripped]:
-    """What the flow's guard says of all that is due: updates and creates, against the entries there are."""
-    if flow.guard.creates is None and flow.guard.updates is None:
+def beyond(hub: Hub, flow: Flow, plan: IntoPlan, *, filling: bool = False) -> list[Tripped]:
+    """What the flow's guard says of all that is due: updates, creates and ends there, against the entries there are.
+    `filling`: many creates and updates are usual.
+
+    Of so few markers that nothing can trip only their number is asked for, since live asks at each change.
+    """
+    guard = flow.guard.model_copy(update={"creates": None, "updates": None}) if filling else flow.guard
+    most = most_let_pass(guard)
+    if most is None:
         return []
-    box, x = tables.outbox, plan.crosswalk
-    linked = exists().where(x.c.record_id == box.c.record_id, x.c.id_space == plan.id_space)
-    mine = [box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now()]
+    some = plan.once(("some are due", most), lambda: select(func.count()).select_from(
+        _mine(plan).limit(most + 1).subquery()))
+    with hub.ask.connect() as connection:
+        if (connection.scalar(some) or 0) <= most:
+            return []
     with hub.engine.connect() as connection:
-        changed, new = connection.execute(
-            select(func.count().filter(linked), func.count().filter(~linked)).select_from(box).where(*mine)
-        ).one()
-        outcomes: Counter[Outcome] = Counter({"updated": changed, "created": new if flow.write.create else 0})
-        entries = entries_of(connection, plan, enough_entries(flow.guard, outcomes, 0))
-    return check_guard(flow.guard, plan.label, 1, outcomes, 0, entries, full=False)
+        outcomes, ends = _markers(connection, flow, plan)
+        entries = entries_of(connection, plan, enough_entries(guard, outcomes, ends))
+    return check_guard(guard, plan.label, 1, outcomes, ends, entries, full=False)
+
+
+def _mine(plan: IntoPlan) -> Select[Any]:
+    """The records whose markers are due."""
+    box = tables.outbox
+    return select(box.c.record_id).where(box.c.feed == plan.feed, box.c.state == "waiting", box.c.due_at <= func.now())
+
+
+def _markers(connection: Connection, flow: Flow, plan: IntoPlan) -> tuple[Counter[Outcome], int]:
+    """How many records that are due may be made there, and changed; and ended."""
+    r, x, mine = plan.record, plan.crosswalk, _mine(plan).subquery("mine")
+    known = and_(exists().where(x.c.record_id == r.c.id, x.c.id_space == plan.id_space), allowed(plan, flow.write))
+    ends = and_(known, literal(plan.ends is not None), r.c.archived_at.is_not(None))
+    new = and_(literal(flow.write.create), unknown_there(plan, flow.write))
+    counts = [func.count().filter(which) for which in (new, and_(known, ~ends), ends)]
+    counted = connection.execute(select(*counts).select_from(r.join(mine, mine.c.record_id == r.c.id))).one()
+    return Counter({"created": counted[0], "updated": counted[1]}), counted[2]
 
 
 def unseen(hub: Hub, flow: Flow, plan: IntoPlan, read: set[str]) -> list[Tripped]:

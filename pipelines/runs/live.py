@@ -229,7 +229,7 @@ class _Live:
                                      unanswered=before.unanswered)
                 counts.update(pushed.counts)
                 if pushed.tripped:
-                    asked = guard_lines([trip.told() for trip in pushed.tripped], sent=True)
+                    asked = guard_lines([trip.told() for trip in pushed.tripped], "sent")
                     counts.update(BEGAN + told for told in asked)
                     state.next_push = time.monotonic() + ASKED
                 if not before.unanswered and not counts["created"]:

@@ -115,7 +115,7 @@ def push_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: str =
             if unanswered:
                 settle_creates(hub, flow, plan, remote, resource)
             if not approved:
-                result.tripped = unseen(hub, flow, plan, kept.read) or ([] if filling else beyond(hub, flow, plan))
+                result.tripped = unseen(hub, flow, plan, kept.read) or beyond(hub, flow, plan, filling=filling)
             if not result.tripped:
                 push.all()
         finally:
