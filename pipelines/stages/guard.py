@@ -38,12 +38,6 @@ def enough_entries(guard: Guard, outcomes: Counter[Outcome], absent: int) -> int
     return int(min(max(needed) + 1, MOST_ENTRIES)) if needed else 0
 
 
-def most_let_pass(guard: Guard) -> int | None:
-    """So many creates, updates or ends trip in no case, however many entries there are; None: nor do any more."""
-    limits = [limit for limit in (guard.creates, guard.updates, guard.archives) if limit is not None]
-    return int(min(limits) * FEWEST_ROWS) if limits else None
-
-
 def check_guard(guard: Guard, label: str, rows_read: int, outcomes: Counter[Outcome], absent: int, entries: int,
                 *, full: bool) -> list[Tripped]:
     """What trips for one into. Rejects count against rows read, the rest against the entries there were before.

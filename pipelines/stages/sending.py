@@ -15,6 +15,7 @@ import pyarrow as pa
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Result,
     Select,
@@ -101,7 +102,7 @@ def updates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
     are and the flow says so."""
     x = plan.crosswalk
     mine = and_(by_record(x.c.feed, plan.feed), by_record(x.c.id_space, plan.id_space), x.c.record_id == any_(RECORDS))
-    query = plan.once(("updates", repr(write)), lambda: _update_rows(
+    query = plan.once(("updates", repr(write)), lambda: update_rows(
         plan, write, select(x.c.record_id, x.c.key, x.c.pending).where(mine)))
     return _updates_in(connection.execute(query, {"records": list(records)}), write)
 
@@ -109,10 +110,12 @@ def updates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
 def updates_of(connection: Connection, plan: IntoPlan, write: Write, found: Select[Any], limit: int | None = None
                ) -> list[Send]:
     """`updates` for rows of `found` (record_id, key, pending), whose entries need not be there yet."""
-    return _updates_in(connection.execute(_update_rows(plan, write, found).limit(limit)), write)
+    return _updates_in(connection.execute(update_rows(plan, write, found).limit(limit)), write)
 
 
-def _update_rows(plan: IntoPlan, write: Write, found: Select[Any]) -> Select[Any]:
+def update_rows(plan: IntoPlan, write: Write, found: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
+    """Those of `found` (record_id, key, pending) of which something is written: the record's columns, and beside them
+    #id, #key, #pending, #known, #ended, #back and #unset."""
     x, r, f = plan.crosswalk, plan.record, found.subquery("found")
     known = select(hub.field_set.c.fields).where(hub.field_set.c.id == x.c.base_set).scalar_subquery()
     ended: ColumnElement[bool] = literal(False)
@@ -166,14 +169,14 @@ def creates(connection: Connection, plan: IntoPlan, write: Write, records: Seque
 
 
 def _create_rows(plan: IntoPlan, write: Write, written: Sequence[FieldPlan]) -> Select[Any]:
-    r, named = plan.record, _named_by_held(plan)
+    r, named = plan.record, named_by_held(plan)
     return (
         values_of(plan, written).add_columns(named.c.row.label("#row")).outerjoin(named, named.c.record == r.c.id)
         .where(r.c.id == any_(RECORDS), unknown_there(plan, write)).order_by(r.c.id)
     )
 
 
-def _named_by_held(plan: IntoPlan) -> FromClause:
+def named_by_held(plan: IntoPlan) -> FromClause:
     """Records that open held rows of the plan's ids fit, and the first of these rows: one that is in review or waits
     may be any of the records that it fits."""
     held, feed = hub.held, hub.feed
