@@ -21,7 +21,7 @@ from crm_store.store import Store
 from mappings.language.project import Project, require_project
 from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
-from pipelines.runs.push import PushResult
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.result import RunResult
 

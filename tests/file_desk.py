@@ -15,7 +15,7 @@ from crm_store.store import Store
 from mappings.language.project import Project, require_project
 from pipelines.hub import Hub
 from pipelines.ops.outgoing import outgoing
-from pipelines.runs.push import PushResult
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.pushing import push_flow
 
 SYSTEMS = "systems:\n  shop: {connector: file, folder: in, outbound: out, stable_for: 0s}\n"

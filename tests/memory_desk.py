@@ -24,7 +24,8 @@ from pipelines.hub import Hub
 from pipelines.ops.conflicts import open_conflicts
 from pipelines.runs.intake import HeldBack, held_back
 from pipelines.runs.lock import flow_lock
-from pipelines.runs.push import PushResult, push_locked
+from pipelines.runs.push import push_locked
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.remote import Kept, read_remote
 from pipelines.runs.replay import retry_after_creates, retry_parked

@@ -11,8 +11,9 @@ import typer
 from mappings.words import OUTCOMES
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
+from pipelines.cli.sending import show_pushes
 from pipelines.ops.sentences import guard_lines, said
-from pipelines.runs.result import RunResult
+from pipelines.runs.result import EXIT_CODES, RunResult
 
 if TYPE_CHECKING:
     from pipelines.hub import Hub
@@ -37,8 +38,10 @@ def run(
 ) -> None:
     """Run a flow: read its waiting files (or FILE) into the CRM store.
 
-    Exit: 0 done, 1 configuration (what `navette check` refuses, too), 3 waits in review, 4 failed, or done but the
-    store refused more rows than the guard allows.
+    A flow that also writes then sends what is due, as `navette push` does.
+
+    Exit: 0 done, 1 configuration (what `navette check` refuses, too), 3 waits in review, or what is to be sent waits
+    for --approve of `navette push`, 4 failed, or done but the store refused more rows than the guard allows.
 
     Examples:
 
@@ -129,6 +132,8 @@ def show_results(flow: str | None, results: list[RunResult], json: bool, told: S
         out.print(f"{flow or 'all flows'}: no new file waits, nothing to do")
     else:
         _table(results)
+        if pushes := [result.sent for result in results if result.sent and (result.sent.counts or result.sent.tripped)]:
+            show_pushes(pushes)
     for sentence in told:
         line(sentence)
 
@@ -144,7 +149,7 @@ def summed(flow: str | None, results: list[RunResult]) -> dict[str, Any]:
             known = into.setdefault(name, {})
             for key, value in counts.items():
                 known[key] = known.get(key, 0) + value if isinstance(value, int) else value
-    worst = max(results, key=lambda result: result.exit_code, default=None)
+    worst = max(results, key=lambda result: (result.exit_code, EXIT_CODES[result.state]), default=None)
     return {
         "run_id": results[-1].run_id if results else None, "flow": flow,
         "state": worst.state if worst else "done", "seconds": round(sum(r.seconds for r in results), 3), "into": into,

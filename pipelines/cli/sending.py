@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, progress_shown, settings, table
 from pipelines.cli.lines import line
-from pipelines.ops.sentences import guard_lines, said
+from pipelines.ops.sentences import said
 
 if TYPE_CHECKING:
-    from pipelines.runs.push import PushResult
+    from pipelines.runs.push_result import PushResult
 
 State = Literal["waiting", "sending", "refused", "unclear", "all"]
 
@@ -60,11 +61,12 @@ def push(
             told = [result.as_json() for result in results]
             answer(told[0] if flow is not None else {"pushes": told})
         else:
-            _show(results, everything=everything)
+            show_pushes(results)
     raise typer.Exit(max((result.exit_code for result in results), default=0))
 
 
-def _show(results: list[PushResult], *, everything: bool) -> None:
+def show_pushes(results: Sequence[PushResult]) -> None:
+    """What was sent, and what was not and why."""
     if not results:
         out.print("nothing is due")
         return
@@ -81,14 +83,17 @@ def _show(results: list[PushResult], *, everything: bool) -> None:
             line(f"{result.flow}: {result.problem}")
         if result.files is not None:
             line(f"{result.flow}: " + (f"wrote {', '.join(result.files)}" if result.files else "wrote no file"))
-        for why in guard_lines([trip.told() for trip in result.tripped], "sent" if result.files is None else "file"):
-            line(said("guard_sends_none", flow=result.flow, why=why))
-        if result.tripped:
-            unseen = any(trip.what == "unseen" for trip in result.tripped)
-            what = "guard_look" if unseen else "guard_send_everything" if everything else "guard_send"
-            line(f"  -> {said(what, flow=result.flow)}")
+        show_held(result.held)
         if result.counts["refused"] or result.counts["unclear"]:
             line(f"{result.flow}: navette outbox {result.flow} tells what was not taken, and why")
+
+
+def show_held(told: Sequence[str]) -> None:
+    """Why a push sent nothing, and what to do."""
+    for why in told[:-1]:
+        line(why)
+    for todo in told[-1:]:
+        line(f"  -> {todo}")
 
 
 def outbox(
@@ -105,16 +110,17 @@ def outbox(
       navette outbox erp_customers --state refused --json
     """
     from pipelines.hub import open_hub
-    from pipelines.ops.outgoing import STATES, counts, outgoing, standings
+    from pipelines.ops.outgoing import STATES, counts, held, outgoing, standings
 
     with errors_told(json):
         hub = open_hub(settings.project)
         states = STATES if state == "all" else (state,)
         found = outgoing(hub, flow, states, limit or None)
         systems = [standing for standing in standings(hub) if standing.state != "up"]
+        waits = {name: told for name, told in held(hub).items() if flow in (None, name)}
         if json:
             answer({"counts": counts(hub), "records": [one.as_json() for one in found],
-                    "systems": [vars(standing) for standing in standings(hub)]})
+                    "held": waits, "systems": [vars(standing) for standing in standings(hub)]})
             return
         shown = table("flow", "entity", "#record", "state", "#tries", "why")
         for one in found:
@@ -124,6 +130,8 @@ def outbox(
                     for one in states)
         if len(found) < count:
             line(said("outbox_more", shown=len(found), count=count))
+        for told in waits.values():
+            show_held(told)
         for standing in systems:
             line(f"{standing.system} is {standing.state}: {standing.why}")
 

@@ -10,6 +10,7 @@ import typer
 
 from pipelines.cli.console import JsonFlag, answer, errors_told, out, settings, table
 from pipelines.cli.lines import line
+from pipelines.cli.sending import show_held
 from pipelines.ops.sentences import said
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def _show_status(flows: Sequence[FlowStatus]) -> None:
         if flow.stuck:
             line(said("status_stuck" if flow.stuck != 1 else "status_stuck_one", flow=flow.flow, count=flow.stuck,
                       system=flow.system))
+        show_held(flow.held)
         if failed := flow.calls.get("failed"):
             line(f"{flow.flow}: {failed} calls were not taken in; navette inbox list shows them")
         for run_id in flow.in_review:

@@ -13,6 +13,8 @@ from crm_store import hub_tables as tables
 from mappings.errors import ConfigurationError
 from mappings.messages import render
 from pipelines.hub import Hub
+from pipelines.ops.sentences import held_lines
+from pipelines.runs.due import flows_due
 from pipelines.runs.fit import must_be_fit
 
 STATES = ("waiting", "sending", "refused", "unclear")
@@ -74,6 +76,18 @@ def counts(hub: Hub) -> dict[str, dict[str, int]]:
     with hub.engine.connect() as connection:
         for flow, state, count in connection.execute(query):
             found.setdefault(flow, {})[state] = count
+    return found
+
+
+def held(hub: Hub) -> dict[str, list[str]]:
+    """The flows whose last push waits for a person, while something is due: why, and behind that what to do."""
+    run, writing = tables.run, [name for name, flow in hub.project.flows.items() if flow.direction != "in"]
+    found: dict[str, list[str]] = {}
+    with hub.engine.connect() as connection:
+        for flow in flows_due(hub, writing):
+            last = select(run.c.problem).where(run.c.flow == flow, run.c.source == "outbox", run.c.state == "done")
+            if told := held_lines(flow, connection.scalar(last.order_by(desc(run.c.id)).limit(1))):
+                found[flow] = told
     return found
 
 

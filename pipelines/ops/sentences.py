@@ -191,3 +191,15 @@ def guard_lines(tripped: Sequence[Mapping[str, Any]], of: Literal["run", "sent",
              limit=f"{trip['limit'] * 100:.6g}%" if trip["limit"] else said("guard_none"))
         for trip in tripped
     ]
+
+
+def held_lines(flow: str, problem: Mapping[str, Any] | None) -> list[str]:
+    """Why a push of the flow sent nothing (`sync.run.problem`), and behind that what to do; none for one that sent."""
+    if not problem or "sent" not in problem:
+        return []
+    tripped = problem["tripped"]
+    unseen = any(trip["what"] == "unseen" for trip in tripped)
+    whole = problem["sent"] == "file" and problem["full"]
+    todo = "guard_look" if unseen else "guard_send_everything" if whole else "guard_send"
+    told = [said("guard_sends_none", flow=flow, why=why) for why in guard_lines(tripped, problem["sent"])]
+    return [*told, said(todo, flow=flow)]

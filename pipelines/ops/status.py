@@ -21,7 +21,7 @@ from mappings.words import Direction, RunState
 from pipelines.hub import Hub
 from pipelines.ops.due import last_due, next_due
 from pipelines.ops.inbox import open_calls
-from pipelines.ops.outgoing import counts
+from pipelines.ops.outgoing import counts, held
 from pipelines.ops.sentences import said
 from pipelines.runs.leadership import FLOW_LOCK
 from pipelines.runs.waiting import folder_of, unnamed, waiting
@@ -101,6 +101,7 @@ class FlowStatus:
     outgoing: dict[str, int]  # records that the system still has to receive, by state
     waiting: tuple[str, ...]  # files in the drop folder
     in_review: tuple[int, ...]  # runs
+    held: tuple[str, ...] = ()  # why its last push waits for a person, and behind that what to do
     unnamed: tuple[str, ...] = ()  # files beside its own that no flow names
     calls: dict[str, int] = field(default_factory=dict)  # in the inbox and not taken in, by state
 
@@ -122,7 +123,7 @@ class FlowStatus:
     def needs_someone(self) -> bool:
         """Whether something is there that does not settle itself."""
         return bool(self.late or self.gaps or self.rejected or self.review or self.conflicts or self.in_review
-                    or self.stuck or self.calls.get("failed"))
+                    or self.stuck or self.held or self.calls.get("failed"))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -132,19 +133,20 @@ def status(hub: Hub, now: datetime | None = None) -> list[FlowStatus]:
     """The status of every flow, in the order of their names; asks the store and looks into folders."""
     moment = now or datetime.now(UTC)
     flows = [flow for _, flow in sorted(hub.project.flows.items())]
-    sending = counts(hub)
+    sending, waits = counts(hub), held(hub)
     with hub.engine.connect() as connection:
-        held, conflicts, calls = _held(connection), _conflicts(connection), open_calls(connection)
+        rows, conflicts, calls = _held(connection), _conflicts(connection), open_calls(connection)
         locked = _locked(connection, [flow.flow for flow in flows])
         return [
-            _one(hub, connection, flow, moment, held=held.get(flow.flow, {}), conflicts=conflicts.get(flow.flow, 0),
-                 outgoing=sending.get(flow.flow, {}), calls=calls.get(flow.flow, {}), locked=flow.flow in locked)
+            _one(hub, connection, flow, moment, rows=rows.get(flow.flow, {}), conflicts=conflicts.get(flow.flow, 0),
+                 outgoing=sending.get(flow.flow, {}), waits=waits.get(flow.flow, ()), calls=calls.get(flow.flow, {}),
+                 locked=flow.flow in locked)
             for flow in flows
         ]
 
 
-def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: Mapping[str, int], conflicts: int,
-         outgoing: dict[str, int], calls: dict[str, int], locked: bool) -> FlowStatus:
+def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, rows: Mapping[str, int], conflicts: int,
+         outgoing: dict[str, int], waits: Sequence[str], calls: dict[str, int], locked: bool) -> FlowStatus:
     run, file = tables.run, tables.file
     mine = run.c.flow == flow.flow
     counted = run.c.trigger.not_in([name for name in ASIDE if name != "push" or flow.direction != "out"])
@@ -169,9 +171,9 @@ def _one(hub: Hub, connection: Connection, flow: Flow, now: datetime, *, held: M
         next_due=min(due.values(), default=None), due=due,
         late=(*_no_folder(hub, flow), *_late(flow, missing), *_missed(flow, files, last, now)),
         gaps=_missing(gaps(came, flow.read)),
-        rejected=held.get("rejected", 0), parked=held.get("parked", 0), review=held.get("review", 0),
+        rejected=rows.get("rejected", 0), parked=rows.get("parked", 0), review=rows.get("review", 0),
         conflicts=conflicts, outgoing=outgoing, waiting=tuple(found.name for found in files),
-        in_review=tuple(in_review), unnamed=tuple(unnamed(hub, flow)), calls=calls,
+        in_review=tuple(in_review), held=tuple(waits), unnamed=tuple(unnamed(hub, flow)), calls=calls,
     )
 
 

@@ -43,7 +43,7 @@ def out_asset(project: Project, flow: Flow) -> AssetsDefinition:
     def send(context: AssetExecutionContext, config: OutConfig, hub: HubResource) -> Iterator[MaterializeResult[Any]]:
         with faults_told(context.op_execution_context):
             result = push_flow(hub.open(), flow.flow, trigger="dagster", full=config.full)
-            told = result.as_json()
+            told = result.as_json() | ({"held": " ".join(result.held)} if result.held else {})
             yield MaterializeResult(asset_key=out_key(flow), metadata={
                 name: value for name, value in told.items() if isinstance(value, int | float | str)
             })

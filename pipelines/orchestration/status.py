@@ -93,7 +93,7 @@ def _line(one: FlowStatus) -> tuple[Any, ...]:
 
 def needs(one: FlowStatus) -> list[str]:
     """What somebody should look at, in sentences."""
-    told = [*one.overdue, *(f"run {number} waits in review" for number in one.in_review)]
+    told = [*one.overdue, *(f"run {number} waits in review" for number in one.in_review), *one.held]
     if one.activity == "interrupted":
         told.append("a run was interrupted; the next one carries on with it")
     told += [f"{count:,} {what}" for count, what in (

@@ -73,8 +73,9 @@ def run_metadata(hub: Hub, results: Sequence[RunResult]) -> Metadata:
     for result in results:
         if result.sent is not None:
             for name in ("created", "updated", "archived", "deleted", "refused", "waiting"):
-                told[f"sent_{name}"] = told.get(f"sent_{name}", 0) + result.sent[name]
-    notices = [f"- {notice}" for result in results for notice in result.notices]
+                told[f"sent_{name}"] = told.get(f"sent_{name}", 0) + result.sent.counts[name]
+    notices = [f"- {notice}" for result in results
+               for notice in (*result.notices, *(result.sent.held if result.sent else ()))]
     if notices:
         told["notices"] = MetadataValue.md("\n".join(notices))
     return told

@@ -160,7 +160,7 @@ def run_all(hub: Hub, progress: Progress = quiet, trigger: str = "cli", tell: Te
 def _send(hub: Hub, flow: Flow, result: RunResult, progress: Progress) -> None:
     """What the flow's outbox holds goes out behind what came in; a system that is down now gets it later."""
     try:
-        result.sent = push_locked(hub, flow, progress).as_json()
+        result.sent = push_locked(hub, flow, progress)
     except RetryLater as waits:
         with hub.engine.begin() as connection:
             result.notices = note(connection, result.run_id, "unsent", system=flow.system, why=waits.message)

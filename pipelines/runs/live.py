@@ -24,7 +24,6 @@ from connectors.remote import LoginRefused, Position, RemoteDown
 from mappings.errors import ConfigurationError, NavetteError, RetryLater, StoreError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
-from pipelines.ops.sentences import guard_lines
 from pipelines.runs.due import flows_due
 from pipelines.runs.executing import execute
 from pipelines.runs.glance import Before, after_turn, before_turn
@@ -229,8 +228,7 @@ class _Live:
                                      unanswered=before.unanswered)
                 counts.update(pushed.counts)
                 if pushed.tripped:
-                    asked = guard_lines([trip.told() for trip in pushed.tripped], "sent")
-                    counts.update(BEGAN + told for told in asked)
+                    counts[BEGAN + " ".join(pushed.held)] += 1
                     state.next_push = time.monotonic() + ASKED
                 if not before.unanswered and not counts["created"]:
                     return {}  # nobody waits for an answer that would have come with this

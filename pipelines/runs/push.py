@@ -15,11 +15,10 @@ is seen to be done, and looks for a create that was lost before it makes another
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import BigInteger, Text, bindparam, func, insert, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -40,13 +39,13 @@ from pipelines.runs.lost_creates import settle_creates
 from pipelines.runs.news import Seen
 from pipelines.runs.orders import Order, Progress, quiet
 from pipelines.runs.planning import kept_plan
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.read_back import parts_read_back
 from pipelines.runs.reasons import reasons
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
 from pipelines.runs.result import RunResult
 from pipelines.runs.standing import Standing
 from pipelines.runs.there import Rows, end_gone, expected_of, hold_back, known_unread, known_untaken, rows_of
-from pipelines.stages.guard import Tripped
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.readable import refuse_unreadable
@@ -55,35 +54,6 @@ from pipelines.stages.sending import Send, creates, encode, refuse_unable, remot
 
 BATCH = 500
 """Markers claimed at once."""
-
-@dataclass
-class PushResult:
-    """What one push came to: writes by operation, and markers that were not delivered, by what became of them."""
-
-    run_id: int
-    flow: str
-    system: str
-    seconds: float = 0.0
-    counts: Counter[str] = field(default_factory=Counter)
-    problem: str | None = None
-    tripped: list[Tripped] = field(default_factory=list)
-    files: list[str] | None = None  # of a flow that writes files: those that were delivered
-    misconfigured: bool = False  # it was not begun
-
-    @property
-    def exit_code(self) -> int:
-        return 1 if self.misconfigured else 3 if self.tripped else 4 if self.problem else 0
-
-    def as_json(self) -> dict[str, Any]:
-        names = ["created", "updated", "archived", "deleted", "unchanged", "refused", "waiting", "unclear"]
-        told: dict[str, Any] = {}
-        if self.files is not None:
-            names = ["written", "left_out", "refused", "waiting"]
-            told = {"files": self.files, "file": ", ".join(self.files)}
-        return {"run_id": self.run_id, "flow": self.flow, "system": self.system, "seconds": round(self.seconds, 3),
-                **{name: self.counts[name] for name in names}, **told, "problem": self.problem,
-                "tripped": [trip.told() for trip in self.tripped]}
-
 
 DONE = {"create": "created", "update": "updated", "archive": "archived", "delete": "deleted"}
 
@@ -136,12 +106,13 @@ def _start(hub: Hub, flow: Flow, plan: IntoPlan, trigger: str) -> int:
 
 def _end(hub: Hub, result: PushResult) -> None:
     with hub.ask.connect() as connection:
-        connection.execute(_ENDED, {"its_run": result.run_id, "came_to": {
+        connection.execute(_ENDED, {"its_run": result.run_id, "waits": result.waits, "came_to": {
             name: str(count) for name, count in result.counts.items()}})
 
 
 _ENDED = update(tables.run).where(tables.run.c.id == bindparam("its_run", type_=BigInteger)).values(
-    state="done", ended_at=func.now(), detected=bindparam("came_to", type_=JSONB))
+    state="done", ended_at=func.now(), detected=bindparam("came_to", type_=JSONB),
+    problem=bindparam("waits", type_=JSONB(none_as_null=True)))
 
 
 @dataclass

@@ -42,7 +42,7 @@ from pipelines.hub import Hub
 from pipelines.runs.due import due
 from pipelines.runs.lines import fail
 from pipelines.runs.orders import Progress, quiet
-from pipelines.runs.push import PushResult
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.standing import answering
 from pipelines.stages.file_rows import FilePage, FilePlan, pages_of
 from pipelines.stages.file_totals import Totals
@@ -78,7 +78,7 @@ def push_file_locked(hub: Hub, flow: Flow, progress: Progress = quiet, trigger: 
         filed = FilePlan(flow, compile_flow(connection, flow, hub.project, hub.tables)[0])
         run_id = _start(connection, flow, trigger)
         close_earlier(connection, flow.flow, run_id)
-    result = PushResult(run_id, flow.flow, flow.system, files=[])
+    result = PushResult(run_id, flow.flow, flow.system, files=[], full=full)
     push = _FilePush(hub, filed, folder, result, progress)
     try:
         with answering(hub, flow.system):
@@ -126,7 +126,7 @@ def _end(hub: Hub, result: PushResult) -> None:
         said["files"] = ", ".join(result.files)
     with hub.engine.begin() as connection:
         connection.execute(update(tables.run).where(tables.run.c.id == result.run_id).values(
-            state="done", ended_at=func.now(), detected=said))
+            state="done", ended_at=func.now(), detected=said, problem=result.waits))
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from pipelines.runs.lock import flow_lock
 from pipelines.runs.order import order_of_flows
 from pipelines.runs.orders import Progress, quiet
 from pipelines.runs.planning import kept_plan
-from pipelines.runs.push import PushResult, push_locked
+from pipelines.runs.push import push_locked
 from pipelines.runs.push_file import file_is_left, push_file_locked
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.replay import retry_after_creates
 from pipelines.runs.unfinished import finish_unfinished
 from pipelines.stages.outbox import try_again

@@ -7,6 +7,7 @@ from typing import Any
 
 from mappings.errors import ConfigurationError, NavetteError
 from mappings.words import OUTCOMES, RunState
+from pipelines.runs.push_result import PushResult
 
 EXIT_CODES: dict[RunState, int] = {
     "done": 0, "review": 3, "refused": 3, "failed": 4, "landing": 4, "landed": 4, "applying": 4,
@@ -37,11 +38,13 @@ class RunResult:
     noticed: tuple[str, ...] = ()  # the codes of the run's own ones, which stand first
     detected: dict[str, str] = field(default_factory=dict)
     report: str | None = None
-    sent: dict[str, Any] | None = None  # of a flow that writes: what went to its system afterwards
+    sent: PushResult | None = None  # of a flow that writes: what went to its system afterwards
 
     @property
     def exit_code(self) -> int:
-        return PROBLEM_EXITS.get((self.problem or {}).get("code", ""), EXIT_CODES[self.state])
+        """Its own, or that of what went out behind it."""
+        own = PROBLEM_EXITS.get((self.problem or {}).get("code", ""), EXIT_CODES[self.state])
+        return own or (self.sent.exit_code if self.sent else 0)
 
     def as_json(self) -> dict[str, Any]:
         """The shape that scripts read."""
@@ -49,7 +52,7 @@ class RunResult:
             "run_id": self.run_id, "flow": self.flow, "state": self.state, "seconds": round(self.seconds, 3),
             "source": self.source, "full": self.full, "rows_read": self.rows_read, "into": self.into,
             "problem": self.problem, "notices": self.notices, "detected": self.detected, "report": self.report,
-            "sent": self.sent,
+            "sent": self.sent.as_json() if self.sent else None,
         }
 
     def total(self, outcome: str) -> int:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from pipelines.cli.app import whole
+from pipelines.cli.running import summed
+from pipelines.ops.status import status
+from pipelines.orchestration.status import needs
 from pipelines.runs.intake import adopt_flow
 from pipelines.runs.preview import preview_flow
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.pushing import push_flow
+from pipelines.runs.result import RunResult
+from pipelines.stages.guard import Tripped
 from tests.both_ways_desk import Both, both
 
 __all__ = ["both"]
@@ -59,7 +67,7 @@ def test_what_was_changed_here_and_back_is_no_change(both: Both) -> None:
 def test_what_a_run_found_to_be_sent_and_was_changed_back_since_is_no_change(both: Both) -> None:
     desk = guarded(both, "updates: 30%")
     desk.crm("UPDATE crm.company SET city = 'X'")
-    assert desk.run("erp_companies", full=True).sent["tripped"][0]["count"] == 40
+    assert desk.run("erp_companies", full=True).exit_code == 3
     assert desk.one("SELECT count(*) FROM sync.crosswalk_company WHERE pending IS NOT NULL") == 40
     desk.crm("UPDATE crm.company SET city = 'Nice'")
     assert desk.push("erp_companies").exit_code == 0
@@ -70,9 +78,8 @@ def test_what_is_to_be_put_right_there_counts(both: Both) -> None:
     desk.crm("UPDATE crm.company SET segment_note = 'ours'")
     push_flow(desk.hub, "erp_companies", approved=True)
     desk.erp("UPDATE customer SET note = 'theirs'")
-    told = desk.run("erp_companies").sent
-    assert [(trip["what"], trip["count"]) for trip in told["tripped"]] == [("updates", 40)]
-    assert desk.push("erp_companies").exit_code == 3
+    assert desk.run("erp_companies").exit_code == 3
+    assert [(trip.what, trip.count) for trip in desk.push("erp_companies").tripped] == [("updates", 40)]
     assert desk.erp.one("SELECT count(*) FROM customer WHERE note = 'theirs'") == 40
 
 
@@ -95,7 +102,8 @@ def test_records_that_rows_may_be_which_wait_are_none_that_would_be_made_there(b
     desk.erp("INSERT INTO customer (name, city, parent_id) "
              "SELECT 'H' || n, 'Lyon', %s FROM generate_series(1, 20) n", parent)
     result = desk.run("erp_companies")
-    assert (result.total("parked"), result.sent["tripped"], result.sent["waiting"]) == (20, [], 20)
+    assert result.sent is not None
+    assert (result.total("parked"), result.exit_code, result.sent.counts["waiting"]) == (20, 0, 20)
 
 
 def test_what_differs_of_a_system_that_was_adopted_is_all_that_counts(both: Both) -> None:
@@ -108,3 +116,35 @@ def test_what_differs_of_a_system_that_was_adopted_is_all_that_counts(both: Both
     adopt_flow(desk.hub, "erp_companies")
     assert desk.push("erp_companies").tripped == []
     assert desk.erp("SELECT name FROM customer WHERE website IS NOT NULL") == [("C1",)]
+
+
+def test_what_is_held_behind_a_run_is_told_by_it_and_by_who_asks_how_things_stand(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = guarded(both, "updates: 30%")
+    monkeypatch.setattr("pipelines.hub.open_hub", lambda *_: desk.hub)
+    app = whole()
+    desk.crm("UPDATE crm.company SET city = 'X' WHERE name = 'C1'")
+    sends = CliRunner().invoke(app, ["run", "erp_companies"])
+    assert (sends.exit_code, sends.stdout.count("erp_companies")) == (0, 2)  # what came in, and what was sent
+    desk.crm("UPDATE crm.company SET city = 'Y'")
+    why = "erp_companies: nothing was sent: company: 40 records would change there, beside 40 known; the guard allows 30%."
+    todo = "  -> navette push erp_companies --approve sends it."
+    for command, code in (["run", "erp_companies"], 3), (["status"], 0), (["outbox", "erp_companies"], 0):
+        told = CliRunner().invoke(app, command)
+        lines = [row.rstrip() for row in told.stdout.splitlines()]
+        assert (told.exit_code, why in lines, todo in lines) == (code, True, True), told.stdout
+    [one] = [one for one in status(desk.hub) if one.flow == "erp_companies"]
+    assert one.needs_someone
+    assert todo.removeprefix("  -> ") in needs(one)
+    assert CliRunner().invoke(app, ["push", "erp_companies", "--approve"]).exit_code == 0
+    for command in ["status"], ["outbox"], ["run", "erp_companies"]:
+        told = CliRunner().invoke(app, command)
+        assert (told.exit_code, "--approve" in told.stdout) == (0, False)
+
+
+def test_of_several_runs_the_one_that_waits_in_review_tells_the_state(both: Both) -> None:
+    held = PushResult(3, "erp_companies", "erp", tripped=[Tripped("updates", "company", 40, 40, 0.3)])
+    sent = RunResult(2, "erp_companies", "done", 0.1, {}, sent=held)
+    asks = RunResult(1, "books_companies", "review", 0.1, {})
+    assert {summed(None, results)["state"] for results in ([sent, asks], [asks, sent])} == {"review"}

@@ -25,7 +25,8 @@ from pipelines.hub import Hub
 from pipelines.runs.intake import run_flow
 from pipelines.runs.live import keep_live
 from pipelines.runs.lock import flow_lock
-from pipelines.runs.push import PushResult, push_locked
+from pipelines.runs.push import push_locked
+from pipelines.runs.push_result import PushResult
 from pipelines.runs.pushing import push_flow
 from pipelines.runs.remote import Kept
 from pipelines.runs.standing import resume
