@@ -53,6 +53,12 @@ def not_now(seconds: int = 5) -> Refused:
                    headers={"Retry-After": str(seconds)})
 
 
+def misfits(*places: tuple[str, str]) -> Refused:
+    """What was sent does not fit: where, and what, each. Never the values themselves."""
+    return Refused(422, "not what is expected here", "errors tells each place",
+                   errors=[{"at": at, "what": what} for at, what in places])
+
+
 def tell_problems(app: FastAPI) -> None:
     """Every refusal and every fault of the application is answered as a problem."""
 
@@ -68,7 +74,7 @@ def tell_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return Refused(422, "not what is expected here", "errors tells each place", errors=_places(error)).response()
+        return misfits(*((".".join(map(str, found["loc"])), str(found["msg"])) for found in error.errors())).response()
 
     async def store(_: Request, error: Exception) -> JSONResponse:
         log.warning("the store: %s", type(getattr(error, "orig", None) or error).__name__)  # no values: they are data
@@ -83,8 +89,3 @@ def _allowed(app: FastAPI, request: Request) -> str:
     routes = [route for route in app.routes
               if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
     return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
-
-
-def _places(error: RequestValidationError) -> list[dict[str, str]]:
-    """Where and what, without the values that were sent."""
-    return [{"at": ".".join(map(str, found["loc"])), "what": str(found["msg"])} for found in error.errors()]

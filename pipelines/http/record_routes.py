@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from threading import Lock
@@ -19,7 +20,7 @@ from sqlalchemy import Table
 from mappings.language.entities import Entity
 from pipelines.http import records
 from pipelines.http.bearer import Bearer, Door
-from pipelines.http.problem import MEDIA_TYPE, PROBLEM_SCHEMA, Refused
+from pipelines.http.problem import MEDIA_TYPE, PROBLEM_SCHEMA, Refused, misfits
 from pipelines.http.record_models import AFTER, Asked, record_models
 from pipelines.hub import Hub
 
@@ -53,11 +54,13 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
     models, path = record_models(entity), f"/crm/{entity.name}"
 
     def search(request: Request, bearer: Any, asked: Any) -> Response:
+        given = request.query_params.multi_items()
+        _once(name for name, _ in given)
         whole = {**_defaults(asked), **asked.model_dump(by_alias=True, exclude_unset=True)}
         with bearer.work(reads=True) as connection:
             found, last = records.search(connection, table, whole)
-        given = [(key, value) for key, value in request.query_params.multi_items() if key != AFTER]
-        after = None if last is None else f"{path}?{urlencode([*given, (AFTER, str(last))])}"
+        same = [(name, value) for name, value in given if name != AFTER]
+        after = None if last is None else f"{path}?{urlencode([*same, (AFTER, str(last))])}"
         return _answer({"items": found, "next": after}, 200,
                        {"Link": f'<{after}>; rel="next"'} if after else {})
 
@@ -107,6 +110,12 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
 _PROBLEM: dict[str, Any] = {
     "description": "refused", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+
+
+def _once(names: Iterable[str]) -> None:
+    """Raises Refused: of two values under one name the framework takes the last and tells nobody."""
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise misfits(*((f"query.{name}", "expected once") for name in repeated))
 
 
 def _defaults(asked: BaseModel) -> dict[str, Any]:

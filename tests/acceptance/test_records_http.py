@@ -124,6 +124,15 @@ def test_a_search_filters_and_goes_on_where_the_page_ends(shop: Application) -> 
         assert shop.get(f"/crm/company?{bad}").status == 422, bad
 
 
+@pytest.mark.parametrize(("query", "repeated"), [
+    ("contract?equipment=1&equipment=2", "equipment"), ("company?name=A&city=x&name=B", "name"),
+    ("company?page.limit=1&page.limit=2", "page.limit"), ("company?name.prefix=A&name.prefix=A", "name.prefix"),
+])
+def test_a_filter_that_is_said_twice_is_refused_by_its_name(module_shop: Application, query: str, repeated: str) -> None:
+    answer = module_shop.get(f"/crm/{query}")
+    assert (answer.status, answer.told["errors"]) == (422, [{"at": f"query.{repeated}", "what": "expected once"}])
+
+
 def test_links_and_sets_are_checked_by_the_store(shop: Application) -> None:
     mother = shop.make(name="Mother")
     daughter = shop.make(name="Daughter", parent=mother["id"])
