@@ -22,11 +22,14 @@ END $$;
 
 -- sync.watch_record: the triggers that every entity's table has, whatever its fields; and a tenth of each page that inserts
 -- leave free, so that most changed rows stay on theirs, and no index hears of them.
+--   A write that changes nothing is none: others hold the record by its version, which stays. Compared are whole rows as
+--   they are stored (*<> asks no type for its equality), sets in order: triggers of a row fire by their names, so that
+--   arrange_sets goes before keep_record.
 CREATE OR REPLACE FUNCTION sync.watch_record(entity text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE format('CREATE OR REPLACE TRIGGER keep_record BEFORE UPDATE ON crm.%I
-        FOR EACH ROW EXECUTE FUNCTION crm.keep_record()', entity);
+        FOR EACH ROW WHEN (old *<> new) EXECUTE FUNCTION crm.keep_record()', entity);
     EXECUTE format('CREATE OR REPLACE TRIGGER refuse_delete BEFORE DELETE ON crm.%I
         FOR EACH STATEMENT EXECUTE FUNCTION crm.refuse_delete()', entity);
     EXECUTE format('CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON crm.%I
@@ -52,13 +55,13 @@ DECLARE
                 END IF;
             END IF;$check$, c, t, entity || '.' || c), '') FROM unnest(columns, targets) AS x(c, t) WHERE t IS NOT NULL);
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS keep_sets ON crm.%1$I; DROP TRIGGER IF EXISTS check_links_made ON crm.%1$I;
-        DROP TRIGGER IF EXISTS check_links_changed ON crm.%1$I', entity);
+    EXECUTE format('DROP TRIGGER IF EXISTS keep_sets ON crm.%1$I; DROP TRIGGER IF EXISTS arrange_sets ON crm.%1$I;
+        DROP TRIGGER IF EXISTS check_links_made ON crm.%1$I; DROP TRIGGER IF EXISTS check_links_changed ON crm.%1$I', entity);
     IF unsorted IS NOT NULL THEN
         EXECUTE format($make$
             CREATE OR REPLACE FUNCTION sync.%1$I() RETURNS trigger
             LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$ BEGIN %2$s RETURN new; END $f$;
-            CREATE TRIGGER keep_sets BEFORE INSERT OR UPDATE ON crm.%3$I
+            CREATE TRIGGER arrange_sets BEFORE INSERT OR UPDATE ON crm.%3$I
                 FOR EACH ROW WHEN (%4$s) EXECUTE FUNCTION sync.%1$I();
             $make$, 'sets_' || entity, sorting, entity, unsorted);
     END IF;

@@ -154,6 +154,16 @@ def test_a_change_says_which_version_it_means(road: Road, shop: Application) -> 
     assert road.companies("city") == [("Metz",)]
 
 
+def test_a_change_that_changes_nothing_leaves_the_version_that_others_hold(road: Road, shop: Application) -> None:
+    made = shop.make(name="Same", credit_limit=7, credit_limit_currency="EUR")
+    for same in ({"name": "Same"}, {"credit_limit": "7.00", "city": None}, {"archived": False}, {}):
+        answer = shop.change(made, match="*", **same)
+        assert (answer.status, answer.told, answer.headers["etag"]) == (200, made, '"1"')
+    assert shop.change(made, city="Lyon").status == 200
+    assert shop.change(made, city="Lyon").status == 412  # another version is another version
+    assert road.one("SELECT count(*) FROM sync.journal WHERE op = 'update'") == 1
+
+
 def test_of_many_changes_of_one_version_one_is_done(shop: Application) -> None:
     made = shop.make(name="Contested")
     with ThreadPoolExecutor(6) as pool:

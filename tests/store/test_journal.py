@@ -35,9 +35,17 @@ def test_a_change_is_told_with_the_old_and_new_values_of_what_changed(desk: Desk
 
 def test_nothing_is_told_where_nothing_changed(desk: Desk) -> None:
     made = desk.company(name="Same", credit_limit=1)
+    before = desk.one("SELECT (version, updated_at)::text FROM crm.company WHERE id = %s", made)
     desk.crm.execute("UPDATE crm.company SET name = 'Same', credit_limit = 1.00 WHERE id = %s", [made])
     assert len(journal(desk, made)) == 1
-    assert desk.one("SELECT version FROM crm.company WHERE id = %s", made) == 2
+    assert desk.one("SELECT (version, updated_at)::text FROM crm.company WHERE id = %s", made) == before
+
+
+def test_a_set_in_another_order_is_no_change(desk: Desk) -> None:
+    made = desk.company(name="Set", tags=["blue", "red"])
+    for tags, version in (("{red,blue,red}", 1), ("{blue}", 2), ("{blue,blue}", 2)):
+        desk.crm.execute("UPDATE crm.company SET tags = %s WHERE id = %s", [tags, made])
+        assert desk.one("SELECT version FROM crm.company WHERE id = %s", made) == version
 
 
 def test_the_values_a_record_was_made_with_can_be_read_after_any_change(desk: Desk) -> None:

@@ -79,6 +79,22 @@ def test_a_second_migration_finds_nothing_to_do_and_a_command_knows_it_at_once(
     assert migrate_if_needed(store, project) == []
 
 
+def test_triggers_of_an_earlier_version_are_brought_up_to_date(store: Store, write_project: WriteProject) -> None:
+    """Sets were put in order behind the look at what changed, and every write made a version."""
+    project = write_project({"entities/boat": BOAT})
+    migrate(store, project)
+    with store.owner().begin() as owner:
+        owner.execute(text(
+            "ALTER TRIGGER arrange_sets ON crm.boat RENAME TO keep_sets; CREATE OR REPLACE TRIGGER keep_record BEFORE"
+            " UPDATE ON crm.boat FOR EACH ROW EXECUTE FUNCTION crm.keep_record()"))
+    migrate(store, project)
+    with store.hub().begin() as hub:
+        hub.execute(text("INSERT INTO crm.boat (name, flags) VALUES ('Aurore', '{a,b}')"))
+        hub.execute(text("UPDATE crm.boat SET flags = '{b,a}'"))
+        assert hub.execute(text("SELECT version FROM crm.boat")).scalar() == 1
+        assert hub.execute(text("SELECT count(*) FROM pg_trigger WHERE tgname = 'keep_sets'")).scalar() == 0
+
+
 def test_a_new_entity_and_new_fields_are_added_and_old_values_stay(store: Store, write_project: WriteProject) -> None:
     migrate(store, write_project({"entities/boat": BOAT}))
     with store.hub().begin() as hub:
