@@ -31,6 +31,8 @@ AFTER, LIMIT, ARCHIVED, PREFIX = "page.after", "page.limit", "archived", ".prefi
 MOST, USUAL = 500, 50
 BIGGEST = 2**63 - 1
 _TEXT = r"^[^\u0000]*$"  # PostgreSQL keeps no NUL
+_SAID = r"^\s*[^\s\u0000][^\u0000]*$"
+"""Of a required field: blanks are no value."""
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TIME = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
@@ -148,7 +150,8 @@ def _types(spec: FieldSpec) -> tuple[Any, Any, Any]:
         exact = Annotated[Decimal, Field(max_digits=DIGITS, decimal_places=spec.scale),
                           _written(_NUMBER, "a number, or text that is one", (int, float, Decimal))]
         return exact, Decimal, exact
-    return Annotated[str, Strict(), Field(pattern=_TEXT, max_length=spec.max)], str, _ASKED_TEXT
+    form = _SAID if spec.required else _TEXT
+    return Annotated[str, Strict(), Field(pattern=form, max_length=spec.max)], str, _ASKED_TEXT
 
 
 def _field(column: _Column, *, required: bool) -> Any:

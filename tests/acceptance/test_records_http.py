@@ -270,6 +270,14 @@ def test_hostile_and_wrong_paths_are_refused_as_problems(module_shop: Applicatio
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\u00a0\n", None])
+def test_blanks_are_no_value_of_a_required_field(road: Road, shop: Application, blank: str | None) -> None:
+    made = shop.make(name=" A ", city=blank)
+    for answer in (shop.send("POST", "/crm/company", {"name": blank}), shop.change(made, name=blank)):
+        assert (answer.status, [place["at"] for place in answer.told["errors"]]) == (422, ["body.name"])
+    assert road.companies("name") == [(" A ",)]
+
+
 def test_a_body_that_is_too_large_is_refused(shop: Application) -> None:
     assert shop.send("POST", "/crm/company", {"name": "x", "notes": "y" * (1 << 20)}).status == 413
 
