@@ -113,7 +113,8 @@ def _columns(entity: Entity) -> Iterator[_Column]:
     for name, spec in entity.fields.items():
         yield _column(name, spec)
         if spec.type in SECOND_COLUMN:
-            yield _column(f"{name}_{SECOND_COLUMN[spec.type]}", FieldSpec())
+            needed = "an amount needs it" if spec.type == "money" else ""
+            yield _column(f"{name}_{SECOND_COLUMN[spec.type]}", FieldSpec(label=needed))
 
 
 def _column(name: str, spec: FieldSpec, *, defaulted: bool = False) -> _Column:

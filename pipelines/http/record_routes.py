@@ -52,6 +52,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
     models, path = record_models(entity), f"/crm/{entity.name}"
+    amounts = [name for name, spec in entity.fields.items() if spec.type == "money"]
 
     def search(request: Request, bearer: Any, asked: Any) -> Response:
         given = request.query_params.multi_items()
@@ -74,7 +75,8 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
 
     def create(bearer: Any, body: Any) -> Response:
         with bearer.work(reads=False) as connection:
-            made = records.create(connection, table, body.model_dump(by_alias=True, exclude_unset=True))
+            values = body.model_dump(by_alias=True, exclude_unset=True)
+            made = records.denominated(records.create(connection, table, values), amounts, values)
         return _answer(made, 201, {"ETag": _etag(made), "Location": f"{path}/{made['id']}"})
 
     def change(bearer: Any, id: Asked, body: Any,
@@ -83,7 +85,7 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
         versions = _versions(if_match)
         with bearer.work(reads=False) as connection:
             values = body.model_dump(by_alias=True, exclude_unset=True)
-            made = records.change(connection, table, id, values, versions)
+            made = records.denominated(records.change(connection, table, id, values, versions), amounts, values)
         return _answer(made, 200, {"ETag": _etag(made)})
 
     inside = Annotated[Bearer, Depends(door)]

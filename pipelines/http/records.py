@@ -1,18 +1,19 @@
 """Records of one entity as requests use them: read, search, create, change; one statement each.
 
-Raises Refused: 404 (no such record), 412 (it is another version by now); what the store refuses is told by
-`Bearer.work`.
+Raises Refused: 404 (no such record), 412 (it is another version by now), 422 (an amount without a currency); what the
+store refuses is told by `Bearer.work`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Boolean, Column, ColumnElement, Connection, Table, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from pipelines.http.problem import Refused
+from mappings.language.entities import SECOND_COLUMN
+from pipelines.http.problem import Refused, misfits
 from pipelines.http.record_models import AFTER, ARCHIVED, LIMIT, PREFIX
 
 Record = dict[str, Any]
@@ -36,6 +37,19 @@ def search(connection: Connection, table: Table, asked: Mapping[str, Any]) -> tu
     found = [dict(row) for row in connection.execute(query).mappings()]
     page = found[: asked[LIMIT]]
     return page, page[-1]["id"] if len(found) > len(page) else None
+
+
+def denominated(record: Record, amounts: Iterable[str], said: Iterable[str]) -> Record:
+    """The record as it is now, unless one of its amounts has no currency, and amount or currency was just said.
+
+    Of the record, not of the request: either may have been there. What SQL left so hinders no other change.
+    """
+    second = {name: f"{name}_{SECOND_COLUMN['money']}" for name in amounts}
+    bare = [currency for name, currency in second.items()
+            if record[name] is not None and not (record[currency] or "").strip() and {name, currency} & {*said}]
+    if bare:
+        raise misfits(*((f"body.{currency}", "an amount needs its currency") for currency in bare))
+    return record
 
 
 def create(connection: Connection, table: Table, values: Mapping[str, Any]) -> Record:

@@ -94,6 +94,22 @@ def test_an_amount_that_a_float_would_round_is_kept_as_it_was_written(shop: Appl
     assert shop.send("PATCH", path, b'{"credit_limit": 1E+999999999}', {"If-Match": "*"}).status == 422
 
 
+def test_an_amount_needs_its_currency(road: Road, shop: Application) -> None:
+    def refused(answer: Answer) -> bool:
+        return (answer.status, [place["at"] for place in answer.told["errors"]]) == (422, ["body.credit_limit_currency"])
+
+    for currency in ({}, {"credit_limit_currency": None}, {"credit_limit_currency": " "}):
+        assert refused(shop.send("POST", "/crm/company", {"name": "Bare", "credit_limit": 5} | currency))
+    made = shop.make(name="Bare", balance_currency="EUR")
+    assert refused(shop.change(made, credit_limit=5, city="Lyon"))
+    assert (road.companies("name", "city"), road.one("SELECT count(*) FROM sync.journal")) == ([("Bare", None)], 1)
+    made = shop.change(made, credit_limit=5, credit_limit_currency="EUR", balance=7).told
+    assert refused(shop.change(made, credit_limit_currency=None))
+    assert shop.change(made, credit_limit_currency=None, credit_limit=None).status == 200
+    road.crm("UPDATE crm.company SET credit_limit = 5")
+    assert shop.change(made, match="*", city="Lyon").status == 200  # what SQL wrote hinders no other change
+
+
 def test_a_method_that_an_address_does_not_have_is_refused_with_those_it_has(shop: Application) -> None:
     assert shop.send("PUT", "/crm/company/1").headers["allow"] == "GET, PATCH"
     assert shop.send("DELETE", "/crm/company").headers["allow"] == "GET, POST"
