@@ -19,7 +19,10 @@ log = logging.getLogger("navette.http")
 
 
 class Bounded:
-    """Reads the body as a whole, as far as `most` bytes; `refused` is told the path and why one was not read."""
+    """Reads the body as a whole, as far as `most` bytes; `refused` is told the path and why one was not read.
+
+    To what is inside, HEAD is GET: the server leaves the answer's body out.
+    """
 
     def __init__(self, app: ASGIApp, most: int, refused: Callable[[str, str], None]) -> None:
         self.app, self.most, self.refused = app, most, refused
@@ -41,7 +44,8 @@ class Bounded:
                 self.refused(scope["path"], "oversize" if error.status == 413 else "slow")
                 return await _part(error, scope, receive, sending)
             if body is not None:
-                await self.app(scope, _again(body, receive), sending)
+                asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+                await self.app(asked, _again(body, receive), sending)
         except Exception as error:
             log.exception("a fault of ours, answered with 500", exc_info=_bare(error))
             if not began:

@@ -85,7 +85,8 @@ def tell_problems(app: FastAPI) -> None:
 
 
 def _allowed(app: FastAPI, request: Request) -> str:
-    """The methods of every route that the address has: the framework tells those of the first alone."""
+    """The methods of every route that the address has: the framework tells those of the first alone. GET: and HEAD."""
     routes = [route for route in app.routes
               if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE]
-    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
+    methods = {method for route in routes for method in route.methods or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

@@ -111,8 +111,18 @@ def test_an_amount_needs_its_currency(road: Road, shop: Application) -> None:
 
 
 def test_a_method_that_an_address_does_not_have_is_refused_with_those_it_has(shop: Application) -> None:
-    assert shop.send("PUT", "/crm/company/1").headers["allow"] == "GET, PATCH"
-    assert shop.send("DELETE", "/crm/company").headers["allow"] == "GET, POST"
+    assert shop.send("PUT", "/crm/company/1").headers["allow"] == "GET, HEAD, PATCH"
+    assert shop.send("DELETE", "/crm/company").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_head_is_answered_as_get_without_the_body(shop: Application) -> None:
+    path = f"/crm/company/{shop.make(name='Asked for')['id']}"
+    for at in (path, "/crm/company", "/crm/company/404404", "/crm/company?nothing=1", "/openapi.json", "/hooks/shop/x"):
+        whole, head = shop.get(at), shop.send("HEAD", at)
+        assert (head.status, head.body) == (whole.status, b""), at
+        assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
+    assert shop.send("HEAD", path).status == 200
+    assert shop.send("HEAD", path, headers={"If-None-Match": '"1"'}).status == 304
 
 
 def test_a_search_filters_and_goes_on_where_the_page_ends(shop: Application) -> None:
