@@ -10,6 +10,7 @@ Until the signature is good, all answers are the same whether or not there is su
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Annotated
@@ -28,6 +29,7 @@ from pipelines.runs.calls import put
 
 PREFIX = "/hooks/"
 LONGEST_KEY = 200
+_KEY = re.compile(rf"[!-~]{{1,{LONGEST_KEY}}}")
 
 
 class Receiver:
@@ -96,7 +98,7 @@ def _is_json(headers: Mapping[str, str]) -> None:
 
 def _key(headers: Mapping[str, str]) -> str | None:
     key = headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+    if key is not None and not _KEY.fullmatch(key):
         raise Refused(400, "not a key", f"Idempotency-Key: 1 to {LONGEST_KEY} visible ASCII characters", code="key")
     return key
 

@@ -40,7 +40,7 @@ def test_what_is_not_declared_as_json_is_refused(module_caller: Caller, headers:
     assert module_caller.post(ROW, headers=headers).status == 415
 
 
-@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb"])
+@pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "a b", "é"])
 def test_a_key_that_is_none_is_refused(module_caller: Caller, key: str) -> None:
     assert module_caller.post(ROW, headers={"Idempotency-Key": key}).status == 400
 
