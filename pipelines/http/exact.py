@@ -1,4 +1,4 @@
-"""Requests whose JSON numbers are kept as they were written: a float would round an amount of many digits."""
+"""Requests that are declared as JSON, whose numbers are kept as they were written: a float would round long amounts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from pipelines.http.declared import require_json
+
 
 class ExactRoute(APIRoute):
-    """A route whose bodies hold numbers with a point as Decimal."""
+    """A route whose bodies are JSON (else it raises Refused), and hold numbers with a point as Decimal."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, on such requests."""
-        handle = super().get_route_handler()
+        handle, takes_body = super().get_route_handler(), self.body_field is not None
 
         async def exact(request: Request) -> Response:
+            if takes_body:
+                require_json(request.headers)
             return await handle(_Exact(request.scope, request.receive))
 
         return exact

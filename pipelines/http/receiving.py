@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 
 from connectors.file.event import rows_of
 from pipelines.http.counting import Counting
+from pipelines.http.declared import require_json
 from pipelines.http.pace import Pace
 from pipelines.http.problem import Refused
 from pipelines.http.signature import Caller, alike, digest_of, judge
@@ -55,7 +56,7 @@ class Receiver:
         self._counting.add(system if system in self._callers else "", what)
 
     def _receive(self, system: str, name: str, headers: Mapping[str, str], body: bytes) -> JSONResponse:
-        _is_json(headers)
+        require_json(headers, code="type")
         verdict = judge(self._callers.get(system, self._nobody), headers, body, time.time())
         if verdict != "good":
             raise Refused(401, "not accepted", "the signature is not that of this system", code="signature") \
@@ -85,15 +86,6 @@ class Receiver:
         told = {"receipt": receipt.number, "system": system, "flow": name, "rows": receipt.rows,
                 "received_at": receipt.received_at.isoformat()}
         return JSONResponse(told, 200 if receipt.repeated else 202)
-
-
-def _is_json(headers: Mapping[str, str]) -> None:
-    kind, _, parameters = headers.get("content-type", "").partition(";")
-    charset = parameters.lower().replace(" ", "").replace('"', "")
-    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
-        raise Refused(415, "not JSON", "send Content-Type: application/json, in UTF-8", code="type")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "packed", "send the body as it is, without Content-Encoding", code="type")
 
 
 def _key(headers: Mapping[str, str]) -> str | None:

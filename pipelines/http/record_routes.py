@@ -91,9 +91,9 @@ def _add_entity(app: FastAPI, door: Door, entity: Entity, table: Table) -> None:
     inside = Annotated[Bearer, Depends(door)]
     routes: list[tuple[Callable[..., Response], str, str, type[BaseModel], int, tuple[int, ...], dict[str, Any]]] = [
         (search, "GET", path, models.page, 200, (), {"asked": Annotated[models.asked, Query()]}),
-        (create, "POST", path, models.shown, 201, (400, 403, 409, 413), {"body": models.made}),
+        (create, "POST", path, models.shown, 201, (400, 403, 409, 413, 415), {"body": models.made}),
         (read, "GET", path + "/{id}", models.shown, 200, (404,), {}),
-        (change, "PATCH", path + "/{id}", models.shown, 200, (400, 403, 404, 409, 412, 413, 428),
+        (change, "PATCH", path + "/{id}", models.shown, 200, (400, 403, 404, 409, 412, 413, 415, 428),
          {"body": models.changed}),
     ]
     for endpoint, verb, at, answer, status, refusals, parameters in routes:

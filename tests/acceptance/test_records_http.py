@@ -296,6 +296,18 @@ def test_hostile_and_wrong_paths_are_refused_as_problems(module_shop: Applicatio
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
+@pytest.mark.parametrize("headers", [
+    {"Content-Type": "text/plain"}, {"Content-Type": "application/json; charset=latin-1"}, {"Content-Type": ""},
+    {"Content-Encoding": "gzip"},
+])
+def test_what_is_not_declared_as_json_is_refused(road: Road, shop: Application, headers: dict[str, str]) -> None:
+    path = f"/crm/company/{shop.make(name='There')['id']}"
+    for method, at in (("POST", "/crm/company"), ("PATCH", path)):
+        answer = shop.send(method, at, {"name": "x"}, {"If-Match": "*"} | headers)
+        assert (answer.status, answer.headers["content-type"]) == (415, "application/problem+json")
+    assert road.companies("name") == [("There",)]
+
+
 @pytest.mark.parametrize("blank", ["", " ", "\t\u00a0\n", None])
 def test_blanks_are_no_value_of_a_required_field(road: Road, shop: Application, blank: str | None) -> None:
     made = shop.make(name=" A ", city=blank)
