@@ -60,7 +60,8 @@ def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
     ]
     waits += [
         {**_where(r), "keys": list(row[f"k_{r.column}"])}
-        for r in plan.references if r.many and r.otherwise == "park" and row[f"k_{r.column}"]
+        for r in plan.references if r.many and r.otherwise == "park"
+        and len(row[f"l_{r.column}"] or ()) < len(set(row[f"k_{r.column}"] or ()))
     ]
     if not waits and not plan.into.create:
         waits.append({"entity": plan.into.entity, "spaces": [plan.id_space], "key": row["key"]})

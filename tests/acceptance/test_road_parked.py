@@ -75,6 +75,17 @@ into:
     create: false
     fields: {phone: {from: TEL, as: text}, parent: {from: GROUP, refers: {entity: company, ids: both}}}
 """,
+    "things": """
+flow: things
+system: erp
+into:
+  entity: thing
+  key: CODE
+  fields:
+    name: NAME
+    companies: {from: NOS, split: ",", refers: {entity: company, ids: companies}}
+    next: {from: NEXT, refers: {entity: thing, ids: things}}
+""",
 }
 module_road, road = roads(FLOWS)
 HEAD = "CODE;NAME;ZIP;NO"
@@ -162,3 +173,13 @@ def test_a_ring_over_files_whose_names_are_values_stays_parked_and_is_not_tried_
     before = runs(road)
     road.run("dated", head, "3;Other;", name="DAT_20260103.csv")
     assert (runs(road) - before, len(road.held())) == (1, 2)
+
+
+def test_a_row_that_lacks_nothing_of_a_set_is_not_tried_for_it_while_another_link_waits(road: Road) -> None:
+    road.run("companies", HEAD, "1;Anvil;59000;", "2;Bolt;59000;")
+    road.run("things", "CODE;NAME;NOS;NEXT", "t;Thing;1,2;u")
+    before = runs(road)
+    road.run("companies", HEAD, "1;Anvil;59000;", "2;Bolt;59000;", "3;Chain;59000;")
+    assert (runs(road) - before, len(road.held())) == (1, 1)
+    road.run("things", "CODE;NAME;NOS;NEXT", "u;Next;1;")
+    assert road.held() == []
