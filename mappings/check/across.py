@@ -53,7 +53,7 @@ def _feeds(into: IntoPlace, name: str, system: str) -> bool:
         return False
     owner = into.into.owner
     said = name in into.into.fields or name in into.into.defaults
-    owned = owner is not None and name in (owner.field or owner.entity, "role" if owner.role else "")
+    owned = owner is not None and name in (owner.column, "role" if owner.role else "")
     return said or owned or (name == "archived" and into.into.absence in ("archive", "review"))
 
 

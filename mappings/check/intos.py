@@ -87,7 +87,7 @@ def _owner(place: IntoPlace, flow: FlowPlace) -> Problems:
     elif owner.into is None and len(before) > 1:
         message = f"owner: {listed(labels, 'and')} fill {owner.entity}; say which with `into`"
         yield place.value("owner").problem(message)
-    name, unsure = owner.field or owner.entity, place.entity.unsure
+    name, unsure = owner.column, place.entity.unsure
     links = [field for field, spec in place.entity.fields.items() if spec.type == "link" and spec.to == owner.entity]
     if name not in links and name not in unsure:
         if owner.field is None:
@@ -111,7 +111,7 @@ def _match(place: IntoPlace) -> Problems:
     into = place.into
     filled = [*into.fields, *into.scope]
     if into.owner is not None:
-        filled.append(into.owner.field or into.owner.entity)
+        filled.append(into.owner.column)
         filled += ["role"] if into.owner.role is not None else []
     able = any(all(name in filled for name in rule.on) for rule in into.match)
     for number, rule in enumerate(into.match):
@@ -151,7 +151,7 @@ def _required(place: IntoPlace) -> Problems:
     into = place.into
     if not into.create or place.flow.direction == "out":
         return
-    given = {*into.fields, *into.defaults, *([into.owner.field or into.owner.entity] if into.owner else [])}
+    given = {*into.fields, *into.defaults, *([into.owner.column] if into.owner else [])}
     for name, spec in place.entity.fields.items():
         if spec.required and name not in given:
             ways = "map it, give it under `defaults`, or write create: false"

@@ -26,6 +26,11 @@ class Owner(Strict):
     field: str | None = None  # the child's link to it; default: named like the owner's entity
     into: str | None = None  # the `name` of the into, where several fill that entity
 
+    @property
+    def column(self) -> str:
+        """The child's link to it."""
+        return self.field or self.entity
+
 
 def _owner(value: Any) -> Any:
     return {"entity": value} if isinstance(value, str) else value

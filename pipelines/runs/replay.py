@@ -16,8 +16,10 @@ from sqlalchemy import (
     any_,
     cast,
     exists,
+    false,
     func,
     literal,
+    or_,
     select,
     true,
 )
@@ -27,6 +29,7 @@ from crm_store import hub_tables as tables
 from crm_store.match_indexes import has_value
 from mappings.codecs.columns import variables_used
 from mappings.errors import ConfigurationError, RetryLater
+from mappings.language.flow import Into
 from pipelines.hub import Hub
 from pipelines.ops.sentences import said
 from pipelines.reports import write_report
@@ -38,7 +41,8 @@ from pipelines.runs.patience import briefly
 from pipelines.runs.replaying import HeldRow, HeldSource
 from pipelines.runs.result import RunResult, not_run
 from pipelines.runs.rings import ringed
-from pipelines.stages.match import creates_open
+from pipelines.stages.match import creates_open, fitting
+from pipelines.stages.staging import index_lookups
 
 REPLAYED = ("rejected", "parked")
 RETRY = "retry"
@@ -102,6 +106,9 @@ def retry_parked(hub: Hub, progress: Progress = quiet) -> list[RunResult]:
 
 
 _PARKED = (tables.held.c.state == "open", tables.held.c.outcome == "parked")
+_WAIT = func.jsonb_array_elements(tables.held.c.waits_for).table_valued("value").lateral("wait")
+_TOLD = cast(_WAIT.c.value, JSONB)
+_WAITS = tables.held.join(_WAIT, onclause=true())
 _CREATE_KNOWN = (tables.held.c.state == "open", tables.held.c.code == "create_open",
                  ~creates_open(tables.held.c.feed))
 Told = tuple[tuple[str, str], ...]
@@ -151,12 +158,9 @@ def _groups(hub: Hub, flow: str, ids: Sequence[int] | None, outcomes: Sequence[s
 
 def _ready(hub: Hub) -> list[int]:
     """Parked rows with a wait that can be answered now: a key that the crosswalk has, a value that one record has, a
-    create of which it is known by now what became of it; and rows that wait for each other."""
-    held = tables.held
-    wait = func.jsonb_array_elements(held.c.waits_for).table_valued("value").lateral("wait")
-    told = cast(wait.c.value, JSONB)
+    record that fits, a create of which it is known by now what became of it; and rows that wait for each other."""
+    held, told, waits = tables.held, _TOLD, _WAITS
     key, entity_of, by = (func.jsonb_extract_path_text(told, name) for name in ("key", "entity", "by"))
-    waits = held.join(wait, onclause=true())
     waiting = and_(*_PARKED)
     found: set[int] = set()
     with hub.ask.connect() as connection:
@@ -165,10 +169,18 @@ def _ready(hub: Hub) -> list[int]:
     with hub.engine.connect() as connection:
         found |= set(creates_known(connection))
         feed = tables.feed
-        asks = select(feed.c.flow, entity_of).select_from(waits.join(feed, feed.c.id == held.c.feed)).where(waiting)
+        compares = func.jsonb_exists(told, "values")
+        asks = (
+            select(feed.c.flow, feed.c.label, feed.c.id, entity_of, compares)
+            .select_from(waits.join(feed, feed.c.id == held.c.feed)).where(waiting)
+        )
         wanted: dict[str, set[str]] = defaultdict(set)
-        for name, entity in connection.execute(asks.distinct()).all():
+        for name, label, number, entity, compared in connection.execute(asks.distinct()).all():
             wanted[name].add(entity)
+            flow = hub.project.flows.get(name)
+            into = next((each for each in flow.into if each.label == label), None) if flow and compared else None
+            if into is not None:
+                found |= _fitting(connection, hub, number, into)
         asked = set().union(*wanted.values())
         every = {name: x for name, x in hub.tables.crosswalk.items() if name in asked}
         for name, entities in wanted.items():
@@ -206,6 +218,25 @@ def _ready(hub: Hub) -> list[int]:
             query = select(held.c.id).select_from(waits).where(waiting, entity_of == entity, by == field, ~lacks)
             found |= set(connection.scalars(query).all())
     return sorted(found)
+
+
+def _fitting(connection: Connection, hub: Hub, feed: int, into: Into) -> set[int]:
+    """Parked rows of a feed that a record fits by now, as the match rules of today compare what the rows told."""
+    record, fields = hub.tables.record[into.entity], hub.project.entities[into.entity].fields
+
+    def same(name: str) -> ColumnElement[bool]:
+        value = func.jsonb_extract_path_text(_TOLD, "values", name)
+        return has_value(record.c[name], fields.get(name), value)
+
+    # As scalars, of which each row's is looked up: of an EXISTS the planner may read the whole table once instead.
+    fits = [
+        select(record.c.id).where(*fitting(into, rule, record, same)).limit(1).scalar_subquery().is_not(None)
+        for rule in into.match
+    ]
+    query = select(tables.held.c.id).select_from(_WAITS).where(
+        *_PARKED, tables.held.c.feed == feed, func.jsonb_exists(_TOLD, "values"), or_(false(), *fits))
+    with index_lookups(connection):
+        return set(connection.scalars(query).all())
 
 
 def parked() -> ColumnElement[bool]:

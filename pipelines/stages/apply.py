@@ -41,7 +41,7 @@ from pipelines.stages.decide import APPLIED
 from pipelines.stages.held import close_held, hold
 from pipelines.stages.later_twins import later_twins
 from pipelines.stages.leaving import hand_on, has_heirs
-from pipelines.stages.match import HIGH, LATEST, LOW, match_rows, of_run
+from pipelines.stages.match import HIGH, LATEST, LOW, match_rows, of_run, values_of_rules
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.resolve import LINKED
 from pipelines.stages.staging import IntoStaging, Staging, copy_frame, index_lookups
@@ -306,10 +306,13 @@ class IntoApply:
         s, h = self.tables.rows, self.work.h
         source_no = s.c.source_no if self.plan.into.each else s.c.row_no
         waits = [s.c[f"k_{r.column}"].label(f"k_{r.column}") for r in self.plan.references]
+        links = {f"l_{r.column}": m.c[f"l_{r.column}"] for r in self.plan.references}
+        if self.plan.into.match and not self.plan.into.create:
+            waits.append(values_of_rules(self.plan, s, links).label("values"))
         told = connection.execute(
             select(s.c.row_no, source_no.label("source_no"), s.c.line, s.c.key, s.c.mark, m.c["class"].label("outcome"),
                    m.c.code, m.c.field, m.c.params, m.c.candidates, *waits,
-                   *[m.c[f"l_{r.column}"].label(f"l_{r.column}") for r in self.plan.references])
+                   *[link.label(name) for name, link in links.items()])
             .join_from(m, s, s.c.row_no == m.c.row_no).where(m.c["class"].in_(classes), *where)
         ).mappings().all()
         if not told:

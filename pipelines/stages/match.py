@@ -44,7 +44,7 @@ from sqlalchemy.sql.selectable import FromClause, LateralFromClause
 
 from crm_store import hub_tables as hub
 from crm_store.match_indexes import has_value, match_expression
-from mappings.language.flow import MatchRule
+from mappings.language.flow import Into, MatchRule
 from pipelines.stages.plan import IntoPlan, Reference
 from pipelines.stages.staging import IntoStaging, by_record
 
@@ -284,24 +284,15 @@ def _fit(plan: IntoPlan, staging: IntoStaging, rule: MatchRule, links: Mapping[s
          wanted: ColumnElement[bool], number: int, outer: list[FromClause]) -> LateralFromClause:
     """What one rule finds: hits (null when none), one, candidates, taken (the key it is known by), doubtful."""
     s, record = staging.rows, plan.record.alias(f"fit{number}_record")
-    equal: list[ColumnElement[bool]] = []
-    for name in rule.on:
+
+    def same(name: str) -> ColumnElement[bool]:
         left, right = sides(plan, record, s, name, links)
-        equal.append(left == right)
-    for name in rule.unless:
-        left, right = sides(plan, record, s, name, links)
-        equal.append(func.coalesce(left == right, true()))
-    for name, allowed in plan.into.scope.items():
-        equal.append(record.c[name].in_(allowed))
-    if plan.owner is not None:
-        # Children of different owners are never one record, however alike they are.
-        equal.append(record.c[plan.owner.column] == links[f"l_{plan.owner.column}"])
-        if plan.into.owner and plan.into.owner.role:
-            equal.append(record.c.role == plan.into.owner.role)
+        return left == right
+
     # Plus nothing: in the order of ids itself the planner would read the whole table by its key to find the first few.
     hit = (
         select(record.c.id, record.c.archived_at, _doubtful(plan, record, s, rule, links).label("doubtful"))
-        .where(wanted, *equal).order_by(record.c.id + 0).limit(CANDIDATES)
+        .where(wanted, *fitting(plan.into, rule, record, same)).order_by(record.c.id + 0).limit(CANDIDATES)
         .correlate(*outer).lateral(f"fit{number}_hits")
     )
     # Archived records count only where nothing active fits: a record may come back, but never beside its successor.
@@ -323,16 +314,42 @@ def _fit(plan: IntoPlan, staging: IntoStaging, rule: MatchRule, links: Mapping[s
     ).lateral(f"fit{number}")
 
 
+def fitting(into: Into, rule: MatchRule, record: FromClause, same: Callable[[str], ColumnElement[bool]]
+            ) -> list[ColumnElement[bool]]:
+    """All that holds of a record which fits a row by the rule; `same`: whether it has the row's value of a field."""
+    holds = [same(name) for name in rule.on]
+    holds += [func.coalesce(same(name), true()) for name in rule.unless]
+    holds += [record.c[name].in_(allowed) for name, allowed in into.scope.items()]
+    if into.owner is not None:
+        # Children of different owners are never one record, however alike they are.
+        holds.append(same(into.owner.column))
+        if into.owner.role:
+            holds.append(record.c.role == into.owner.role)
+    return holds
+
+
+def values_of_rules(plan: IntoPlan, s: FromClause, links: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """What `fitting` asks of a staged row, as an object of texts; without those that are empty."""
+    names = {name for rule in plan.into.match for name in (*rule.on, *rule.unless)}
+    names |= {plan.into.owner.column} if plan.into.owner else set()
+    pairs = [part for name in sorted(names)
+             for part in (literal(name, Text), cast(_staged(plan, s, name, links), Text))]
+    return func.jsonb_strip_nulls(func.jsonb_build_object(*pairs), type_=JSONB)
+
+
 def sides(plan: IntoPlan, record: FromClause, s: FromClause, name: str, links: Mapping[str, ColumnElement[Any]]
           ) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """The two normalised sides of one match field: of the record, and of the staged row."""
+    spec = plan.specs(plan.into.entity, name)
+    return match_expression(record.c[name], spec), match_expression(_staged(plan, s, name, links), spec)
+
+
+def _staged(plan: IntoPlan, s: FromClause, name: str, links: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """The staged row's value of one match field, as it is."""
     field = next((f for f in plan.fields if f.name == name), None)
     if field is None:
-        return record.c[name], cast(literal(plan.into.defaults.get(name)), record.c[name].type)
-    if field.reference is not None:
-        return record.c[name], links[f"l_{name}"]
-    spec = plan.specs(plan.into.entity, name)
-    return match_expression(record.c[name], spec), match_expression(s.c[f"v_{name}"], spec)
+        return cast(literal(plan.into.defaults.get(name)), plan.record.c[name].type)
+    return s.c[f"v_{name}"] if field.reference is None else links[f"l_{name}"]
 
 
 def _doubtful(plan: IntoPlan, record: FromClause, s: Table, rule: MatchRule, links: Mapping[str, ColumnElement[Any]]

@@ -304,8 +304,7 @@ def _owner(into: Into, before: Sequence[IntoPlan]) -> Reference | None:
         return None
     wanted = into.owner.into or into.owner.entity
     plan = next(p for p in before if wanted in (p.label, p.into.entity))
-    column = into.owner.field or into.owner.entity
-    return Reference(column, into.owner.entity, (plan.id_space,), owner_key=plan.into.key)
+    return Reference(into.owner.column, into.owner.entity, (plan.id_space,), owner_key=plan.into.key)
 
 
 def _field(

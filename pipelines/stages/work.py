@@ -52,7 +52,8 @@ def held_from(connection: Connection, staging: Staging, plan: IntoPlan, told: li
 
 
 def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
-    """What would let a parked row in: each record that is missing, by its key in id spaces or by a field."""
+    """What would let a parked row in: each record that its links lack, by its key in id spaces or by a field; else the
+    row's own, by its key or by the values that match rules compare."""
     waits = [
         {**_where(r), "key": row[f"k_{r.column}"]}
         for r in plan.references
@@ -64,7 +65,10 @@ def _waits(plan: IntoPlan, row: Any) -> list[dict[str, Any]]:
         and len(row[f"l_{r.column}"] or ()) < len(set(row[f"k_{r.column}"] or ()))
     ]
     if not waits and not plan.into.create:
-        waits.append({"entity": plan.into.entity, "spaces": [plan.id_space], "key": row["key"]})
+        itself = {"entity": plan.into.entity, "spaces": [plan.id_space], "key": row["key"]}
+        # While a create is open no record that fits lets it in.
+        fits = {"values": row["values"]} if row["code"] == "waits_for" and row.get("values") else {}
+        waits.append(itself | fits)
     return waits
 
 

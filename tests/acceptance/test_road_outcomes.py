@@ -281,8 +281,8 @@ def test_rows_without_a_record_are_parked_where_the_flow_may_not_create(road: Ro
     assert road.counts("only_known", "CODE;NAME;NOTES", "1;Anvil;x") == {"parked": 1}
     assert road.names() == []
     road.run("changes", HEAD, line("A", "Anvil"))
-    assert road.counts("only_known", "CODE;NAME;NOTES", "1;Anvil;x") == {"updated": 1}
     assert (road.companies("name", "notes"), road.held()) == ([("Anvil", "x")], [])
+    assert road.counts("only_known", "CODE;NAME;NOTES", "1;Anvil;x") == {"unchanged": 1}
 
 
 def test_two_records_that_fit_go_to_review_with_both_as_candidates(road: Road) -> None:
