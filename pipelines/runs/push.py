@@ -31,7 +31,6 @@ from mappings.errors import ConfigurationError, NavetteError
 from mappings.language.flow import Flow
 from pipelines.hub import Hub
 from pipelines.runs.delivery import Answered, deliver, note_call
-from pipelines.runs.due import beyond, unseen
 from pipelines.runs.exact import settle_exact
 from pipelines.runs.executing import execute
 from pipelines.runs.flight import Batch, Caller, Flight, create_calls, is_one_call_of_creates
@@ -44,6 +43,7 @@ from pipelines.runs.read_back import parts_read_back
 from pipelines.runs.reasons import reasons
 from pipelines.runs.remote import FetchedSource, Kept, page_of, session, sessions_beside
 from pipelines.runs.result import RunResult
+from pipelines.runs.send_guard import beyond, unseen
 from pipelines.runs.standing import Standing
 from pipelines.runs.there import Rows, end_gone, expected_of, hold_back, known_unread, known_untaken, rows_of
 from pipelines.stages.outbox import Marker, claim, delivered, hasten, release_interrupted, set_aside

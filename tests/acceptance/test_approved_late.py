@@ -10,6 +10,8 @@ from pipelines.runs.remote import read_remote
 from pipelines.runs.settling import settle_run
 from tests.memory_desk import FIELDS, Three, module_three, siret, three
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 ROWS = 25

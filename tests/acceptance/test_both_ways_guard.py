@@ -17,6 +17,8 @@ from pipelines.runs.result import RunResult
 from pipelines.stages.guard import Tripped
 from tests.both_ways_desk import Both, both
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["both"]
 
 ROWS = "INSERT INTO customer (name, city) SELECT 'C' || n, 'Nice' FROM generate_series(1, 40) n"

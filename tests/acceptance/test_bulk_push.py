@@ -10,6 +10,8 @@ import pytest
 from tests.memory_desk import Three, module_three, three
 from tests.memory_systems import Answer, MemoryRemote
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["module_three", "three"]
 
 COUNT = 11

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mappings.language.flow import Guard
 from pipelines.runs.lock import flow_lock
 from pipelines.runs.reconcile import reconcile_flow
 from pipelines.runs.remote import read_remote
 from pipelines.runs.settling import settle_run
 from tests.memory_desk import Three, module_three, siret, three
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["module_three", "three"]
 

@@ -14,7 +14,7 @@ from tests.acceptance.test_tryton_both_ways import Both
 from tests.tryton_desk import lay_mappings, others, tryton
 
 __all__ = ["others", "tryton"]
-pytestmark = pytest.mark.timeout(900)  # the first on a machine sets Tryton up
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the first on a machine sets Tryton up
 
 GROUP = """
 entity: party_group
