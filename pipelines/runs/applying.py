@@ -19,7 +19,6 @@ from sqlalchemy import (
     BigInteger,
     CompoundSelect,
     Connection,
-    Index,
     Select,
     Update,
     bindparam,
@@ -46,7 +45,7 @@ from pipelines.runs.position import position_kept
 from pipelines.stages.answers import close_answered
 from pipelines.stages.apply import IntoApply
 from pipelines.stages.decide import APPLIED
-from pipelines.stages.first_load import analyze, write_fates
+from pipelines.stages.first_load import index_fates, write_fates
 from pipelines.stages.moment import Moment
 from pipelines.stages.plan import IntoPlan
 from pipelines.stages.staging import in_transaction
@@ -83,7 +82,6 @@ class Apply:
             IntoApply((what.run_id, what.mark), what.source, what.plans, what.staging, number, work)
             for number, work in enumerate(what.works)
         ]
-        # Whether nothing that an earlier into makes or changes bears on what was decided of this one's rows.
         self.untouched = [_untouched(plan, what.plans[:number]) for number, plan in enumerate(what.plans)]
         self.told: Into = {}  # what was counted, once the run is done
 
@@ -230,9 +228,7 @@ class Apply:
         """Those of a first load that goes on row by row."""
         tables = self.intos[number].tables
         write_fates(self.connection, tables)
-        if not self.what.staging.small:
-            Index(None, tables.fate.c.row_no).create(self.connection)
-            analyze(self.connection, tables)
+        index_fates(self.connection, tables)
         self.cursor.intos[number].unwritten = False
 
     def _as_feed(self, into: IntoApply) -> None:
@@ -377,6 +373,7 @@ def _ended(names: tuple[str, ...], *, moves: bool) -> Update:
 
 
 def _untouched(plan: IntoPlan, before: Sequence[IntoPlan]) -> bool:
+    """Whether no into before this one fills what its match rules, or its links by a field, look among."""
     made = {other.into.entity for other in before}
     asked = {reference.entity for reference in plan.references if reference.by is not None}
     return not made & (asked | ({plan.into.entity} if plan.into.match else set()))

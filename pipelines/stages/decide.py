@@ -40,7 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import FromClause
 
 from mappings.words import Outcome
-from pipelines.stages.first_load import analyze, is_first_load, write_fates
+from pipelines.stages.first_load import index_fates, is_first_load, write_fates
 from pipelines.stages.later_twins import let_twins_wait
 from pipelines.stages.match import awaited, match_rows, of_run
 from pipelines.stages.plan import IntoPlan, Reference
@@ -189,8 +189,7 @@ def _index(connection: Connection, plans: tuple[IntoPlan, ...], plan: IntoPlan, 
         Index(None, tables.rows.c.key).create(connection, checkfirst=True)
     for index in value_indexes(plan, tables, plans):
         index.create(connection, checkfirst=True)
-    Index(None, tables.fate.c.row_no).create(connection)
-    analyze(connection, tables)
+    index_fates(connection, tables)
 
 
 def _set_aside(connection: Connection, plan: IntoPlan, tables: IntoStaging, again: bool, twins: list[Answer]) -> int:

@@ -6,7 +6,7 @@ meet, where a person is to look at the run, and where a batch cannot be created 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, exists, false, insert, literal, or_, select, text
+from sqlalchemy import Connection, Index, exists, false, insert, literal, or_, select, text
 
 from crm_store.named_ddl import ddl_on
 from pipelines.stages.match import of_run
@@ -39,8 +39,10 @@ def write_fates(connection: Connection, tables: IntoStaging) -> None:
     connection.execute(insert(tables.fate).from_select(["row_no", "class", "waits"], mine))
 
 
-def analyze(connection: Connection, tables: IntoStaging) -> None:
-    """How many rows there are matters, and which columns are all alike; not the most common values of each."""
+def index_fates(connection: Connection, tables: IntoStaging) -> None:
+    """Once every row has its fate: an index by row, and what the planner has to know of the staged rows: how many there
+    are, and which columns are all alike; not the most common values of each."""
+    Index(None, tables.fate.c.row_no).create(connection)
     connection.execute(text("SET LOCAL default_statistics_target = 10"))
     for table in (tables.rows, tables.fate):
         connection.execute(ddl_on("ANALYZE %(fullname)s", table))
